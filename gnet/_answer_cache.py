@@ -1,0 +1,60 @@
+"""Answers that still hold."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import dns.name
+import dns.rdatatype
+
+from ._answer import Answer
+
+# A name that does not exist has no records of any type (RFC 2308, section 5); no type has 0.
+_ANY_TYPE = 0
+
+_Key = tuple[dns.name.Name, int]
+
+
+class AnswerCache:
+    """Answers by name and type, each until its time to live is over.
+
+    When it is full, the one that was not used for longest goes.
+
+    :param size: how many answers are kept; ``0`` for none.
+
+    From RFC 1034, section 7.4, and RFC 2308.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._answers: OrderedDict[_Key, tuple[Answer, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def get(self, name: dns.name.Name, rdtype: int, now: float) -> Answer | None:
+        """The answer that holds at the time ``now``, in seconds of a monotonic clock."""
+        for key in ((name, rdtype), (name, _ANY_TYPE)):
+            answer, end = self._answers.get(key, (None, 0.0))
+            if answer is None:
+                continue
+            if now < end:
+                self._answers.move_to_end(key)
+                return answer
+            del self._answers[key]
+        return None
+
+    def put(self, name: dns.name.Name, rdtype: int, answer: Answer, now: float) -> None:
+        """Keep an answer that came at the time ``now``, if it holds for any time."""
+        if answer.ttl <= 0 or not self._size:
+            return
+        everything = answer.code == "ENOTFOUND" and not answer.aliased
+        key = (name, _ANY_TYPE if everything else rdtype)
+        self._answers[key] = (answer, now + answer.ttl)
+        self._answers.move_to_end(key)
+        while len(self._answers) > self._size:
+            self._answers.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._answers.clear()

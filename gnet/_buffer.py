@@ -1,0 +1,86 @@
+"""The queue of what a socket has still to send. It counts bytes and does no I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Union
+
+__all__ = ["Chunk", "WriteQueue"]
+
+Buffer = Union[bytes, memoryview]
+
+# One sendmsg() takes this many buffers; IOV_MAX is 1024, and past 64 nothing is gained.
+MAX_BUFFERS = 64
+
+
+class Chunk:
+    """One message, or the rest of one.
+
+    :ivar data: what is not sent yet.
+    :ivar callback: called with ``None`` when all of it is with the kernel, else with the error.
+    :ivar awaited: whether a greenlet is blocked until it has been sent.
+    :ivar sent: whether all of it is with the kernel.
+    """
+
+    __slots__ = ("awaited", "callback", "data", "sent")
+
+    def __init__(self, data: Buffer, callback: Callable[..., object] | None) -> None:
+        self.data = data
+        self.callback = callback
+        self.awaited = False
+        self.sent = False
+
+
+class WriteQueue:
+    """Messages in the order of their writing.
+
+    :ivar size: how many bytes are queued.
+    """
+
+    __slots__ = ("_chunks", "size")
+
+    def __init__(self) -> None:
+        self._chunks: deque[Chunk] = deque()
+        self.size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    def push(self, data: Buffer, callback: Callable[..., object] | None = None) -> Chunk:
+        """Put a message behind the others."""
+        chunk = Chunk(data, callback)
+        self._chunks.append(chunk)
+        self.size += len(data)
+        return chunk
+
+    def buffers(self) -> list[Buffer]:
+        """The first buffers, as many as one ``sendmsg`` should take."""
+        chunks = self._chunks
+        if len(chunks) == 1:
+            return [chunks[0].data]
+        return [chunks[i].data for i in range(min(len(chunks), MAX_BUFFERS))]
+
+    def consume(self, count: int) -> list[Chunk]:
+        """Drop ``count`` sent bytes; gives the messages that are sent whole."""
+        self.size -= count
+        done = []
+        chunks = self._chunks
+        while chunks:
+            chunk = chunks[0]
+            length = len(chunk.data)
+            if length > count:
+                if count:
+                    chunk.data = memoryview(chunk.data)[count:]
+                break
+            count -= length
+            chunk.sent = True
+            done.append(chunks.popleft())
+        return done
+
+    def clear(self) -> list[Chunk]:
+        """Drop everything; gives the messages that were not sent whole."""
+        dropped = list(self._chunks)
+        self._chunks.clear()
+        self.size = 0
+        return dropped

@@ -1,0 +1,152 @@
+"""Text and bytes: the encodings by Node's names and Python's, and what counts as bytes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+from typing import Any, Protocol
+
+from ._validate import wrong_kind
+from .errors import type_error, value_error
+
+__all__ = ["Decoder", "byte_view", "decoder", "frozen", "to_bytes"]
+
+# Node's names that Python does not know, or knows as something else.
+_NODE_NAMES = {
+    "binary": "latin-1",
+    "ucs2": "utf-16-le",
+    "ucs-2": "utf-16-le",
+    "utf16le": "utf-16-le",
+    "utf-16le": "utf-16-le",
+}
+
+
+class Decoder(Protocol):
+    """Makes text of chunks; keeps what a chunk's end has cut off."""
+
+    def decode(self, data: bytes, final: bool = False) -> str: ...
+
+    def getstate(self) -> tuple[bytes, int]: ...
+
+    def setstate(self, state: tuple[bytes, int]) -> None: ...
+
+
+class _BaseDecoder:
+    """Text that stands for bytes: hexadecimal digits or base64."""
+
+    def __init__(self, encode: Any, group: int) -> None:
+        self._encode = encode
+        # base64 makes four characters of three bytes: only whole groups can be given out.
+        self._group = group
+        self._rest = b""
+
+    def decode(self, data: bytes, final: bool = False) -> str:
+        data = self._rest + data
+        cut = len(data) if final else len(data) - len(data) % self._group
+        self._rest = data[cut:]
+        text: str = self._encode(data[:cut]).decode("ascii")
+        return text
+
+    def getstate(self) -> tuple[bytes, int]:
+        return self._rest, 0
+
+    def setstate(self, state: tuple[bytes, int]) -> None:
+        self._rest = state[0]
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+_BASES = {"hex": (binascii.hexlify, 1), "base64": (base64.b64encode, 3), "base64url": (_base64url, 3)}
+
+
+def _unknown(encoding: object) -> ValueError:
+    return value_error(f"Unknown encoding: {encoding!r}", "ERR_UNKNOWN_ENCODING")
+
+
+def _codec(encoding: Any) -> codecs.CodecInfo:
+    if not isinstance(encoding, str):
+        raise wrong_kind("encoding", encoding, "a str")
+    try:
+        codec = codecs.lookup(_NODE_NAMES.get(encoding.lower(), encoding))
+    except (LookupError, ValueError):
+        raise _unknown(encoding) from None
+    # rot13, zip and the like: codecs that do not make bytes of text.
+    if not codec._is_text_encoding:
+        raise _unknown(encoding)
+    return codec
+
+
+def decoder(encoding: str) -> Decoder:
+    """A decoder of received chunks; malformed input becomes U+FFFD, as in Node.
+
+    :raises TypeError: ``encoding`` is no ``str``.
+    :raises ValueError: it names no encoding; ``code`` ``"ERR_UNKNOWN_ENCODING"``.
+    """
+    base = _BASES.get(encoding.lower()) if isinstance(encoding, str) else None
+    if base is not None:
+        return _BaseDecoder(*base)
+    codec = _codec(encoding)
+    if codec.incrementaldecoder is None:
+        raise _unknown(encoding)
+    result: Decoder = codec.incrementaldecoder("replace")
+    return result
+
+
+def resumed(decoder: Decoder, rest: bytes) -> Decoder:
+    """``decoder``, made to begin anew with ``rest`` as what it has of a character."""
+    decoder.setstate((rest, 0))
+    return decoder
+
+
+def encode(text: str, encoding: str) -> bytes:
+    """``text`` in the encoding; what ``hex`` and ``base64`` stand for.
+
+    :raises ValueError: the encoding is unknown, or the text cannot be encoded in it.
+    """
+    name = encoding.lower() if isinstance(encoding, str) else ""
+    try:
+        if name == "hex":
+            return bytes.fromhex(text)
+        if name in ("base64", "base64url"):
+            return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_" if "-" in text or "_" in text else None)
+        codec = _codec(encoding)
+        return codec.encode(text, "strict")[0]
+    except (binascii.Error, UnicodeError) as exc:
+        raise value_error(f"cannot encode the text as {encoding}: {exc}") from exc
+
+
+def byte_view(data: Any) -> memoryview:
+    """A bytes-like object as a view of its bytes, without a copy.
+
+    :raises TypeError: it is not bytes-like.
+    """
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise wrong_kind("data", data, "a bytes-like object") from None
+    if not view.c_contiguous:
+        return memoryview(view.tobytes())
+    return view.cast("B") if view.ndim != 1 or view.format != "B" else view
+
+
+def to_bytes(data: Any, encoding: str) -> Any:
+    """What ``write()`` takes, as bytes or a view of them."""
+    if isinstance(data, str):
+        return encode(data, encoding)
+    if data is None:
+        raise type_error("May not write None values to stream", "ERR_STREAM_NULL_VALUES")
+    try:
+        return byte_view(data)
+    except TypeError:
+        raise wrong_kind("data", data, "a str or a bytes-like object") from None
+
+
+def frozen(data: Any) -> Any:
+    """``data`` as it is where nobody can change it, else a copy: it must wait in a queue."""
+    if type(data) is bytes:
+        return data
+    view = memoryview(data)
+    return view if type(view.obj) is bytes else bytes(view)

@@ -1,0 +1,65 @@
+"""Host names: how they are written, and what a lookup may be asked.
+
+Everything that looks a name up, the system's resolver or gnet's own, checks its arguments
+here, and so fails alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import _socket
+
+from . import _validate
+from .errors import lookup_error
+
+#: Only the families that the machine has an address of, loopback ones not counted.
+ADDRCONFIG: int = getattr(_socket, "AI_ADDRCONFIG", 0)
+#: IPv4 addresses as IPv4-mapped IPv6 ones, where IPv6 is asked for and there is none.
+V4MAPPED: int = getattr(_socket, "AI_V4MAPPED", 0)
+#: With :data:`V4MAPPED`: IPv4-mapped addresses beside the IPv6 ones.
+ALL: int = getattr(_socket, "AI_ALL", 0)
+
+HINTS = ADDRCONFIG | V4MAPPED | ALL
+
+# RFC 1035 allows 255 octets on the wire: 253 characters, and a final dot.
+_MAX_LENGTH = 253
+# The codec takes time quadratic in the length of what is not ASCII. Nothing of this length can
+# come out short enough.
+_MAX_UNENCODED = 1024
+
+# What a lookup is about: an address, and 4 or 6.
+Address = tuple[str, int]
+
+
+def check_lookup(hostname: Any, family: Any, hints: Any, every: Any) -> tuple[int, bool]:
+    """Check the arguments of a lookup.
+
+    :returns: the family as a number, and whether all addresses are asked for.
+    """
+    _validate.string("hostname", hostname)
+    if isinstance(hints, bool) or not isinstance(hints, int):
+        raise _validate.wrong_kind("hints", hints, "an int")
+    if hints & ~HINTS:
+        right = "a combination of ADDRCONFIG, V4MAPPED and ALL of gnet.dns"
+        raise _validate.wrong_value("hints", hints, right)
+    return _validate.family(family), _validate.flag("all", every)
+
+
+def ascii_name(hostname: str, syscall: str = "getaddrinfo") -> str:
+    """A host name as it is asked for: in IDNA's form where it is not ASCII (RFC 3490).
+
+    :param hostname: a name, with a final dot or without.
+    :param syscall: what the error says was attempted.
+    :raises socket.gaierror: ``ENOTFOUND`` for what can be no name: an empty one, empty labels,
+        a label above 63 characters, a name above 253, NUL, what IDNA does not allow.
+    """
+    if 0 < len(hostname) <= _MAX_UNENCODED and "\0" not in hostname:
+        try:
+            name = hostname.encode("idna").decode("ascii")
+        except UnicodeError:
+            pass
+        else:
+            if 0 < len(name.removesuffix(".")) <= _MAX_LENGTH:
+                return name
+    raise lookup_error("ENOTFOUND", hostname, syscall)

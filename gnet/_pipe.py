@@ -1,0 +1,77 @@
+"""A pipe from a socket to whatever can be written to, with back-pressure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .emitter import EventEmitter
+
+__all__ = ["Pipe"]
+
+
+class Pipe:
+    """One ``source.pipe(destination)``."""
+
+    __slots__ = ("_draining", "destination", "end", "source")
+
+    def __init__(self, source: Any, destination: Any, end: bool) -> None:
+        self.source = source
+        self.destination = destination
+        self.end = end
+        self._draining = False
+
+    def start(self) -> None:
+        """Attach the listeners; the source begins to flow."""
+        destination = self.destination
+        if isinstance(destination, EventEmitter):
+            destination.on("drain", self._drained)
+            destination.on("close", self._destination_closed)
+            _tell(destination, "pipe", self.source)
+        self.source.on("end", self._ended)
+        self.source.on("close", self._source_closed)
+        self.source.on("data", self._data)
+
+    def stop(self) -> None:
+        """Detach the listeners; the source stops flowing if nobody else listens."""
+        source, destination = self.source, self.destination
+        if self not in (source._pipes or ()):
+            return
+        source._pipes.remove(self)
+        source.off("data", self._data)
+        source.off("end", self._ended)
+        source.off("close", self._source_closed)
+        if isinstance(destination, EventEmitter):
+            destination.off("drain", self._drained)
+            destination.off("close", self._destination_closed)
+            _tell(destination, "unpipe", source)
+        self._drained()
+
+    def _data(self, chunk: Any) -> None:
+        if self.destination.write(chunk) is False:
+            self._draining = True
+            self.source.pause()
+
+    def _drained(self, *_: Any) -> None:
+        if self._draining:
+            self._draining = False
+            # Another destination of the same source may still be full.
+            if not any(pipe._draining for pipe in self.source._pipes or ()):
+                self.source.resume()
+
+    def _ended(self) -> None:
+        destination = self.destination
+        self.stop()
+        if self.end and callable(getattr(destination, "end", None)):
+            destination.end()
+
+    def _source_closed(self, had_error: bool) -> None:
+        self.stop()
+
+    def _destination_closed(self, *_: Any) -> None:
+        self.stop()
+
+
+def _tell(destination: EventEmitter, event: str, source: Any) -> None:
+    """Emit on the destination; a socket does so in the next turn of the loop (rule 2)."""
+    report = getattr(destination, "_report_later", destination.emit)
+    report(event, source)

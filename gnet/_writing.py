@@ -1,0 +1,396 @@
+"""The writable side of a socket: write, sendall, cork, end.
+
+What the kernel takes is sent at once, in the caller's greenlet. The rest is queued, and drained
+by a watcher in the hub: no greenlet is needed for it, and no user's code runs there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import _socket
+
+from . import _encoding, _validate
+from ._buffer import Buffer, Chunk, WriteQueue
+from ._endpoint import Endpoint
+from ._state import Life
+from ._wire import WRITE
+from .errors import StreamDestroyedError, WriteAfterEndError, annotate, type_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["HIGH_WATER_BYTES", "Writing"]
+
+Callback = Callable[..., object]
+
+#: Above so many queued bytes ``write()`` returns ``False``.
+HIGH_WATER_BYTES = 65536
+
+
+class Writing(Endpoint):
+    """An endpoint that can be written to."""
+
+    __slots__ = (
+        "_corked", "_end_callbacks", "_ending", "_finish_emitted", "_finished", "_need_drain",
+        "_out", "_write_watcher", "_written", "high_water_mark",
+    )  # fmt: skip
+
+    def __init__(self, high_water_mark: int = HIGH_WATER_BYTES) -> None:
+        super().__init__()
+        #: Above so many queued bytes :meth:`write` returns ``False``.
+        self.high_water_mark = high_water_mark
+        self._out: WriteQueue | None = None
+        self._write_watcher: Any = None
+        self._written = 0
+        self._corked = 0
+        self._need_drain = False
+        self._ending = False
+        self._finished = False
+        self._finish_emitted = False
+        self._end_callbacks: list[Callback] | None = None
+
+    # -- properties ---------------------------------------------------------------------------
+
+    @property
+    def bytes_written(self) -> int:
+        """How many bytes were written, those included that are queued."""
+        return self._written
+
+    @property
+    def writable(self) -> bool:
+        """Whether data can be written: neither ended nor closed."""
+        return not self._ending and self._life is not Life.CLOSED
+
+    @property
+    def writable_ended(self) -> bool:
+        """Whether :meth:`end` was called."""
+        return self._ending
+
+    @property
+    def writable_finished(self) -> bool:
+        """Whether everything is sent and the end with it: just before ``'finish'``."""
+        return self._finished
+
+    @property
+    def writable_length(self) -> int:
+        """How many bytes are queued."""
+        return self._out.size if self._out is not None else 0
+
+    @property
+    def writable_need_drain(self) -> bool:
+        """Whether the queue is full, so that ``'drain'`` will be emitted."""
+        return self._need_drain
+
+    # -- writing (rule 7) ---------------------------------------------------------------------
+
+    def write(
+        self, data: Any, encoding: str | Callback = "utf-8", callback: Callback | None = None
+    ) -> bool:
+        """Send data, without ever blocking: what the kernel does not take now is queued.
+
+        From Node's ``socket.write()``.
+
+        :param data: a bytes-like object, or a ``str``.
+        :param encoding: how to encode a ``str``; the callback may stand in its place.
+        :param callback: called when all of it is with the kernel, with ``None``; or with the
+            error that kept it from being sent.
+        :returns: whether the queue is below ``high_water_mark``. After a ``False``,
+            ``'drain'`` is emitted once the queue is empty.
+        :raises TypeError: ``data`` is neither, or ``callback`` cannot be called.
+        :raises ValueError: the encoding is unknown.
+        """
+        if callable(encoding):
+            encoding, callback = "utf-8", encoding
+        if type(data) is not bytes:
+            data = _encoding.to_bytes(data, encoding)
+        if callback is not None:
+            _validate.function("callback", callback)
+        if self._ending or self._life is Life.CLOSED:
+            return self._refuse(callback)
+        size = len(data)
+        self._written += size
+        out = self._out
+        if out is None and self._life is Life.OPEN and not self._corked:
+            # The one case that must be fast: nothing is queued, and the kernel takes it all.
+            sent = self._send(data)
+            if sent == size:
+                if callback is not None:
+                    self._loop.defer(partial(self._call, callback, None))
+                return True
+            if sent < 0:
+                self._drop(callback)
+                return False
+            data = memoryview(data)[sent:]
+        return self._queue(data, callback)
+
+    def _send(self, data: Any) -> int:
+        """Give ``data`` to the kernel; how much it took, or -1 if the connection has failed."""
+        if self._idle is not None:
+            self._idle.touch()
+        try:
+            return self._wire.send(data)  # type: ignore[union-attr]
+        except BlockingIOError:
+            return 0
+        except OSError as exc:
+            self._fail(annotate(exc, "write"))
+            return -1
+
+    def _refuse(self, callback: Callback | None) -> bool:
+        """A write after the end, or after the close."""
+        if self._life is Life.CLOSED:
+            error: BaseException = StreamDestroyedError()
+            if callback is not None:
+                self._loop.defer(partial(self._call, callback, error))
+            return False
+        error = self._own(WriteAfterEndError())
+        if callback is not None:
+            self._loop.defer(partial(self._call, callback, error))
+        self._shut(error)
+        return False
+
+    def _drop(self, callback: Callback | None) -> None:
+        if callback is not None:
+            self._loop.defer(partial(self._call, callback, self._error))
+
+    def _queue(self, data: Any, callback: Callback | None) -> bool:
+        self._push(_encoding.frozen(data), callback)
+        if self.writable_length < self.high_water_mark:
+            return True
+        self._need_drain = True
+        return False
+
+    def _push(self, data: Buffer, callback: Callback | None) -> Chunk:
+        out = self._out
+        if out is None:
+            out = self._out = WriteQueue()
+            chunk = out.push(data, callback)
+            self._update_hold()
+            if self._life is Life.OPEN and not self._corked:
+                self._watch_writable()
+            return chunk
+        return out.push(data, callback)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all of the data; block until its last byte is with the kernel.
+
+        Interrupted (by a :class:`gevent.Timeout`, a kill, the idle timeout) it leaves the rest
+        in the queue, ahead of the next message: a message is never torn.
+        From Python's ``socket.sendall()``.
+
+        :param data: a bytes-like object.
+        :param flags: must be 0.
+        :raises TypeError: ``data`` is not bytes-like.
+        :raises OSError: the connection has failed, is closed, or its writable side has ended.
+        :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
+        """
+        if type(data) is not bytes:
+            data = _encoding.byte_view(data)
+        self._blocking_style = True
+        if self._life is not Life.OPEN or self._ending or self._given_up:
+            self._begin_sending()
+        size = len(data)
+        self._written += size
+        if self._out is None and not self._corked:
+            sent = self._send(data)
+            if sent == size:
+                return
+            if sent < 0:
+                self._heard = True
+                raise self._closed_error()
+            data = memoryview(data)[sent:]
+        elif not size:
+            return
+        self._await_sent(self._push(data, None))
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """:meth:`sendall`, which gives the number of bytes. From Python's ``socket.send()``."""
+        self.sendall(data, flags)
+        return memoryview(data).nbytes
+
+    def _begin_sending(self) -> None:
+        self._await_connection()
+        if self._ending or self._given_up:
+            raise self._own(WriteAfterEndError())
+
+    def _await_sent(self, chunk: Chunk) -> None:
+        chunk.awaited = True
+        try:
+            while not chunk.sent:
+                self._block()
+                if not chunk.sent:
+                    self._raise_unless_open()
+        except BaseException:
+            # The caller may change its buffer now, and the rest is still to be sent.
+            chunk.data = _encoding.frozen(chunk.data)
+            raise
+
+    def cork(self) -> None:
+        """Queue every write until :meth:`uncork`, to send small messages as one.
+
+        From Node's ``writable.cork()``. Calls nest.
+        """
+        self._corked += 1
+
+    def uncork(self) -> None:
+        """Undo one :meth:`cork`; the last one sends what was queued."""
+        if self._corked:
+            self._corked -= 1
+            if not self._corked:
+                self._flush()
+
+    # -- draining the queue -------------------------------------------------------------------
+
+    def _watch_writable(self) -> None:
+        if self._write_watcher is None:
+            self._write_watcher = self._wire.watch(self._loop.loop, WRITE)  # type: ignore[union-attr]
+        self._write_watcher.start(self._flush)
+
+    def _flush(self) -> None:
+        """Send of the queue what the kernel takes; then what was waiting for that.
+
+        Runs in the hub, or in the greenlet that uncorks or connects.
+        """
+        if self._life is not Life.OPEN or self._corked:
+            return
+        out = self._out
+        try:
+            while out:
+                self._sent(out.consume(self._wire.sendmsg(out.buffers())))  # type: ignore[union-attr]
+                if self._idle is not None:
+                    self._idle.touch()
+        except BlockingIOError:
+            self._watch_writable()
+            return
+        except OSError as exc:
+            self._fail(annotate(exc, "write"))
+            return
+        self._emptied()
+
+    def _sent(self, chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            if chunk.callback is not None:
+                self._loop.defer(partial(self._call, chunk.callback, None))
+            if chunk.awaited:
+                self._wake()
+
+    def _emptied(self) -> None:
+        """The queue is empty."""
+        if self._write_watcher is not None:
+            self._write_watcher.stop()
+        if self._out is not None:
+            self._out = None
+            self._update_hold()
+        if self._need_drain:
+            self._need_drain = False
+            if not self._ending:
+                self._loop.defer(partial(self._deliver, "drain"))
+        if self._ending and not self._finished:
+            self._finish()
+
+    # -- the end of the writable side ---------------------------------------------------------
+
+    def end(
+        self,
+        data: Any = None,
+        encoding: str | Callback = "utf-8",
+        callback: Callback | None = None,
+    ) -> Self:
+        """End the writable side: the peer reads an end behind what was written.
+
+        From Node's ``socket.end()``.
+
+        :param data: written first, as by :meth:`write`; the callback may stand in its place.
+        :param encoding: how to encode a ``str``; the callback may stand in its place.
+        :param callback: called when the end is with the kernel, with ``None``; or with the
+            error that kept it from being sent.
+        :returns: the socket.
+        """
+        if callable(data):
+            data, callback = None, data
+        elif callable(encoding):
+            encoding, callback = "utf-8", encoding
+        if callback is not None:
+            _validate.function("callback", callback)
+        if data is not None:
+            if self._ending and self._life is not Life.CLOSED:
+                self._refuse(callback)
+                return self
+            self.write(data, encoding)
+        if callback is not None:
+            self._on_finish(callback)
+        self._end()
+        return self
+
+    def _on_finish(self, callback: Callback) -> None:
+        if self._finish_emitted:
+            self._loop.defer(partial(self._call, callback, None))
+        elif self._life is Life.CLOSED:
+            self._loop.defer(partial(self._call, callback, StreamDestroyedError("end")))
+        elif self._end_callbacks is None:
+            self._end_callbacks = [callback]
+        else:
+            self._end_callbacks.append(callback)
+
+    def _end(self) -> None:
+        if self._ending or self._life is Life.CLOSED:
+            return
+        self._ending = True
+        # Node's end() sends whatever was corked.
+        self._corked = 0
+        if self._life is Life.OPEN:
+            self._flush()
+
+    def _finish(self) -> None:
+        """Everything is sent: send the end."""
+        self._finished = True
+        try:
+            self._wire.shutdown(_socket.SHUT_WR)  # type: ignore[union-attr]
+        except OSError:
+            # The peer has reset: whoever reads, or watches for the peer's end, hears of it.
+            pass
+        self._loop.defer(self._emit_finish)
+        if self._given_up:
+            self._linger()
+
+    def _emit_finish(self) -> None:
+        if self._life is Life.CLOSED and self._error is not None:
+            return
+        self._finish_emitted = True
+        callbacks, self._end_callbacks = self._end_callbacks, None
+        self._deliver("finish")
+        for callback in callbacks or ():
+            self._call(callback, None)
+        self._side_ended()
+
+    def _linger(self) -> None:
+        """The program has given the socket up, and everything is sent."""
+        raise NotImplementedError
+
+    def _side_ended(self) -> None:
+        """One side has ended: the connection is over if the other has, too."""
+        raise NotImplementedError
+
+    # -- parts of the whole -------------------------------------------------------------------
+
+    def _came(self, event: str) -> tuple[Any, ...] | None:
+        if event == "finish" and self._finish_emitted:
+            return ()
+        return super()._came(event)
+
+    def _must_keep(self) -> bool:
+        return super()._must_keep() or (self._out is not None and self._life is Life.OPEN)
+
+    def _teardown(self) -> list[Callback]:
+        if self._write_watcher is not None:
+            self._write_watcher.close()
+            self._write_watcher = None
+        out, self._out = self._out, None
+        dropped = [chunk.callback for chunk in (out.clear() if out else ()) if chunk.callback]
+        if not self._finished:
+            dropped += self._end_callbacks or ()
+            self._end_callbacks = None
+        self._need_drain = False
+        return dropped + super()._teardown()

@@ -1,0 +1,274 @@
+"""The errors of gnet: the standard exceptions, each with the ``code`` that Node has for it.
+
+A system error stays the :class:`OSError` subclass that the standard library raises for its
+``errno``, so ``except ConnectionRefusedError`` works; :func:`annotate` adds what Node adds:
+``code``, ``syscall``, ``address``, ``port``, and a message that names them. Bad arguments are
+plain :class:`TypeError` and :class:`ValueError` with a ``code``. The classes here are for what
+neither the system nor the interpreter has an exception for.
+
+From Node's ``errors``: *System errors*, *Node.js error codes*.
+"""
+
+from __future__ import annotations
+
+import errno as _errno
+import os
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import _socket
+from _socket import gaierror
+
+__all__ = [
+    "AbortError",
+    "AggregateError",
+    "AlreadyListeningError",
+    "HandleTypeError",
+    "IPBlockedError",
+    "NotRunningError",
+    "SocketClosedError",
+    "StreamDestroyedError",
+    "WriteAfterEndError",
+    "annotate",
+    "code_of",
+    "lookup_error",
+    "type_error",
+    "value_error",
+]
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+class AbortError(OSError):
+    """A ``signal`` became ready: the operation that it was given to is over."""
+
+    code = "ABORT_ERR"
+
+    def __init__(self, message: str = "The operation was aborted") -> None:
+        super().__init__(_errno.ECANCELED, message)
+
+
+class SocketClosedError(OSError):
+    """The socket is closed, or was closed under a blocked call; ``errno`` is ``EBADF``."""
+
+    code = "ERR_SOCKET_CLOSED"
+
+    def __init__(self, message: str = "Socket is closed", code: str | None = None) -> None:
+        super().__init__(_errno.EBADF, message)
+        if code is not None:
+            self.code = code
+
+
+class StreamDestroyedError(SocketClosedError):
+    """The call came after, or was undone by, ``destroy()``: its data was not sent."""
+
+    code = "ERR_STREAM_DESTROYED"
+
+    def __init__(self, call: str = "write") -> None:
+        super().__init__(f"Cannot call {call} after a stream was destroyed")
+
+
+class WriteAfterEndError(BrokenPipeError):
+    """Data was written after ``end()``; ``errno`` is ``EPIPE``, as for the kernel's own."""
+
+    code = "ERR_STREAM_WRITE_AFTER_END"
+
+    def __init__(self, message: str = "write after end") -> None:
+        super().__init__(_errno.EPIPE, message)
+
+
+class IPBlockedError(PermissionError):
+    """A block list forbids the address.
+
+    :ivar address: the forbidden address.
+    """
+
+    code = "ERR_IP_BLOCKED"
+
+    def __init__(self, address: str) -> None:
+        super().__init__(_errno.EACCES, f"IP({address}) is blocked by the block list")
+        self.address = address
+
+
+class HandleTypeError(TypeError):
+    """The call does not exist for this kind of handle."""
+
+    code = "ERR_INVALID_HANDLE_TYPE"
+
+    def __init__(self, message: str = "This handle type cannot be sent or reset") -> None:
+        super().__init__(message)
+
+
+class AlreadyListeningError(OSError, RuntimeError):
+    """``listen()`` was called a second time without a ``close()``, or an error, between."""
+
+    code = "ERR_SERVER_ALREADY_LISTEN"
+
+    def __init__(self) -> None:
+        super().__init__(
+            _errno.EINVAL, "Listen method has been called more than once without closing."
+        )
+
+
+class NotRunningError(OSError, RuntimeError):
+    """``close()`` found no open server; it is passed to the callback, never raised."""
+
+    code = "ERR_SERVER_NOT_RUNNING"
+
+    def __init__(self) -> None:
+        super().__init__(_errno.EINVAL, "Server is not running.")
+
+
+class AggregateError(OSError):
+    """Every attempt of one ``connect()`` failed.
+
+    :ivar errors: the error of each attempt, in the order of the attempts.
+    :ivar errno: the first attempt's ``errno``.
+    :ivar code: the first attempt's ``code``.
+    """
+
+    def __init__(self, errors: Sequence[BaseException]) -> None:
+        first = errors[0]
+        message = "; ".join(getattr(each, "strerror", None) or str(each) for each in errors)
+        super().__init__(getattr(first, "errno", None), message)
+        self.errors = list(errors)
+        self.code = code_of(first)
+
+
+def _table(codes: dict[str, str]) -> dict[int, str]:
+    """Node's code by the platform's number; not every platform has every ``EAI_`` name."""
+    return {
+        getattr(_socket, name): code for name, code in codes.items() if hasattr(_socket, name)
+    }
+
+
+# The resolver's numbers are not errnos: EAI_NONAME would read as a nonsense errno, and Node
+# has its own word for "no such host" (lib/internal/errors.js, DNSException).
+_EAI_CODES = _table(
+    {
+        "EAI_ADDRFAMILY": "EAI_ADDRFAMILY",
+        "EAI_AGAIN": "EAI_AGAIN",
+        "EAI_BADFLAGS": "EAI_BADFLAGS",
+        "EAI_FAIL": "EAI_FAIL",
+        "EAI_FAMILY": "EAI_FAMILY",
+        "EAI_MEMORY": "EAI_MEMORY",
+        "EAI_SERVICE": "EAI_SERVICE",
+        "EAI_SOCKTYPE": "EAI_SOCKTYPE",
+        "EAI_NODATA": "ENOTFOUND",
+        "EAI_NONAME": "ENOTFOUND",
+    }
+)
+
+
+def code_of(exc: BaseException) -> str:
+    """Node's ``code`` for an exception: its own, or the name of its ``errno``.
+
+    :param exc: any exception.
+    :returns: for example ``"ECONNREFUSED"``; ``"UNKNOWN"`` where there is no name for it.
+    """
+    code = getattr(exc, "code", None)
+    if isinstance(code, str):
+        return code
+    number = getattr(exc, "errno", None)
+    if isinstance(exc, gaierror):
+        return _EAI_CODES.get(number or 0, "EAI_FAIL")
+    if isinstance(exc, TimeoutError) and number is None:
+        return "ETIMEDOUT"
+    return _errno.errorcode.get(number or 0, "UNKNOWN")
+
+
+def annotate(
+    exc: OSError,
+    syscall: str,
+    address: str | None = None,
+    port: int | None = None,
+    *,
+    local: tuple[str, int] | None = None,
+) -> OSError:
+    """Add Node's fields, and a message that names them, to a system error.
+
+    :param exc: the error; it is changed in place, its class stays.
+    :param syscall: the name of the call that failed, for example ``"connect"``.
+    :param address: the address or path that it was about.
+    :param port: the port, or ``None`` for a path.
+    :param local: the local address and port, where the socket was bound.
+    :returns: ``exc`` itself.
+    """
+    fields: Any = exc
+    fields.code = code = code_of(exc)
+    fields.syscall = syscall
+    message = f"{syscall} {code}"
+    if address is not None:
+        fields.address = address
+        message += f" {address}"
+        if port is not None:
+            fields.port = port
+            message += f":{port}"
+    if local is not None:
+        fields.local_address, fields.local_port = local
+        message += f" - Local ({local[0]}:{local[1]})"
+    # The number keeps str() in the interpreter's form: "[Errno 111] connect ECONNREFUSED …".
+    exc.args = (exc.errno, message)
+    exc.strerror = message
+    return exc
+
+
+def system_error(
+    number: int,
+    syscall: str,
+    address: str | None = None,
+    port: int | None = None,
+    *,
+    local: tuple[str, int] | None = None,
+) -> OSError:
+    """The annotated error for an ``errno`` that no exception was raised for."""
+    return annotate(OSError(number, os.strerror(number)), syscall, address, port, local=local)
+
+
+def lookup_error(exc: OSError | str, hostname: str, syscall: str = "getaddrinfo") -> OSError:
+    """The resolver's error with ``code``, ``syscall`` and ``hostname``.
+
+    :param exc: the resolver's error, changed in place; or a code such as ``"ENOTFOUND"``, for
+        which a :class:`socket.gaierror` is made.
+    :param hostname: the name that was asked for.
+    :param syscall: what was asked, for example ``"queryMx"``.
+    :returns: the annotated error.
+    """
+    code = exc if isinstance(exc, str) else code_of(exc)
+    error = gaierror(_socket.EAI_NONAME, "") if isinstance(exc, str) else exc
+    fields: Any = error
+    fields.code, fields.syscall, fields.hostname = code, syscall, hostname
+    message = f"{syscall} {code} {hostname}".rstrip()
+    error.args = (error.errno, message)
+    error.strerror = message
+    return error
+
+
+def coded(exc: _E, code: str, **fields: Any) -> _E:
+    """``exc`` with ``code``, and any further fields, set on it."""
+    vars(exc).update(fields, code=code)
+    return exc
+
+
+def type_error(message: str, code: str = "ERR_INVALID_ARG_TYPE") -> TypeError:
+    """A :class:`TypeError` for an argument of the wrong kind.
+
+    :param message: names the argument, what was received and what is right.
+    :param code: Node's code.
+    """
+    return coded(TypeError(message), code)
+
+
+def value_error(message: str, code: str = "ERR_INVALID_ARG_VALUE") -> ValueError:
+    """A :class:`ValueError` for an argument of the wrong value.
+
+    :param message: names the argument, what was received and what is right.
+    :param code: Node's code.
+    """
+    return coded(ValueError(message), code)
+
+
+def wait_timeout(what: str, limit: float | None) -> TimeoutError:
+    """The error of a wait for ``what`` that took longer than its ``limit`` in seconds."""
+    error = TimeoutError(_errno.ETIMEDOUT, f"waited {limit:g} seconds for {what!r}")
+    return coded(error, "ETIMEDOUT")

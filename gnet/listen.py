@@ -1,0 +1,179 @@
+"""Listening: from what ``listen()`` was told to a bound wire, and back."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from typing import Any, NamedTuple
+
+import _socket
+
+from . import dns, ipc
+from ._wire import Wire
+from .address import is_ip
+from .errors import annotate, system_error, value_error
+
+__all__ = ["Bound", "ListenOptions", "bind", "take_over"]
+
+# The system reads the backlog as 16 bits in places; a larger one would wrap to a small one.
+MAX_BACKLOG = 65535
+
+
+class ListenOptions(NamedTuple):
+    """The options of ``listen()``. Every field has been validated."""
+
+    backlog: int
+    ipv6_only: bool = False
+    reuse_port: bool = False
+    readable_all: bool = False
+    writable_all: bool = False
+    replace_stale: bool = False
+
+
+class Bound(NamedTuple):
+    """A listening wire, and what goes with it.
+
+    :ivar wire: the wire.
+    :ivar file: the file that was made for it, to be removed with it.
+    :ivar owner: the Python socket that has the descriptor as well, to be closed with it.
+    """
+
+    wire: Wire
+    file: ipc.SocketFile | None = None
+    owner: Any = None
+
+    def close(self) -> None:
+        """Close the descriptor. The file goes first: see :meth:`ipc.SocketFile.remove`."""
+        if self.file is not None:
+            self.file.remove()
+        if self.owner is not None:
+            self.wire.detach()
+            self.owner.close()
+        else:
+            self.wire.close()
+
+
+def bind(
+    host: str | None, port: int | None, path: str | None, options: ListenOptions
+) -> Bound:
+    """A listening wire on a path, or on a port of a host.
+
+    :raises OSError: annotated with syscall ``"listen"``, or the lookup's error.
+    """
+    if path is not None:
+        return _bind_path(path, options)
+    port = port or 0
+    if host is None:
+        return _bind_unspecified(port, options)
+    literal = is_ip(host)
+    if not literal:
+        host, literal = dns.lookup(host)
+    return Bound(_bind_tcp(host, literal, port, options))
+
+
+def _bind_unspecified(port: int, options: ListenOptions) -> Bound:
+    """``::``, which takes IPv4 as well; ``0.0.0.0`` where there is no IPv6."""
+    try:
+        return Bound(_bind_tcp("::", 6, port, options))
+    except OSError as exc:
+        if exc.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EINVAL):
+            raise
+    return Bound(_bind_tcp("0.0.0.0", 4, port, options))
+
+
+def _bind_tcp(address: str, family: int, port: int, options: ListenOptions) -> Wire:
+    if options.reuse_port and not hasattr(_socket, "SO_REUSEPORT"):
+        raise system_error(errno.ENOTSUP, "listen", address, port)
+    wire = None
+    try:
+        wire = Wire.open(_socket.AF_INET6 if family == 6 else _socket.AF_INET)
+        if os.name == "posix":
+            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        else:
+            # There SO_REUSEADDR would let two servers have one port.
+            exclusive = _socket.SO_EXCLUSIVEADDRUSE  # type: ignore[attr-defined]
+            wire.setsockopt(_socket.SOL_SOCKET, exclusive, 1)
+        if options.reuse_port:
+            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEPORT, 1)
+        if family == 6:
+            # Explicitly, as the systems' defaults differ.
+            wire.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, options.ipv6_only)
+        wire.bind((address, port))
+        # With SO_REUSEADDR it is listen() that finds the port in use.
+        wire.listen(min(options.backlog, MAX_BACKLOG))
+        return wire
+    except BaseException as exc:
+        if wire is not None:
+            wire.close()
+        if isinstance(exc, OSError):
+            raise annotate(exc, "listen", address, port) from None
+        raise
+
+
+def _bind_path(path: str, options: ListenOptions) -> Bound:
+    address = ipc.address_of(path, "listen")
+    wire = Wire.open(_socket.AF_UNIX)
+    file = None
+    try:
+        with ipc.claim(path, options.replace_stale):
+            wire.bind(address)
+        file = ipc.SocketFile.made(path)
+        if file is not None:
+            # Nobody can connect before listen(): there is no moment with other permissions.
+            file.allow(options.readable_all, options.writable_all)
+        wire.listen(min(options.backlog, MAX_BACKLOG))
+        return Bound(wire, file)
+    except BaseException as exc:
+        if file is not None:
+            file.remove()
+        wire.close()
+        if isinstance(exc, OSError) and not hasattr(exc, "code"):
+            raise annotate(exc, "listen", path) from None
+        raise
+
+
+def take_over(handle: Any, fd: int, options: ListenOptions) -> Bound:
+    """A listening wire of a descriptor that is bound already.
+
+    :param handle: what has the descriptor: it is closed with the server. ``None`` for a bare
+        number.
+    :raises OSError: the descriptor is not open, or cannot listen.
+    :raises ValueError: it is no stream socket; ``code`` ``"ERR_INVALID_FD_TYPE"``.
+    """
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError as exc:
+        raise annotate(exc, "listen") from None
+    if not stat.S_ISSOCK(mode):
+        raise value_error(
+            f'The "fd" argument must be a bound socket. Received {fd}', "ERR_INVALID_FD_TYPE"
+        )
+    wire = Wire.adopt(fd)
+    try:
+        if wire.type & 0xF != _socket.SOCK_STREAM:
+            raise value_error(f"{fd} is no stream socket", "ERR_INVALID_FD_TYPE")
+        wire.listen(min(options.backlog, MAX_BACKLOG))
+    except BaseException as exc:
+        # It is still its owner's: nothing was taken over.
+        wire.detach()
+        if isinstance(exc, OSError):
+            raise annotate(exc, "listen") from None
+        raise
+    owner = handle if callable(getattr(handle, "close", None)) else None
+    return Bound(wire, None, owner)
+
+
+def duplicate(wire: Wire, syscall: str = "listen") -> Wire:
+    """A second descriptor of a listening wire, for another server."""
+    try:
+        return Wire.adopt(os.dup(wire.fileno()))
+    except OSError as exc:
+        raise annotate(exc, syscall) from None
+
+
+if sys.platform == "win32":
+
+    def duplicate(wire: Wire, syscall: str = "listen") -> Wire:  # noqa: F811
+        raise system_error(errno.ENOTSUP, syscall)

@@ -1,0 +1,597 @@
+"""Server: listens, accepts, and gives each connection to its listener.
+
+From Node's ``net``, *Class: net.Server*.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gevent
+from gevent.event import AsyncResult
+from greenlet import getcurrent
+
+from . import _target, _validate, listen
+from ._dispatch import Dispatcher, dispatcher
+from ._signal import Signal
+from ._wire import READ, Wire
+from ._writing import HIGH_WATER_BYTES
+from .address import AddressInfo
+from .blocklist import BlockList
+from .emitter import EventEmitter, Listener
+from .errors import AlreadyListeningError, NotRunningError, annotate, type_error
+from .socket import Socket, address_info, check_stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["DropInfo", "Server"]
+
+#: How many connections may wait to be accepted, unless ``listen()`` is told.
+BACKLOG = 511
+
+# So many connections are accepted in one turn of the loop; then the others get theirs.
+MAX_ACCEPTS = 100
+
+_log = logging.getLogger("gnet")
+
+# What accept() may find: the error of one peer that has gone already, or of its network, which
+# Linux passes on through accept(2). The next connection has nothing to do with it.
+PASSED_OVER = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED", "ECONNRESET", "EPERM", "EPROTO", "EHOSTDOWN", "EHOSTUNREACH",
+        "ENETDOWN", "ENETUNREACH", "ENONET", "ENOPROTOOPT", "EOPNOTSUPP", "EINTR",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
+
+# No descriptor or memory is left. The listener stays readable: without a pause, the loop would
+# spin.
+EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+#: After such an error, in seconds until the next try: doubled from the first to the longest.
+FIRST_PAUSE = 0.01
+LONGEST_PAUSE = 1.0
+
+
+class DropInfo(NamedTuple):
+    """A connection that was dropped; each field is ``None`` for a path."""
+
+    local_address: str | None
+    local_port: int | None
+    local_family: str | None
+    remote_address: str | None
+    remote_port: int | None
+    remote_family: str | None
+
+
+class Server(EventEmitter):
+    """A TCP or Unix-domain server.
+
+    Emits ``connection(socket)``, ``listening()``, ``close()``, ``error(exc)`` and
+    ``drop(info)`` with a :class:`DropInfo`.
+
+    :param connection_listener: added as a listener of ``'connection'``.
+    :param allow_half_open: for its sockets: keep the writable side open when the peer has
+        ended; default ``False``.
+    :param pause_on_connect: its sockets are paused: nothing is read before ``resume()``.
+    :param no_delay: for its sockets, as :meth:`Socket.set_no_delay`.
+    :param keep_alive: for its sockets, as :meth:`Socket.set_keep_alive`.
+    :param keep_alive_initial_delay: in seconds, as for :meth:`Socket.set_keep_alive`.
+    :param high_water_mark: for its sockets, in bytes; default 65,536.
+    :param block_list: a :class:`~gnet.BlockList` of peers to drop.
+    :param end_on_return: each connection has a :class:`gevent.Greenlet` of its own for its
+        listener; it is closed when the listener returns, and destroyed when it raises.
+    :raises TypeError: an argument of the wrong kind.
+    :raises ValueError: an argument of the wrong value.
+    """
+
+    __slots__ = (
+        "_accept_watcher", "_bound", "_closed_emitted", "_closing", "_connections",
+        "_end_on_return", "_holding", "_loop", "_max_connections", "_pause", "_pause_timer",
+        "_refed", "_signal", "_socket_options", "allow_half_open", "block_list",
+        "drop_max_connection", "high_water_mark", "keep_alive", "keep_alive_initial_delay",
+        "no_delay", "pause_on_connect",
+    )  # fmt: skip
+
+    _loop: Dispatcher
+
+    def __init__(
+        self,
+        connection_listener: Listener | None = None,
+        *,
+        allow_half_open: bool = False,
+        pause_on_connect: bool = False,
+        no_delay: bool = False,
+        keep_alive: bool = False,
+        keep_alive_initial_delay: float = 0,
+        high_water_mark: int = HIGH_WATER_BYTES,
+        block_list: BlockList | None = None,
+        end_on_return: bool = False,
+    ) -> None:
+        super().__init__()
+        flag = _validate.flag
+        self.allow_half_open = flag("allow_half_open", allow_half_open)
+        self.pause_on_connect = flag("pause_on_connect", pause_on_connect)
+        self.no_delay = flag("no_delay", no_delay)
+        self.keep_alive = flag("keep_alive", keep_alive)
+        self.keep_alive_initial_delay = (
+            _validate.seconds("keep_alive_initial_delay", keep_alive_initial_delay) or 0
+        )
+        self.high_water_mark = _validate.integer("high_water_mark", high_water_mark, 0, 2**62)
+        if block_list is not None and not isinstance(block_list, BlockList):
+            raise _validate.wrong_kind("block_list", block_list, "a gnet.BlockList")
+        self.block_list = block_list
+        self._end_on_return = flag("end_on_return", end_on_return)
+        _validate.optional_function("connection_listener", connection_listener)
+        self._loop = dispatcher()
+        self._bound: listen.Bound | None = None
+        self._accept_watcher: Any = None
+        self._pause = FIRST_PAUSE
+        self._pause_timer: Any = None
+        self._connections: set[Socket] = set()
+        self._max_connections: int | None = None
+        #: Only a cluster's worker differs: whether it closes what it may not keep.
+        self.drop_max_connection = False
+        self._signal: Signal | None = None
+        self._closing = False
+        self._closed_emitted = False
+        self._refed = True
+        self._holding = False
+        if connection_listener is not None:
+            self.on("connection", connection_listener)
+
+    def __repr__(self) -> str:
+        if self._bound is None:
+            return "<gnet.Server closed>"
+        address = self.address()
+        if isinstance(address, AddressInfo):
+            host = f"[{address.address}]" if ":" in address.address else address.address
+            return f"<gnet.Server {host}:{address.port}>"
+        return f"<gnet.Server {address!r}>"
+
+    # -- listening ----------------------------------------------------------------------------
+
+    def listen(
+        self,
+        target: Any = None,
+        host: Any = None,
+        backlog: Any = None,
+        listening_listener: Listener | None = None,
+        *,
+        port: Any = None,
+        path: Any = None,
+        fd: int | None = None,
+        exclusive: bool = False,
+        ipv6_only: bool = False,
+        reuse_port: bool = False,
+        readable_all: bool = False,
+        writable_all: bool = False,
+        replace_stale: bool = False,
+        signal: Any = None,
+    ) -> Self:
+        """Bind and listen; ``'listening'`` is emitted in the next turn of the loop.
+
+        From Node's ``server.listen()``.
+
+        :param target: a port (``0``, the default, for any free one), a path, a ``(host, port)``
+            tuple; a bound socket, another :class:`Server`, or an object with ``fd`` or
+            ``fileno()``.
+        :param host: the address to bind; default: ``::`` for IPv6 and IPv4, or ``0.0.0.0``.
+        :param backlog: how many connections may wait to be accepted; default 511.
+        :param listening_listener: added as a listener of ``'listening'``, once.
+        :param port: the port, by keyword.
+        :param path: the path of a Unix socket, by keyword; ignored beside a port.
+        :param fd: the descriptor of a bound socket, from then on the server's to close.
+        :param exclusive: do not share the handle with a cluster's other workers.
+        :param ipv6_only: bind ``::`` for IPv6 alone.
+        :param reuse_port: let other sockets bind the port, too (``SO_REUSEPORT``).
+        :param readable_all: make the Unix socket readable for all users.
+        :param writable_all: make the Unix socket writable for all users.
+        :param replace_stale: take over a path whose file nobody answers at.
+        :param signal: anything of gevent's with ``rawlink``; when it becomes ready the server
+            is closed.
+        :returns: the server.
+        :raises AlreadyListeningError: it listens already.
+        :raises OSError: the address cannot be bound, and ``'error'`` has no listener.
+        :raises TypeError: an argument of the wrong kind.
+        :raises ValueError: an argument of the wrong value.
+        """
+        if callable(backlog):
+            backlog, listening_listener = None, backlog
+        handle = target if _is_handle(target) else None
+        place = _target.parse(
+            None if handle is not None else target, host, listening_listener, port=port, path=path
+        )
+        flag = _validate.flag
+        flag("exclusive", exclusive)
+        options = listen.ListenOptions(
+            BACKLOG if backlog is None else _validate.integer("backlog", backlog, 0, 2**31 - 1),
+            flag("ipv6_only", ipv6_only),
+            flag("reuse_port", reuse_port),
+            flag("readable_all", readable_all),
+            flag("writable_all", writable_all),
+            flag("replace_stale", replace_stale),
+        )
+        if fd is not None:
+            _validate.integer("fd", fd, 0, 2**31 - 1)
+        if self._bound is not None:
+            raise AlreadyListeningError()
+        abort = Signal(signal, self.close) if signal is not None else None
+        try:
+            if handle is not None or fd is not None:
+                bound = _take_over(handle, fd, options)
+            else:
+                bound = listen.bind(place.host, place.port, place.path, options)
+        except OSError as exc:
+            if abort is not None:
+                abort.unlink()
+            if "error" not in self._listeners:
+                raise
+            self._loop.defer(partial(self._emit_error, exc))
+            return self
+        except BaseException:
+            if abort is not None:
+                abort.unlink()
+            raise
+        if place.listener is not None:
+            self.once("listening", place.listener)
+        self._signal = abort
+        self._start(bound)
+        return self
+
+    def _start(self, bound: listen.Bound) -> None:
+        self._bound = bound
+        self._closing = self._closed_emitted = False
+        self._accept_watcher = bound.wire.watch(self._loop.loop, READ)
+        self._accept_watcher.start(self._accept)
+        self._loop.kept.add(self)
+        self._update_hold()
+        self._loop.defer(partial(self._emit_listening, bound))
+
+    def _emit_listening(self, bound: listen.Bound) -> None:
+        if self._bound is bound:
+            self._deliver("listening")
+
+    @property
+    def listening(self) -> bool:
+        """Whether the server listens: from ``listen()`` to ``close()``."""
+        return self._bound is not None
+
+    def address(self) -> AddressInfo | str | None:
+        """The bound address: an :class:`~gnet.AddressInfo`, a path, or ``None``.
+
+        It is right as soon as ``listen()`` has returned, and until ``close()``.
+        """
+        if self._bound is None:
+            return None
+        return address_info(self._bound.wire.getsockname())
+
+    # -- accepting ----------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        """In the hub: connections are waiting."""
+        bound = self._bound
+        for _ in range(MAX_ACCEPTS):
+            if bound is None or self._bound is not bound:
+                return
+            try:
+                wire, remote = bound.wire.accept_wire()
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                if exc.errno in PASSED_OVER:
+                    continue
+                if exc.errno in EXHAUSTED:
+                    self._back_off(exc)
+                else:
+                    self._loop.defer(partial(self._emit_error, annotate(exc, "accept")))
+                return
+            self._pause = FIRST_PAUSE
+            try:
+                self._admit(wire, remote)
+            except BaseException:
+                wire.close()
+                raise
+
+    def _admit(self, wire: Wire, remote: Any) -> None:
+        """Take a connection in, or drop it."""
+        if self._must_drop(remote):
+            info = _drop_info(wire, remote)
+            # Closed before its listeners hear of it: they may be slow, and the peer waits.
+            wire.close()
+            self._loop.defer(partial(self._deliver, "drop", info))
+            return
+        sock = Socket._accepted(self, wire, remote, self.high_water_mark)
+        self._connections.add(sock)
+        sock.allow_half_open = self.allow_half_open
+        if self.no_delay:
+            sock.set_no_delay(True)
+        if self.keep_alive:
+            sock.set_keep_alive(True, self.keep_alive_initial_delay)
+        if self.pause_on_connect:
+            sock.pause()
+        if self._end_on_return:
+            sock._handled = True
+            self._loop.hold()
+            gevent.Greenlet.spawn(self._handle, sock)
+        else:
+            self._loop.defer(partial(sock._call, self.emit, "connection", sock))
+        self._loop.defer(sock._rearm)
+
+    def _must_drop(self, remote: Any) -> bool:
+        limit = self._max_connections
+        if limit is not None and len(self._connections) >= limit:
+            return True
+        block_list = self.block_list
+        return block_list is not None and isinstance(remote, tuple) and block_list.blocks(remote[0])
+
+    def _handle(self, sock: Socket) -> None:
+        """In the connection's own greenlet: the connection is the listener's until it returns."""
+        try:
+            self.emit("connection", sock)
+            sock._give_up()
+        except BaseException as exc:
+            sock._listener_failed(exc)
+        finally:
+            self._loop.release()
+
+    def _back_off(self, exc: OSError) -> None:
+        """No descriptor is left: leave the connections in the kernel's queue for a while."""
+        if self._pause == FIRST_PAUSE:
+            _log.warning("%r: accepting is suspended: %s", self, exc.strerror)
+        self._accept_watcher.stop()
+        self._pause_timer = self._loop.loop.timer(self._pause)
+        self._pause_timer.start(self._accept_again)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _accept_again(self) -> None:
+        self._pause_timer.close()
+        self._pause_timer = None
+        self._accept_watcher.start(self._accept)
+
+    # -- events -------------------------------------------------------------------------------
+
+    def _deliver(self, event: str, *args: Any) -> None:
+        try:
+            self.emit(event, *args)
+        except BaseException as exc:
+            self._loop.hub.handle_error(self, type(exc), exc, exc.__traceback__)
+
+    def _emit_error(self, error: BaseException) -> None:
+        # Without a listener emit() raises it, and the hub reports it.
+        self._deliver("error", error)
+
+    def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
+        if event == "listening" and self.listening:
+            return ()
+        if event == "close" and self._closed_emitted:
+            return ()
+        return super().wait(event, timeout)
+
+    wait.__doc__ = EventEmitter.wait.__doc__
+
+    def _endings(self, event: str, waiter: AsyncResult[Any]) -> dict[str, Listener]:
+        endings = super()._endings(event, waiter)
+        if event == "close":
+            # One failed accept does not close a server.
+            del endings["error"]
+        return endings
+
+    # -- connections --------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> frozenset[Socket]:
+        """The open connections."""
+        return frozenset(self._connections)
+
+    @property
+    def max_connections(self) -> int | None:
+        """So many connections are kept; more are dropped. ``None``: no limit; ``0``: drop all."""
+        return self._max_connections
+
+    @max_connections.setter
+    def max_connections(self, value: int | None) -> None:
+        if value is not None:
+            _validate.integer("max_connections", value, 0, 2**62)
+        self._max_connections = value
+
+    def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
+        """How many connections are open. From Node's ``server.getConnections()``.
+
+        :param callback: called with ``None`` and the number.
+        :returns: without a callback the number, otherwise the server.
+        """
+        if callback is None:
+            return len(self._connections)
+        _validate.function("callback", callback)
+        count = len(self._connections)
+        self._loop.defer(partial(self._run_callback, callback, None, count))
+        return self
+
+    def _run_callback(self, callback: Callable[..., object], *args: Any) -> None:
+        try:
+            callback(*args)
+        except BaseException as exc:
+            self._loop.hub.handle_error(self, type(exc), exc, exc.__traceback__)
+
+    def _connection_closed(self, sock: Socket) -> None:
+        """A connection has emitted its ``'close'``, or is about to."""
+        self._connections.discard(sock)
+        self._close_if_drained()
+
+    # -- closing ------------------------------------------------------------------------------
+
+    def close(self, callback: Callable[..., object] | None = None) -> Self:
+        """Stop accepting; ``'close'`` is emitted when the last connection has closed.
+
+        From Node's ``server.close()``.
+
+        :param callback: called after ``'close'``, with ``None``; or with a
+            :class:`~gnet.errors.NotRunningError` if the server was not open.
+        :returns: the server.
+        """
+        _validate.optional_function("callback", callback)
+        running = self._bound is not None
+        if callback is not None:
+            error = None if running else NotRunningError()
+            self.once("close", lambda: self._run_callback(callback, error))
+        self._stop()
+        self._closing = True
+        self._close_if_drained()
+        return self
+
+    def _stop(self) -> None:
+        """Give the listening descriptor up."""
+        bound, self._bound = self._bound, None
+        if bound is None:
+            return
+        self._accept_watcher.close()
+        self._accept_watcher = None
+        if self._pause_timer is not None:
+            self._pause_timer.close()
+            self._pause_timer = None
+        if self._signal is not None:
+            self._signal.unlink()
+            self._signal = None
+        bound.close()
+        self._update_hold()
+
+    def _close_if_drained(self) -> None:
+        if self._closing and not self._connections:
+            self._closing = False
+            self._loop.defer(self._emit_close)
+
+    def _emit_close(self) -> None:
+        self._closed_emitted = True
+        self._loop.kept.discard(self)
+        self._deliver("close")
+
+    def serve_forever(self) -> None:
+        """Block until the server has closed.
+
+        :raises NotRunningError: the server does not listen.
+        """
+        if self._bound is None and not self._closing:
+            raise NotRunningError()
+        self.wait("close")
+
+    def wait_closed(self, timeout: float | None = None) -> None:
+        """Block until the server has closed; return at once if it is.
+
+        :param timeout: how long to wait at the most, in seconds; ``None`` for no limit.
+        :raises TimeoutError: the time is over.
+        """
+        if self._bound is None and not self._connections and not self._closing:
+            if self._closed_emitted or "close" not in self._listeners:
+                return
+        self.wait("close", timeout)
+
+    def shutdown(self, grace: float | None = None) -> int:
+        """Stop accepting, end every connection, and destroy what is left after some time.
+
+        A connection listener that owns its connection (``end_on_return``) reads an end, and may
+        still answer. May be called more than once, and from any greenlet; in the hub, a signal
+        handler for example, it does not wait.
+
+        :param grace: how long the connections have, in seconds; ``None`` for no limit.
+        :returns: how many connections were destroyed.
+        """
+        limit = None if grace is None else _validate._seconds("grace", grace)
+        if getcurrent() is self._loop.hub:
+            gevent.spawn(self.shutdown, grace)
+            return 0
+        self.close()
+        for sock in list(self._connections):
+            sock._finish_up()
+        forced = 0
+        try:
+            if self._connections or not self._closed_emitted:
+                self._wait_drained(limit)
+        except TimeoutError:
+            for sock in list(self._connections):
+                forced += not sock.destroyed
+                sock.destroy()
+            self.wait_closed()
+        return forced
+
+    def _wait_drained(self, limit: float | None) -> None:
+        if limit == 0:
+            if self._connections:
+                raise TimeoutError
+            limit = None
+        self.wait("close", limit)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        if self._bound is None and self._closed_emitted:
+            return
+        if self._bound is not None or self._connections or self._closing:
+            self.close()
+            self.wait("close")
+
+    # -- references ---------------------------------------------------------------------------
+
+    def ref(self) -> Self:
+        """Undo :meth:`unref`. From Node's ``server.ref()``."""
+        self._refed = True
+        self._update_hold()
+        return self
+
+    def unref(self) -> Self:
+        """Let :func:`gnet.run` return although this server is open. From ``server.unref()``."""
+        self._refed = False
+        self._update_hold()
+        return self
+
+    def _update_hold(self) -> None:
+        holds = self._refed and self._bound is not None
+        if holds != self._holding:
+            self._holding = holds
+            if holds:
+                self._loop.hold()
+            else:
+                self._loop.release()
+
+
+def _is_handle(target: Any) -> bool:
+    """Whether ``target`` stands for a descriptor."""
+    if isinstance(target, (str, bytes, int, tuple, os.PathLike)) or target is None:
+        return False
+    return isinstance(target, Server) or hasattr(target, "fd") or hasattr(target, "fileno")
+
+
+def _take_over(handle: Any, fd: int | None, options: listen.ListenOptions) -> listen.Bound:
+    if isinstance(handle, Server):
+        if handle._bound is None:
+            raise type_error("the server to share with does not listen", "ERR_INVALID_ARG_VALUE")
+        return listen.Bound(listen.duplicate(handle._bound.wire))
+    if handle is not None:
+        check_stream(handle, listening=True)
+        fd = handle.fileno() if callable(getattr(handle, "fileno", None)) else handle.fd
+        fd = _validate.integer("fd", fd, 0, 2**31 - 1)
+    assert fd is not None
+    return listen.take_over(handle, fd, options)
+
+
+def _drop_info(wire: Wire, remote: Any) -> DropInfo:
+    try:
+        local = address_info(wire.getsockname())
+    except OSError:
+        local = None
+    peer = address_info(remote)
+    fields: list[Any] = []
+    for info in (local, peer):
+        if isinstance(info, AddressInfo):
+            fields += [info.address, info.port, info.family]
+        else:
+            fields += [None, None, None]
+    return DropInfo(*fields)
