@@ -16,7 +16,6 @@ import dns.rdatatype
 import dns.rrset
 from dns.rdtypes.ANY.SOA import SOA
 
-
 # RFC 8767, section 4: a week at most. RFC 2308, section 5, proposes one to three hours for
 # what does not exist.
 _MAX_TTL = 7 * 86400

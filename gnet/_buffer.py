@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Union
 
 __all__ = ["Chunk", "WriteQueue"]
 
-Buffer = Union[bytes, memoryview]
+Buffer = bytes | memoryview
 
 # One sendmsg() takes this many buffers; IOV_MAX is 1024, and past 64 nothing is gained.
 MAX_BUFFERS = 64

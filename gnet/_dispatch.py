@@ -41,8 +41,8 @@ class Dispatcher:
     """
 
     __slots__ = (
-        "_batch", "_holds", "_idle", "_jobs", "_joining", "_quiet", "_workers", "hub", "kept", "loop",
-        "timers",
+        "_batch", "_holds", "_idle", "_jobs", "_joining", "_quiet", "_workers", "hub", "kept",
+        "loop", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -168,10 +168,9 @@ class _Worker(greenlet):
 
 def dispatcher() -> Dispatcher:
     """The calling thread's dispatcher; made with its hub when first asked for."""
-    hub = gevent.get_hub()
+    hub: Any = gevent.get_hub()
     try:
         found: Dispatcher = hub.gnet_dispatcher
     except AttributeError:
         found = hub.gnet_dispatcher = Dispatcher(hub)
     return found
-

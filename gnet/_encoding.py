@@ -59,7 +59,12 @@ def _base64url(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
-_BASES = {"hex": (binascii.hexlify, 1), "base64": (base64.b64encode, 3), "base64url": (_base64url, 3)}
+# How bytes are written, and how many of them stand for whole characters.
+_BASES = {
+    "hex": (binascii.hexlify, 1),
+    "base64": (base64.b64encode, 3),
+    "base64url": (_base64url, 3),
+}
 
 
 def _unknown(encoding: object) -> ValueError:
@@ -111,7 +116,9 @@ def encode(text: str, encoding: str) -> bytes:
         if name == "hex":
             return bytes.fromhex(text)
         if name in ("base64", "base64url"):
-            return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_" if "-" in text or "_" in text else None)
+            # Node takes either alphabet, padded or not.
+            text = text.replace("-", "+").replace("_", "/")
+            return base64.b64decode(text + "=" * (-len(text) % 4))
         codec = _codec(encoding)
         return codec.encode(text, "strict")[0]
     except (binascii.Error, UnicodeError) as exc:

@@ -15,7 +15,7 @@ from weakref import ref
 from gevent.event import AsyncResult
 from greenlet import GreenletExit, greenlet
 
-from . import _validate
+from . import _validate, events
 from ._dispatch import Dispatcher, dispatcher
 from ._state import MOVES, Life
 from ._timers import IdleTimer
@@ -30,18 +30,36 @@ __all__ = ["Endpoint"]
 
 # Events that never come again once the socket has closed: nobody should wait for them.
 _OF_THE_CONNECTION = frozenset(
-    "connect ready data end finish drain timeout lookup pipe unpipe pause resume "
-    "connection_attempt connection_attempt_failed connection_attempt_timeout".split()
-)
+    (
+        "connect", "ready", "data", "end", "finish", "drain", "timeout", "lookup", "pipe",
+        "unpipe", "pause", "resume", "connection_attempt", "connection_attempt_failed",
+        "connection_attempt_timeout",
+    )
+)  # fmt: skip
 
 
 class Endpoint(EventEmitter):
     """What every socket has, whichever way its bytes go."""
 
     __slots__ = (
-        "_blocked", "_blocking_style", "_close_emitted", "_connected", "_given_up", "_error",
-        "_handled", "_heard", "_holding", "_idle", "_life", "_loop", "_reader", "_refed", "_timeout",
-        "_waits", "_wire", "server",
+        "_blocked",
+        "_blocking_style",
+        "_close_emitted",
+        "_connected",
+        "_error",
+        "_given_up",
+        "_handled",
+        "_heard",
+        "_holding",
+        "_idle",
+        "_life",
+        "_loop",
+        "_reader",
+        "_refed",
+        "_timeout",
+        "_waits",
+        "_wire",
+        "server",
     )  # fmt: skip
 
     _life: Life
@@ -129,6 +147,7 @@ class Endpoint(EventEmitter):
         if self._life is Life.CLOSED:
             return
         self._error = error
+        self._publish_end(error)
         self._stop_idle_timer()
         # The watchers go before the descriptor: its number may be another's at once.
         dropped = self._teardown()
@@ -141,6 +160,12 @@ class Endpoint(EventEmitter):
         if error is not None:
             self._loop.defer(self._emit_error)
         self._loop.defer(self._emit_close)
+
+    def _publish_end(self, error: BaseException | None) -> None:
+        if self._life is Life.OPEN:
+            events.publish(self._loop.defer, events.ConnectionClosed, self, error)
+        elif self._life is Life.CONNECTING:
+            events.publish(self._loop.defer, events.ConnectionFailed, self, error)
 
     def _teardown(self) -> list[Callable[..., object]]:
         """Stop the watchers, close the wire; gives the callbacks of what was not sent."""

@@ -6,9 +6,8 @@ here, and so fails alike.
 
 from __future__ import annotations
 
-from typing import Any
-
 import _socket
+from typing import Any
 
 from . import _validate
 from .errors import lookup_error

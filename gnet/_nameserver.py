@@ -6,11 +6,11 @@ the sockets here are gevent's.
 
 from __future__ import annotations
 
+import _socket
 import secrets
 from time import monotonic
 from typing import Any, NamedTuple
 
-import _socket
 import dns.exception
 import dns.flags
 import dns.message

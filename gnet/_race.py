@@ -62,7 +62,10 @@ class Race:
         return not self.running and self._next >= self.count
 
     def advance(self, now: float) -> list[tuple[str, int]]:
-        """What is to be done at the time ``now``: ``("timeout", i)`` to report, ``("start", i)``."""
+        """What is to be done at the time ``now``.
+
+        :returns: ``("timeout", i)``: report attempt ``i`` as slow; ``("start", i)``: start it.
+        """
         actions: list[tuple[str, int]] = []
         if self.due is None or (now < self.due and self._next):
             return actions

@@ -12,12 +12,12 @@ When it fires and its data is not wanted, it is stopped: unread data stays in th
 
 from __future__ import annotations
 
+import _socket
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-import _socket
 from greenlet import getcurrent, greenlet
 
 from . import _encoding, _validate
@@ -25,7 +25,6 @@ from ._pipe import Pipe
 from ._state import Life
 from ._wire import READ
 from ._writing import Callback, Writing
-from .emitter import Listener
 from .errors import annotate, coded
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import _socket
 from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any, Literal, overload
 
-import _socket
 import dns.exception
 import dns.name
 import dns.rdatatype
@@ -346,7 +346,7 @@ def _record_type(rdtype: Any) -> dns.rdatatype.RdataType:
     try:
         number = dns.rdatatype.from_text(_validate.string("rdtype", rdtype))
     except (dns.exception.DNSException, ValueError):
-        number = dns.rdatatype.ANY
-    if dns.rdatatype.is_metatype(number):
+        number = dns.rdatatype.NONE
+    if number == dns.rdatatype.NONE or dns.rdatatype.is_metatype(number):
         raise _validate.wrong_value("rdtype", rdtype, 'a type of DNS records, such as "MX"')
     return number

@@ -79,6 +79,11 @@ def seconds(name: str, value: Any) -> float | None:
     return _seconds(name, value) or None
 
 
+def limit(name: str, value: Any) -> float | None:
+    """How long to wait, in seconds; ``None``: no limit; ``0``: do not wait."""
+    return None if value is None else _seconds(name, value)
+
+
 def positive_seconds(name: str, value: Any) -> float:
     """A time in seconds, above zero."""
     number = _seconds(name, value)

@@ -8,14 +8,13 @@ read or write is one call into C.
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import stat
 import struct
 import sys
-from typing import Any, Union
-
-import _socket
+from typing import Any
 
 from .errors import value_error
 
@@ -153,7 +152,7 @@ class FileWire:
         return loop.io(self._fd, events)
 
 
-AnyWire = Union[Wire, FileWire]
+AnyWire = Wire | FileWire
 
 
 def wire_of_fd(fd: int) -> AnyWire:

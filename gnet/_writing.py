@@ -6,18 +6,18 @@ by a watcher in the hub: no greenlet is needed for it, and no user's code runs t
 
 from __future__ import annotations
 
+import _socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import _socket
 
 from . import _encoding, _validate
 from ._buffer import Buffer, Chunk, WriteQueue
 from ._endpoint import Endpoint
 from ._state import Life
 from ._wire import WRITE
-from .errors import StreamDestroyedError, WriteAfterEndError, annotate, type_error
+from .errors import StreamDestroyedError, WriteAfterEndError, annotate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -103,7 +103,7 @@ class Writing(Endpoint):
         :raises ValueError: the encoding is unknown.
         """
         if callable(encoding):
-            encoding, callback = "utf-8", encoding
+            callback, encoding = encoding, "utf-8"
         if type(data) is not bytes:
             data = _encoding.to_bytes(data, encoding)
         if callback is not None:
@@ -311,7 +311,7 @@ class Writing(Endpoint):
         if callable(data):
             data, callback = None, data
         elif callable(encoding):
-            encoding, callback = "utf-8", encoding
+            callback, encoding = encoding, "utf-8"
         if callback is not None:
             _validate.function("callback", callback)
         if data is not None:
@@ -346,11 +346,9 @@ class Writing(Endpoint):
     def _finish(self) -> None:
         """Everything is sent: send the end."""
         self._finished = True
-        try:
+        # A peer that has reset makes it fail: whoever reads, or watches, hears of that.
+        with suppress(OSError):
             self._wire.shutdown(_socket.SHUT_WR)  # type: ignore[union-attr]
-        except OSError:
-            # The peer has reset: whoever reads, or watches for the peer's end, hears of it.
-            pass
         self._loop.defer(self._emit_finish)
         if self._given_up:
             self._linger()

@@ -14,14 +14,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from . import _validate
 from .errors import type_error
 
 __all__ = ["AddressInfo", "SocketAddress", "is_ip", "is_ipv4", "is_ipv6"]
 
-IPAddress = Union[IPv4Address, IPv6Address]
+IPAddress = IPv4Address | IPv6Address
 
 # The field of RFC 6437 has 20 bits; Node aborts its process above them.
 _MAX_FLOWLABEL = 0xFFFFF

@@ -14,7 +14,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from . import _validate
 from .address import (
@@ -29,7 +29,7 @@ from .address import (
 
 __all__ = ["BlockList"]
 
-AnyAddress = Union[str, SocketAddress]
+AnyAddress = str | SocketAddress
 
 _MAPPED = 0xFFFF << 32
 _RULES = "a list of rules such as 'Address: IPv4 10.0.0.1'"
@@ -146,9 +146,7 @@ class BlockList:
         """
         number = _number(address)
         if number is None:
-            raise _validate.wrong_value(
-                "address", address, "an IP address", "ERR_INVALID_ADDRESS"
-            )
+            raise _validate.wrong_value("address", address, "an IP address", "ERR_INVALID_ADDRESS")
         return self._holds(number)
 
     @property
@@ -208,7 +206,7 @@ class BlockList:
             for begin, end in self._pending:
                 _insert(self._edges, begin, end)
         else:
-            known = zip(self._edges[::2], self._edges[1::2])
+            known = zip(self._edges[::2], self._edges[1::2], strict=True)
             self._edges = _union([*known, *self._pending])
         self._pending = []
 

@@ -6,17 +6,17 @@ closes every attempt at once.
 
 from __future__ import annotations
 
+import _socket
 import errno
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-import _socket
 import gevent
 from gevent.event import Event
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from . import dns, ipc
+from . import dns, events, ipc
 from ._dispatch import Dispatcher
 from ._race import Race, interleave
 from ._wire import WRITE, Wire
@@ -85,20 +85,21 @@ class Connector:
     """Makes one connection.
 
     :param target: where to.
-    :param loop: the dispatcher.
-    :param report: called with the events of the way: ``lookup`` and the ``connection_attempt``
-        ones, with their arguments.
+    :param socket: the socket that it is for; ``lookup`` and the ``connection_attempt`` events
+        are emitted on it.
     :ivar attempted: the addresses that were tried, as ``host:port``, in order.
     """
 
     __slots__ = (
-        "_attempts", "_greenlet", "_loop", "_report", "_settled", "aborted", "attempted", "target",
+        "_attempts", "_greenlet", "_loop", "_report", "_settled", "_socket", "aborted",
+        "attempted", "target",
     )  # fmt: skip
 
-    def __init__(self, target: PathTarget | TcpTarget, loop: Dispatcher, report: Report) -> None:
+    def __init__(self, target: PathTarget | TcpTarget, socket: Any) -> None:
         self.target = target
-        self._loop = loop
-        self._report = report
+        self._socket = socket
+        self._loop: Dispatcher = socket._loop
+        self._report: Report = socket._report_later
         self._attempts: list[_Attempt] = []
         self._greenlet: greenlet | None = None
         self._settled: Event | None = None
@@ -145,10 +146,7 @@ class Connector:
     def _addresses(self, target: TcpTarget) -> list[tuple[str, int]]:
         """The addresses to try, in order."""
         literal = is_ip(target.host)
-        if literal:
-            found = [(target.host, literal)]
-        else:
-            found = self._look_up(target)
+        found = [(target.host, literal)] if literal else self._look_up(target)
         allowed = [each for each in found if not _blocked(target, each[0])]
         if not allowed:
             raise IPBlockedError(found[0][0])
@@ -161,16 +159,28 @@ class Connector:
             family = is_ip(target.local_address)
         race = target.auto_select_family and family == 0 and target.local_address is None
         lookup = target.lookup if target.lookup is not None else dns.lookup
+        started = monotonic()
         try:
             answer = lookup(host, family=family, hints=target.hints, all=race)
             found = dns.check_answer(answer, host, target.port, family=family)
         except Exception as exc:
             self._report("lookup", exc, None, None, host)
+            self._publish_lookup(started, (), exc)
             raise
         found = interleave(found) if race else found[:1]
+        self._publish_lookup(started, tuple(found), None)
         for address, number in found:
             self._report("lookup", None, address, number, host)
         return found
+
+    def _publish_lookup(
+        self, started: float, found: tuple[tuple[str, int], ...], error: Exception | None
+    ) -> None:
+        if isinstance(self.target, TcpTarget):
+            events.publish(
+                self._loop.defer, events.LookupFinished,
+                self._socket, self.target.host, found, error, monotonic() - started,
+            )  # fmt: skip
 
     # -- the race -----------------------------------------------------------------------------
 

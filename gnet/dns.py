@@ -11,10 +11,10 @@ From Node's ``dns``: *dns.lookup()*, *Supported getaddrinfo flags*, *Class: dns.
 
 from __future__ import annotations
 
+import _socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import _socket
 import gevent
 
 from ._names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup

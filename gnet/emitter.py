@@ -173,18 +173,18 @@ class EventEmitter:
         """Block the calling greenlet until the event is emitted.
 
         :param event: the name of the event.
-        :param timeout: how long to wait at the most, in seconds; ``None`` and ``0`` for no limit.
+        :param timeout: how long to wait at the most, in seconds; ``None`` for no limit.
         :returns: what the event was emitted with.
         :raises TimeoutError: the time is over.
         :raises BaseException: the error of an ``'error'`` that came first.
         """
-        limit = _validate.seconds("timeout", timeout)
+        limit = _validate.limit("timeout", timeout)
         waiter: AsyncResult[tuple[Any, ...]] = AsyncResult()
         endings = self._endings(event, waiter)
         for name, listener in endings.items():
             self.once(name, listener)
         try:
-            return self._await(waiter, limit, event)
+            return tuple(self._await(waiter, limit, event))
         finally:
             for name, listener in endings.items():
                 self.off(name, listener)

@@ -11,13 +11,12 @@ From Node's ``errors``: *System errors*, *Node.js error codes*.
 
 from __future__ import annotations
 
+import _socket
 import errno as _errno
 import os
+from _socket import gaierror
 from collections.abc import Sequence
 from typing import Any, TypeVar
-
-import _socket
-from _socket import gaierror
 
 __all__ = [
     "AbortError",
@@ -137,9 +136,7 @@ class AggregateError(OSError):
 
 def _table(codes: dict[str, str]) -> dict[int, str]:
     """Node's code by the platform's number; not every platform has every ``EAI_`` name."""
-    return {
-        getattr(_socket, name): code for name, code in codes.items() if hasattr(_socket, name)
-    }
+    return {getattr(_socket, name): code for name, code in codes.items() if hasattr(_socket, name)}
 
 
 # The resolver's numbers are not errnos: EAI_NONAME would read as a nonsense errno, and Node

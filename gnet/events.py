@@ -1,14 +1,18 @@
 """Events of a whole process, for logging and metrics, published through ``zope.event``.
 
-A subscriber is a function in ``zope.event.subscribers``; it gets every event. They cost nothing
-while there is none. A subscriber that raises harms no connection: the hub reports what it
-raised.
+A subscriber is a function in ``zope.event.subscribers``; it gets every event, in a greenlet, and
+should not block for long. They cost nothing while there is no subscriber. One that raises harms
+no connection: the hub reports what it raised.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from zope.event import notify, subscribers
 
 __all__ = [
     "ConnectionAccepted",
@@ -20,3 +24,116 @@ __all__ = [
     "ServerClosed",
     "ServerListening",
 ]
+
+
+@dataclass(frozen=True)
+class ServerListening:
+    """A server has been bound.
+
+    :ivar server: the :class:`gnet.Server`.
+    :ivar address: what its ``address()`` gives.
+    """
+
+    server: Any
+    address: Any
+
+
+@dataclass(frozen=True)
+class ServerClosed:
+    """A server has closed, and so has its last connection.
+
+    :ivar server: the :class:`gnet.Server`.
+    """
+
+    server: Any
+
+
+@dataclass(frozen=True)
+class ConnectionAccepted:
+    """A server has accepted a connection.
+
+    :ivar server: the :class:`gnet.Server`.
+    :ivar socket: the connection's :class:`gnet.Socket`.
+    """
+
+    server: Any
+    socket: Any
+
+
+@dataclass(frozen=True)
+class ConnectionDropped:
+    """A server has closed a connection instead of accepting it.
+
+    :ivar server: the :class:`gnet.Server`.
+    :ivar reason: ``"max_connections"`` or ``"block_list"``.
+    :ivar info: the :class:`gnet.DropInfo` that ``'drop'`` was emitted with.
+    """
+
+    server: Any
+    reason: str
+    info: Any
+
+
+@dataclass(frozen=True)
+class ConnectionOpened:
+    """A socket has connected.
+
+    :ivar socket: the :class:`gnet.Socket`.
+    """
+
+    socket: Any
+
+
+@dataclass(frozen=True)
+class ConnectionFailed:
+    """A socket could not connect.
+
+    :ivar socket: the :class:`gnet.Socket`.
+    :ivar error: why; ``None`` if it was destroyed meanwhile.
+    """
+
+    socket: Any
+    error: BaseException | None
+
+
+@dataclass(frozen=True)
+class ConnectionClosed:
+    """A connection has closed.
+
+    :ivar socket: the :class:`gnet.Socket`.
+    :ivar error: what has ended it, or ``None``.
+    """
+
+    socket: Any
+    error: BaseException | None
+
+
+@dataclass(frozen=True)
+class LookupFinished:
+    """The lookup of a host name has ended.
+
+    :ivar socket: the :class:`gnet.Socket` that connects.
+    :ivar hostname: the name.
+    :ivar addresses: (address, family) pairs; empty when it has failed.
+    :ivar error: what it has failed with, or ``None``.
+    :ivar seconds: how long it took.
+    """
+
+    socket: Any
+    hostname: str
+    addresses: tuple[tuple[str, int], ...]
+    error: BaseException | None
+    seconds: float
+
+
+def publish(
+    defer: Callable[[Callable[[], object]], object], kind: Callable[..., object], *fields: Any
+) -> None:
+    """Publish an event in the next turn of the loop; make none while nobody subscribes.
+
+    :param defer: the dispatcher's ``defer``.
+    :param kind: the event's class.
+    :param fields: its fields.
+    """
+    if subscribers:
+        defer(partial(notify, kind(*fields)))

@@ -5,6 +5,7 @@ From Node's ``net``, *Identifying paths for IPC connections*.
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import stat
@@ -12,8 +13,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
-
-import _socket
 
 from ._wire import Wire
 from .errors import annotate
@@ -42,7 +41,9 @@ def address_of(path: str, syscall: str = "connect") -> bytes:
     limit = PATH_MAX_BYTES + 1 if is_abstract(path) else PATH_MAX_BYTES
     if len(address) > limit:
         exc = annotate(OSError(errno.EINVAL, ""), syscall, path)
-        exc.strerror += f": the path has {len(address)} bytes, the system's limit is {limit}"
+        exc.strerror = (
+            f"{exc.strerror}: the path has {len(address)} bytes, the system's limit is {limit}"
+        )
         exc.args = (exc.errno, exc.strerror)
         raise exc
     return address

@@ -16,8 +16,9 @@ import gevent
 from gevent.event import AsyncResult
 from greenlet import getcurrent
 
-from . import _target, _validate, listen
+from . import _bind, _target, _validate, events
 from ._dispatch import Dispatcher, dispatcher
+from ._options import address_info
 from ._signal import Signal
 from ._wire import READ, Wire
 from ._writing import HIGH_WATER_BYTES
@@ -25,7 +26,7 @@ from .address import AddressInfo
 from .blocklist import BlockList
 from .emitter import EventEmitter, Listener
 from .errors import AlreadyListeningError, NotRunningError, annotate, type_error
-from .socket import Socket, address_info, check_stream
+from .socket import Socket, check_stream
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -131,7 +132,7 @@ class Server(EventEmitter):
         self._end_on_return = flag("end_on_return", end_on_return)
         _validate.optional_function("connection_listener", connection_listener)
         self._loop = dispatcher()
-        self._bound: listen.Bound | None = None
+        self._bound: _bind.Bound | None = None
         self._accept_watcher: Any = None
         self._pause = FIRST_PAUSE
         self._pause_timer: Any = None
@@ -211,7 +212,7 @@ class Server(EventEmitter):
         )
         flag = _validate.flag
         flag("exclusive", exclusive)
-        options = listen.ListenOptions(
+        options = _bind.ListenOptions(
             BACKLOG if backlog is None else _validate.integer("backlog", backlog, 0, 2**31 - 1),
             flag("ipv6_only", ipv6_only),
             flag("reuse_port", reuse_port),
@@ -228,7 +229,7 @@ class Server(EventEmitter):
             if handle is not None or fd is not None:
                 bound = _take_over(handle, fd, options)
             else:
-                bound = listen.bind(place.host, place.port, place.path, options)
+                bound = _bind.bind(place.host, place.port, place.path, options)
         except OSError as exc:
             if abort is not None:
                 abort.unlink()
@@ -246,7 +247,7 @@ class Server(EventEmitter):
         self._start(bound)
         return self
 
-    def _start(self, bound: listen.Bound) -> None:
+    def _start(self, bound: _bind.Bound) -> None:
         self._bound = bound
         self._closing = self._closed_emitted = False
         self._accept_watcher = bound.wire.watch(self._loop.loop, READ)
@@ -255,9 +256,10 @@ class Server(EventEmitter):
         self._update_hold()
         self._loop.defer(partial(self._emit_listening, bound))
 
-    def _emit_listening(self, bound: listen.Bound) -> None:
+    def _emit_listening(self, bound: _bind.Bound) -> None:
         if self._bound is bound:
             self._deliver("listening")
+            events.publish(self._loop.defer, events.ServerListening, self, self.address())
 
     @property
     def listening(self) -> bool:
@@ -302,11 +304,13 @@ class Server(EventEmitter):
 
     def _admit(self, wire: Wire, remote: Any) -> None:
         """Take a connection in, or drop it."""
-        if self._must_drop(remote):
+        reason = self._reason_to_drop(remote)
+        if reason is not None:
             info = _drop_info(wire, remote)
             # Closed before its listeners hear of it: they may be slow, and the peer waits.
             wire.close()
             self._loop.defer(partial(self._deliver, "drop", info))
+            events.publish(self._loop.defer, events.ConnectionDropped, self, reason, info)
             return
         sock = Socket._accepted(self, wire, remote, self.high_water_mark)
         self._connections.add(sock)
@@ -317,6 +321,7 @@ class Server(EventEmitter):
             sock.set_keep_alive(True, self.keep_alive_initial_delay)
         if self.pause_on_connect:
             sock.pause()
+        events.publish(self._loop.defer, events.ConnectionAccepted, self, sock)
         if self._end_on_return:
             sock._handled = True
             self._loop.hold()
@@ -325,12 +330,14 @@ class Server(EventEmitter):
             self._loop.defer(partial(sock._call, self.emit, "connection", sock))
         self._loop.defer(sock._rearm)
 
-    def _must_drop(self, remote: Any) -> bool:
+    def _reason_to_drop(self, remote: Any) -> str | None:
         limit = self._max_connections
         if limit is not None and len(self._connections) >= limit:
-            return True
+            return "max_connections"
         block_list = self.block_list
-        return block_list is not None and isinstance(remote, tuple) and block_list.blocks(remote[0])
+        if block_list is not None and isinstance(remote, tuple) and block_list.blocks(remote[0]):
+            return "block_list"
+        return None
 
     def _handle(self, sock: Socket) -> None:
         """In the connection's own greenlet: the connection is the listener's until it returns."""
@@ -472,6 +479,7 @@ class Server(EventEmitter):
         self._closed_emitted = True
         self._loop.kept.discard(self)
         self._deliver("close")
+        events.publish(self._loop.defer, events.ServerClosed, self)
 
     def serve_forever(self) -> None:
         """Block until the server has closed.
@@ -488,10 +496,9 @@ class Server(EventEmitter):
         :param timeout: how long to wait at the most, in seconds; ``None`` for no limit.
         :raises TimeoutError: the time is over.
         """
-        if self._bound is None and not self._connections and not self._closing:
-            if self._closed_emitted or "close" not in self._listeners:
-                return
-        self.wait("close", timeout)
+        _validate.limit("timeout", timeout)
+        if self._bound is not None or self._connections or self._closing:
+            self.wait("close", timeout)
 
     def shutdown(self, grace: float | None = None) -> int:
         """Stop accepting, end every connection, and destroy what is left after some time.
@@ -503,7 +510,7 @@ class Server(EventEmitter):
         :param grace: how long the connections have, in seconds; ``None`` for no limit.
         :returns: how many connections were destroyed.
         """
-        limit = None if grace is None else _validate._seconds("grace", grace)
+        limit = _validate.limit("grace", grace)
         if getcurrent() is self._loop.hub:
             gevent.spawn(self.shutdown, grace)
             return 0
@@ -569,17 +576,17 @@ def _is_handle(target: Any) -> bool:
     return isinstance(target, Server) or hasattr(target, "fd") or hasattr(target, "fileno")
 
 
-def _take_over(handle: Any, fd: int | None, options: listen.ListenOptions) -> listen.Bound:
+def _take_over(handle: Any, fd: int | None, options: _bind.ListenOptions) -> _bind.Bound:
     if isinstance(handle, Server):
         if handle._bound is None:
             raise type_error("the server to share with does not listen", "ERR_INVALID_ARG_VALUE")
-        return listen.Bound(listen.duplicate(handle._bound.wire))
+        return _bind.Bound(_bind.duplicate(handle._bound.wire))
     if handle is not None:
         check_stream(handle, listening=True)
         fd = handle.fileno() if callable(getattr(handle, "fileno", None)) else handle.fd
         fd = _validate.integer("fd", fd, 0, 2**31 - 1)
     assert fd is not None
-    return listen.take_over(handle, fd, options)
+    return _bind.take_over(handle, fd, options)
 
 
 def _drop_info(wire: Wire, remote: Any) -> DropInfo:

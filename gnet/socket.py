@@ -5,20 +5,17 @@ From Node's ``net``, *Class: net.Socket*, and Python's ``socket``, *Socket Objec
 
 from __future__ import annotations
 
+import _socket
 import errno
-import io
-import os
-import socket as std_socket
 import struct
 import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import _socket
-
-from . import _target, _validate
-from ._reading import OnRead, Reading
+from . import _options, _target, _validate, events
+from ._pysocket import PythonSocket
+from ._reading import OnRead
 from ._signal import Signal
 from ._state import Life
 from ._wire import AnyWire, FileWire, Wire, wire_of_fd
@@ -42,14 +39,8 @@ __all__ = ["PeerCredentials", "Socket"]
 
 Listener = Callable[..., Any]
 
-# Node sets these two with every keep-alive: ten probes, a second apart.
-KEEPALIVE_PROBES = 10
-KEEPALIVE_INTERVAL_SECONDS = 1
-
 #: The shortest ``auto_select_family_attempt_timeout``, in seconds; less is raised to it.
 MIN_ATTEMPT_SECONDS = 0.01
-
-_FAMILY_NAMES = {_socket.AF_INET: "IPv4", _socket.AF_INET6: "IPv6"}
 
 
 class Defaults:
@@ -67,7 +58,7 @@ class PeerCredentials(NamedTuple):
     gid: int
 
 
-class Socket(Reading):
+class Socket(PythonSocket):
     """A TCP or Unix-domain stream socket that emits events and whose calls block one greenlet.
 
     It is made by :func:`gnet.create_connection`, given to a server's connection listener, or
@@ -97,9 +88,10 @@ class Socket(Reading):
     """
 
     __slots__ = (
-        "_attempted", "_close_when_unused", "_connector", "_io_refs", "_local", "_options",
-        "_remote", "_reset_when_connected", "_signal",
+        "_attempted", "_connector", "_remembered", "_reset_when_connected", "_signal",
     )  # fmt: skip
+
+    _signal: Signal | None
 
     def __init__(
         self,
@@ -123,24 +115,19 @@ class Socket(Reading):
         if onread is not None:
             self._onread = onread
             self._flow = True
-        if signal is not None:
-            self._signal = Signal(signal, self._aborted)
+        self._signal = Signal(signal, self._aborted) if signal is not None else None
         if wire is not None:
             self._adopt(wire)
             self._close_sides(wire, readable, writable)
 
     def _begin(self, high_water_mark: int) -> None:
-        Reading.__init__(self, high_water_mark=high_water_mark)
+        PythonSocket.__init__(self, high_water_mark=high_water_mark)
         self._attempted: list[str] | None = None
         self._connector: Connector | None = None
-        self._io_refs = 0
-        self._close_when_unused = False
-        self._local: Any = None
-        self._remote: Any = None
         # Settings made before there is a connection to make them on.
-        self._options: dict[str, Any] | None = None
+        self._remembered: dict[str, Any] | None = None
         self._reset_when_connected = False
-        self._signal: Signal | None = None
+        self._signal = None
 
     @classmethod
     def _accepted(cls, server: Any, wire: Wire, remote: Any, high_water_mark: int) -> Self:
@@ -172,7 +159,9 @@ class Socket(Reading):
         state = "connecting" if self.connecting else self.ready_state
         name = f"{type(self).__module__.partition('.')[0]}.{type(self).__name__}"
         local, remote = self._local_name(), self._remote
-        place = "" if local is remote is None else f" {_text(local)} -> {_text(remote)}"
+        place = "" if local is remote is None else (
+            f" {_options.address_text(local)} -> {_options.address_text(remote)}"
+        )  # fmt: skip
         return f"<{name}{place} {state}>"
 
     # -- connecting ---------------------------------------------------------------------------
@@ -279,7 +268,7 @@ class Socket(Reading):
             self.set_keep_alive(True, settings["delay"])
         if listener is not None:
             self.once("connect", listener)
-        connector = self._connector = Connector(goal, self._loop, self._report_later)
+        connector = self._connector = Connector(goal, self)
         racing = isinstance(goal, TcpTarget) and goal.auto_select_family
         self._attempted = connector.attempted if racing else None
         self._move("connect")
@@ -290,7 +279,7 @@ class Socket(Reading):
     def _begin_again(self) -> None:
         """Dial a second time: listeners, encoding and settings stay, all else is new."""
         kept = (
-            "_listeners", "_decoder", "_onread", "_options", "_timeout", "_refed", "_signal",
+            "_listeners", "_decoder", "_onread", "_remembered", "_timeout", "_refed", "_signal",
             "allow_half_open",
         )  # fmt: skip
         values = {name: getattr(self, name) for name in kept}
@@ -339,6 +328,7 @@ class Socket(Reading):
     def _emit_connect(self) -> None:
         self._deliver("connect")
         self._deliver("ready")
+        events.publish(self._loop.defer, events.ConnectionOpened, self)
 
     def _aborted(self) -> None:
         """In the hub: the signal has become ready."""
@@ -350,61 +340,57 @@ class Socket(Reading):
             self._connector = None
         if self._signal is not None:
             self._signal.unlink()
-        # 'close' listeners may ask for the address when the descriptor is gone.
-        self._local_name()
         return super()._teardown()
 
     # -- addresses ----------------------------------------------------------------------------
 
-    def _local_name(self) -> Any:
-        if self._local is None and isinstance(self._wire, Wire):
-            try:
-                self._local = self._wire.getsockname()
-            except OSError:
-                return None
-        return self._local
+    def _local_info(self) -> AddressInfo | None:
+        info = _options.address_info(self._local_name())
+        return info if isinstance(info, AddressInfo) else None
 
-    def _remote_name(self) -> Any:
-        if self._remote is None and isinstance(self._wire, Wire):
-            try:
-                self._remote = self._wire.getpeername()
-            except OSError:
-                return None
-        return self._remote
+    def _remote_info(self) -> AddressInfo | None:
+        info = _options.address_info(self._remote_name())
+        return info if isinstance(info, AddressInfo) else None
 
     @property
     def local_address(self) -> str | None:
         """The IP address at this end, or ``None``."""
-        return _part(self._local_name(), 0)
+        info = self._local_info()
+        return info.address if info is not None else None
 
     @property
     def local_port(self) -> int | None:
         """The port at this end, or ``None``."""
-        return _part(self._local_name(), 1)
+        info = self._local_info()
+        return info.port if info is not None else None
 
     @property
     def local_family(self) -> str | None:
         """``"IPv4"``, ``"IPv6"``, or ``None``."""
-        return _family_name(self._local_name())
+        info = self._local_info()
+        return info.family if info is not None else None
 
     @property
     def remote_address(self) -> str | None:
         """The IP address at the peer's end, or ``None``."""
-        return _part(self._remote_name(), 0)
+        info = self._remote_info()
+        return info.address if info is not None else None
 
     @property
     def remote_port(self) -> int | None:
         """The port at the peer's end, or ``None``."""
-        return _part(self._remote_name(), 1)
+        info = self._remote_info()
+        return info.port if info is not None else None
 
     @property
     def remote_family(self) -> str | None:
         """``"IPv4"``, ``"IPv6"``, or ``None``."""
-        return _family_name(self._remote_name())
+        info = self._remote_info()
+        return info.family if info is not None else None
 
     def address(self) -> AddressInfo | str | None:
         """The local address: an :class:`~gnet.AddressInfo`, a path, or ``None``."""
-        return address_info(self._local_name())
+        return _options.address_info(self._local_name())
 
     @property
     def auto_select_family_attempted_addresses(self) -> list[str] | None:
@@ -421,8 +407,8 @@ class Socket(Reading):
         option = getattr(_socket, "SO_PEERCRED", None)
         if option is None or wire.family != _socket.AF_UNIX:
             raise system_error(errno.EOPNOTSUPP, "getsockopt")
-        size = struct.calcsize("3i")
-        return PeerCredentials(*struct.unpack("3i", wire.getsockopt(_socket.SOL_SOCKET, option, size)))
+        raw = wire.getsockopt(_socket.SOL_SOCKET, option, struct.calcsize("3i"))
+        return PeerCredentials(*struct.unpack("3i", raw))
 
     @property
     def ready_state(self) -> str:
@@ -483,50 +469,22 @@ class Socket(Reading):
     def get_type_of_service(self) -> int:
         """The type of service: the connection's, or the one to be set on it."""
         if isinstance(self._wire, Wire) and self._wire.is_tcp:
-            return self._wire.getsockopt(*_tos_option(self._wire))
-        return int((self._options or {}).get("tos", 0))
+            return _options.type_of_service(self._wire)
+        return int((self._remembered or {}).get("tos", 0))
 
     def _set_option(self, name: str, value: Any) -> Self:
-        if self._options is None:
-            self._options = {}
-        self._options[name] = value
+        if self._remembered is None:
+            self._remembered = {}
+        self._remembered[name] = value
         if self._life is Life.OPEN:
             self._apply_options()
         return self
 
     def _apply_options(self) -> None:
-        wire = self._wire
-        if not self._options or not isinstance(wire, Wire) or not wire.is_tcp:
-            return
-        for name, value in self._options.items():
-            try:
-                _SETTERS[name](wire, value)
-            except OSError:
-                # A peer that has reset: the next read or write says so.
-                pass
+        if self._remembered and self._wire is not None:
+            _options.apply(self._wire, self._remembered)
 
     # -- ends ---------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Send what is queued, end the writable side, and let go of the socket; return at once.
-
-        The descriptor goes when the peer has ended as well, or two seconds after everything was
-        sent; what arrives until then is discarded. Greenlets that are blocked on the socket
-        raise :class:`~gnet.errors.SocketClosedError`. While a file of :meth:`makefile` is open,
-        it takes effect when the last one is closed.
-        """
-        if self._io_refs:
-            self._close_when_unused = True
-        else:
-            self._give_up()
-
-    def _decref_socketios(self) -> None:
-        # Called by the standard library's SocketIO when it is closed.
-        if self._io_refs:
-            self._io_refs -= 1
-        if self._close_when_unused:
-            self._close_when_unused = False
-            self.close()
 
     def destroy_soon(self) -> Self:
         """Destroy the socket when everything queued has been sent. From ``destroySoon()``.
@@ -560,163 +518,6 @@ class Socket(Reading):
             self._reset_when_connected = True
             return self
         return self.destroy(SocketClosedError())
-
-    def detach(self) -> int:
-        """Give the descriptor away: the socket is closed, the connection is not.
-
-        From Python's ``socket.detach()``.
-
-        :returns: the descriptor, in non-blocking mode; ``-1`` if there is none.
-        """
-        if self._wire is None or self._given_up:
-            return -1
-        self._local_name(), self._remote_name()
-        fd = self._wire.detach()
-        self.destroy()
-        return fd
-
-    # -- Python's socket ----------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        self._blocking_style = True
-        if self._life is not Life.IDLE:
-            self._await_connection()
-        return self
-
-    def __exit__(self, *exc_info: Any) -> None:
-        self.close()
-
-    def _open_wire(self) -> Any:
-        """The wire, for what needs a descriptor.
-
-        :raises OSError: the socket is not open; it has failed.
-        """
-        if self._wire is None or self._given_up:
-            if self._life is Life.OPEN:
-                raise self._closed_error()
-            self._raise_unless_open()
-        return self._wire
-
-    def fileno(self) -> int:
-        """The descriptor; ``-1`` when there is none."""
-        return self._wire.fileno() if self._wire is not None and not self._given_up else -1
-
-    @property
-    def family(self) -> std_socket.AddressFamily:
-        """The address family, as Python's ``socket.family``."""
-        wire = self._wire
-        family = wire.family if isinstance(wire, Wire) else _socket.AF_UNSPEC
-        return std_socket.AddressFamily(family)
-
-    @property
-    def type(self) -> std_socket.SocketKind:
-        """The kind of socket, as Python's ``socket.type``."""
-        return std_socket.SOCK_STREAM
-
-    @property
-    def proto(self) -> int:
-        """The protocol, as Python's ``socket.proto``."""
-        return self._wire.proto if isinstance(self._wire, Wire) else 0
-
-    def getsockname(self) -> Any:
-        """The local address in the system's form, as Python's ``socket.getsockname()``."""
-        return self._open_wire().getsockname()
-
-    def getpeername(self) -> Any:
-        """The peer's address in the system's form, as Python's ``socket.getpeername()``."""
-        return self._open_wire().getpeername()
-
-    def getsockopt(self, *args: int) -> Any:
-        """As Python's ``socket.getsockopt()``."""
-        return self._open_wire().getsockopt(*args)
-
-    def setsockopt(self, *args: Any) -> None:
-        """As Python's ``socket.setsockopt()``."""
-        self._open_wire().setsockopt(*args)
-
-    def settimeout(self, value: float | None) -> None:
-        """:meth:`set_timeout` under Python's name.
-
-        :param value: seconds, or ``None``.
-        :raises ValueError: ``0`` or less: there is no non-blocking mode.
-        """
-        if value is not None and not isinstance(value, bool) and value == 0:
-            raise value_error(
-                "a gnet.Socket has no non-blocking mode: its calls block one greenlet only, and "
-                "its events tell when something has come. Use None for no timeout"
-            )
-        self.set_timeout(value)
-
-    def gettimeout(self) -> float | None:
-        """The idle timeout in seconds, or ``None``."""
-        return self._timeout
-
-    def setblocking(self, flag: bool) -> None:
-        """``setblocking(True)`` is ``settimeout(None)``; ``False`` raises, as there."""
-        self.settimeout(None if flag else 0)
-
-    def getblocking(self) -> bool:
-        """Always ``True``: a call blocks its greenlet."""
-        return True
-
-    def shutdown(self, how: int) -> None:
-        """End one side or both. From Python's ``socket.shutdown()``.
-
-        :param how: ``SHUT_RD``, ``SHUT_WR`` (what is queued is sent first) or ``SHUT_RDWR``.
-        :raises OSError: ``ENOTCONN``, the socket is not connected.
-        """
-        how = _validate.integer("how", how, _socket.SHUT_RD, _socket.SHUT_RDWR)
-        if self._life is Life.CONNECTING:
-            self._await_connection()
-        wire = self._open_wire()
-        if how != _socket.SHUT_WR:
-            wire.shutdown(_socket.SHUT_RD)
-            self._more = True
-        if how != _socket.SHUT_RD:
-            self._end()
-
-    def makefile(
-        self,
-        mode: str = "r",
-        buffering: int | None = None,
-        *,
-        encoding: str | None = None,
-        errors: str | None = None,
-        newline: str | None = None,
-    ) -> Any:
-        """A file of the socket's stream. From Python's ``socket.makefile()``.
-
-        :param mode: ``"r"``, ``"w"`` or ``"rw"``, and ``"b"`` for bytes.
-        :param buffering: the size of the buffer in bytes; ``0`` for none (bytes only).
-        :param encoding: for text; with ``errors`` and ``newline`` as for :func:`open`.
-        :returns: the file. :meth:`close` takes effect when the last one is closed.
-        """
-        letters = set(_validate.string("mode", mode))
-        if not letters <= {"r", "w", "b"} or not letters & {"r", "w"}:
-            raise _validate.wrong_value("mode", mode, "made of 'r', 'w' and 'b'")
-        binary = "b" in letters
-        raw_mode = ("r" if "r" in letters else "") + ("w" if "w" in letters else "")
-        if buffering is None or buffering < 0:
-            buffering = io.DEFAULT_BUFFER_SIZE
-        if buffering == 0 and not binary:
-            raise _validate.wrong_value("buffering", buffering, "above 0 for text")
-        # The standard library's own class: it asks for no more than a socket has.
-        raw: Any = std_socket.SocketIO(self, raw_mode)  # type: ignore[arg-type]
-        self._io_refs += 1
-        if buffering == 0:
-            return raw
-        buffered: Any
-        if raw_mode == "rw":
-            buffered = io.BufferedRWPair(raw, raw, buffering)
-        elif raw_mode == "r":
-            buffered = io.BufferedReader(raw, buffering)
-        else:
-            buffered = io.BufferedWriter(raw, buffering)
-        if binary:
-            return buffered
-        text: Any = io.TextIOWrapper(buffered, encoding, errors, newline)
-        text.mode = mode
-        return text
 
 
 # -- arguments --------------------------------------------------------------------------------
@@ -766,74 +567,3 @@ def _block_list(value: Any) -> BlockList | None:
     if value is not None and not isinstance(value, BlockList):
         raise _validate.wrong_kind("block_list", value, "a gnet.BlockList")
     return value
-
-
-# -- system addresses -------------------------------------------------------------------------
-
-
-def _part(address: Any, index: int) -> Any:
-    return address[index] if isinstance(address, tuple) else None
-
-
-def _family_name(address: Any) -> str | None:
-    if not isinstance(address, tuple):
-        return None
-    return "IPv6" if ":" in address[0] else "IPv4"
-
-
-def _text(address: Any) -> str:
-    if isinstance(address, tuple):
-        host, port = address[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return path_of(address) or "-"
-
-
-def path_of(address: Any) -> str | None:
-    """The path of a Unix socket's address; ``None`` for one that has no name."""
-    if not address or isinstance(address, tuple):
-        return None
-    return os.fsdecode(address)
-
-
-def address_info(address: Any) -> AddressInfo | str | None:
-    """An address of the system's as ``address()`` gives it."""
-    if isinstance(address, tuple):
-        return AddressInfo(address[0], _family_name(address), address[1])
-    return path_of(address)
-
-
-# -- setters ----------------------------------------------------------------------------------
-
-
-def _tos_option(wire: Wire) -> tuple[int, int]:
-    if wire.family == _socket.AF_INET6:
-        return _socket.IPPROTO_IPV6, _socket.IPV6_TCLASS
-    return _socket.IPPROTO_IP, _socket.IP_TOS
-
-
-def _apply_no_delay(wire: Wire, value: bool) -> None:
-    wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, value)
-
-
-def _apply_keep_alive(wire: Wire, value: tuple[bool, int]) -> None:
-    enable, delay = value
-    wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, enable)
-    if not enable:
-        return
-    if delay >= 1:
-        idle = getattr(_socket, "TCP_KEEPIDLE", getattr(_socket, "TCP_KEEPALIVE", None))
-        if idle is not None:
-            wire.setsockopt(_socket.IPPROTO_TCP, idle, delay)
-    wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
-    wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
-
-
-def _apply_tos(wire: Wire, value: int) -> None:
-    wire.setsockopt(*_tos_option(wire), value)
-
-
-_SETTERS: dict[str, Callable[[Wire, Any], None]] = {
-    "no_delay": _apply_no_delay,
-    "keep_alive": _apply_keep_alive,
-    "tos": _apply_tos,
-}

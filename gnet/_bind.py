@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import stat
 import sys
 from typing import Any, NamedTuple
-
-import _socket
 
 from . import dns, ipc
 from ._wire import Wire
@@ -55,9 +54,7 @@ class Bound(NamedTuple):
             self.wire.close()
 
 
-def bind(
-    host: str | None, port: int | None, path: str | None, options: ListenOptions
-) -> Bound:
+def bind(host: str | None, port: int | None, path: str | None, options: ListenOptions) -> Bound:
     """A listening wire on a path, or on a port of a host.
 
     :raises OSError: annotated with syscall ``"listen"``, or the lookup's error.
@@ -175,5 +172,5 @@ def duplicate(wire: Wire, syscall: str = "listen") -> Wire:
 
 if sys.platform == "win32":
 
-    def duplicate(wire: Wire, syscall: str = "listen") -> Wire:  # noqa: F811
+    def duplicate(wire: Wire, syscall: str = "listen") -> Wire:
         raise system_error(errno.ENOTSUP, syscall)

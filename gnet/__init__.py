@@ -1,0 +1,148 @@
+"""gnet: Node's ``net`` module for Python programs that run on gevent.
+
+Servers and sockets that emit events, and whose blocking calls block one greenlet only, over TCP
+and Unix-domain sockets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _validate, dns, errors, events
+from ._dispatch import dispatcher
+from ._reading import OnRead
+from .address import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
+from .blocklist import BlockList
+from .emitter import EventEmitter, Listener
+from .errors import AggregateError
+from .server import DropInfo, Server
+from .socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Socket
+
+__all__ = [
+    "AddressInfo",
+    "AggregateError",
+    "BlockList",
+    "DropInfo",
+    "EventEmitter",
+    "OnRead",
+    "PeerCredentials",
+    "Server",
+    "Socket",
+    "SocketAddress",
+    "connect",
+    "create_connection",
+    "create_server",
+    "dns",
+    "errors",
+    "events",
+    "get_default_auto_select_family",
+    "get_default_auto_select_family_attempt_timeout",
+    "is_ip",
+    "is_ipv4",
+    "is_ipv6",
+    "run",
+    "serve",
+    "set_default_auto_select_family",
+    "set_default_auto_select_family_attempt_timeout",
+]
+
+__version__ = "0.1.0"
+
+# Options of the socket itself; all others of create_connection() are connect()'s.
+_SOCKET_OPTIONS = (
+    "fd", "handle", "allow_half_open", "readable", "writable", "onread", "signal",
+    "high_water_mark",
+)  # fmt: skip
+_LISTEN_OPTIONS = (
+    "backlog", "port", "path", "fd", "exclusive", "ipv6_only", "reuse_port", "readable_all",
+    "writable_all", "replace_stale", "signal",
+)  # fmt: skip
+
+
+def create_server(connection_listener: Listener | None = None, **options: Any) -> Server:
+    """Make a server. From Node's ``net.createServer()``.
+
+    :param connection_listener: added as a listener of ``'connection'``.
+    :param options: those of :class:`Server`.
+    :returns: the server; :meth:`Server.listen` starts it.
+    """
+    return Server(connection_listener, **options)
+
+
+def create_connection(
+    target: Any = None,
+    host: Any = None,
+    connect_listener: Listener | None = None,
+    **options: Any,
+) -> Socket:
+    """Make a socket and connect it in the background. From Node's ``net.createConnection()``.
+
+    :param target: a port, a path, or a ``(host, port)`` tuple.
+    :param host: the host, default ``"localhost"``.
+    :param connect_listener: added as a listener of ``'connect'``, once.
+    :param options: those of :class:`Socket` and of :meth:`Socket.connect`; and ``timeout``, the
+        idle timeout in seconds, which also watches over the connecting.
+    :returns: the socket.
+    """
+    timeout = _validate.seconds("timeout", options.pop("timeout", None))
+    mine = {name: options.pop(name) for name in _SOCKET_OPTIONS if name in options}
+    sock = Socket(**mine)
+    sock.set_timeout(timeout)
+    return sock.connect(target, host, connect_listener, **options)
+
+
+connect = create_connection
+
+
+def serve(handler: Listener, target: Any = None, host: Any = None, **options: Any) -> None:
+    """Serve in blocking style: each connection's handler has a greenlet of its own.
+
+    Blocks until the server has closed. Each connection is closed when its handler returns, and
+    destroyed when it raises.
+
+    :param handler: called with the :class:`Socket`.
+    :param target: as for :meth:`Server.listen`.
+    :param host: as for :meth:`Server.listen`.
+    :param options: those of :class:`Server` and of :meth:`Server.listen`.
+    """
+    _validate.function("handler", handler)
+    listening = {name: options.pop(name) for name in _LISTEN_OPTIONS if name in options}
+    options.setdefault("end_on_return", True)
+    server = Server(handler, **options)
+    server.listen(target, host, **listening)
+    try:
+        server.serve_forever()
+    finally:
+        server.close()
+
+
+def run(timeout: float | None = None) -> bool:
+    """Block until no server and no socket is open any more that was not ``unref()``-ed.
+
+    :param timeout: how long to block at the most, in seconds; ``None`` for no limit.
+    :returns: ``True`` when nothing was left, ``False`` when the time was over.
+    """
+    return dispatcher().run(_validate.limit("timeout", timeout))
+
+
+def get_default_auto_select_family() -> bool:
+    """The default of ``connect()``'s ``auto_select_family``; ``True`` in the beginning."""
+    return Defaults.auto_select_family
+
+
+def set_default_auto_select_family(value: bool) -> None:
+    """Set the default of ``connect()``'s ``auto_select_family``."""
+    Defaults.auto_select_family = _validate.flag("value", value)
+
+
+def get_default_auto_select_family_attempt_timeout() -> float:
+    """The default of ``connect()``'s ``auto_select_family_attempt_timeout``, in seconds."""
+    return Defaults.attempt_timeout
+
+
+def set_default_auto_select_family_attempt_timeout(value: float) -> None:
+    """Set the default of ``connect()``'s ``auto_select_family_attempt_timeout``.
+
+    :param value: seconds, above zero; less than 0.01 is raised to that.
+    """
+    Defaults.attempt_timeout = max(MIN_ATTEMPT_SECONDS, _validate.positive_seconds("value", value))

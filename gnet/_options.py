@@ -1,0 +1,89 @@
+"""What the kernel knows of a connection: its addresses and its TCP options."""
+
+from __future__ import annotations
+
+import _socket
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ._wire import AnyWire, Wire
+from .address import AddressInfo
+
+__all__ = ["address_info", "apply", "type_of_service"]
+
+# Node sets these two with every keep-alive: ten probes, a second apart.
+KEEPALIVE_PROBES = 10
+KEEPALIVE_INTERVAL_SECONDS = 1
+
+
+def address_info(sockaddr: Any) -> AddressInfo | str | None:
+    """An address of the system's as ``address()`` gives it.
+
+    :param sockaddr: what ``getsockname()`` and its like give.
+    :returns: an :class:`AddressInfo`; a path; ``None`` for a Unix socket without a name.
+    """
+    if isinstance(sockaddr, tuple):
+        return AddressInfo.from_sockaddr(sockaddr)
+    return os.fsdecode(sockaddr) if sockaddr else None
+
+
+def address_text(sockaddr: Any) -> str:
+    """An address of the system's for people to read."""
+    info = address_info(sockaddr)
+    if isinstance(info, AddressInfo):
+        host = f"[{info.address}]" if info.family == "IPv6" else info.address
+        return f"{host}:{info.port}"
+    return info or "-"
+
+
+def apply(wire: AnyWire, options: dict[str, Any]) -> None:
+    """Set TCP's options; a Unix socket or a pipe has none of them.
+
+    :param options: ``no_delay`` (bool), ``keep_alive`` (bool, seconds), ``tos`` (int).
+    """
+    if isinstance(wire, Wire) and wire.is_tcp:
+        for name, value in options.items():
+            # A peer that has reset makes it fail: the next read or write says so.
+            with suppress(OSError):
+                _SETTERS[name](wire, value)
+
+
+def type_of_service(wire: Wire) -> int:
+    """The connection's ``IP_TOS`` or ``IPV6_TCLASS``."""
+    return wire.getsockopt(*_tos_option(wire))
+
+
+def _tos_option(wire: Wire) -> tuple[int, int]:
+    if wire.family == _socket.AF_INET6:
+        return _socket.IPPROTO_IPV6, _socket.IPV6_TCLASS
+    return _socket.IPPROTO_IP, _socket.IP_TOS
+
+
+def _apply_no_delay(wire: Wire, value: bool) -> None:
+    wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, value)
+
+
+def _apply_keep_alive(wire: Wire, value: tuple[bool, int]) -> None:
+    enable, delay = value
+    wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, enable)
+    if not enable:
+        return
+    if delay >= 1:
+        idle = getattr(_socket, "TCP_KEEPIDLE", getattr(_socket, "TCP_KEEPALIVE", None))
+        if idle is not None:
+            wire.setsockopt(_socket.IPPROTO_TCP, idle, delay)
+    wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+    wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+
+
+def _apply_tos(wire: Wire, value: int) -> None:
+    wire.setsockopt(*_tos_option(wire), value)
+
+
+_SETTERS: dict[str, Callable[[Wire, Any], None]] = {
+    "no_delay": _apply_no_delay,
+    "keep_alive": _apply_keep_alive,
+    "tos": _apply_tos,
+}

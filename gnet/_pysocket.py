@@ -1,0 +1,236 @@
+"""The vocabulary of Python's ``socket``, on a stream that events are emitted for, too.
+
+From the standard library's ``socket``, *Socket Objects*.
+"""
+
+from __future__ import annotations
+
+import _socket
+import io
+import socket as std_socket
+from typing import TYPE_CHECKING, Any
+
+from . import _validate
+from ._reading import Reading
+from ._state import Life
+from ._wire import Wire
+from .errors import value_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["PythonSocket"]
+
+
+class PythonSocket(Reading):
+    """An endpoint that legacy code takes for a ``socket.socket``."""
+
+    __slots__ = ("_close_when_unused", "_io_refs", "_local", "_remote")
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # How many files of makefile() are open. The name is the standard library's.
+        self._io_refs = 0
+        self._close_when_unused = False
+        # The addresses in the system's form, kept for when the descriptor is gone.
+        self._local: Any = None
+        self._remote: Any = None
+
+    def __enter__(self) -> Self:
+        self._blocking_style = True
+        if self._life is not Life.IDLE:
+            self._await_connection()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.close()
+
+    def _open_wire(self) -> Any:
+        """The wire, for what needs a descriptor.
+
+        :raises OSError: the socket is not open; it has failed.
+        """
+        if self._wire is None or self._given_up:
+            if self._life is Life.OPEN:
+                raise self._closed_error()
+            self._raise_unless_open()
+        return self._wire
+
+    def fileno(self) -> int:
+        """The descriptor; ``-1`` when there is none."""
+        return self._wire.fileno() if self._wire is not None and not self._given_up else -1
+
+    @property
+    def family(self) -> std_socket.AddressFamily:
+        """The address family, as Python's ``socket.family``."""
+        wire = self._wire
+        family = wire.family if isinstance(wire, Wire) else _socket.AF_UNSPEC
+        return std_socket.AddressFamily(family)
+
+    @property
+    def type(self) -> std_socket.SocketKind:
+        """The kind of socket, as Python's ``socket.type``."""
+        return std_socket.SOCK_STREAM
+
+    @property
+    def proto(self) -> int:
+        """The protocol, as Python's ``socket.proto``."""
+        return self._wire.proto if isinstance(self._wire, Wire) else 0
+
+    def getsockname(self) -> Any:
+        """The local address in the system's form, as Python's ``socket.getsockname()``."""
+        return self._open_wire().getsockname()
+
+    def getpeername(self) -> Any:
+        """The peer's address in the system's form, as Python's ``socket.getpeername()``."""
+        return self._open_wire().getpeername()
+
+    def getsockopt(self, *args: int) -> Any:
+        """As Python's ``socket.getsockopt()``."""
+        return self._open_wire().getsockopt(*args)
+
+    def setsockopt(self, *args: Any) -> None:
+        """As Python's ``socket.setsockopt()``."""
+        self._open_wire().setsockopt(*args)
+
+    def settimeout(self, value: float | None) -> None:
+        """:meth:`set_timeout` under Python's name.
+
+        :param value: seconds, or ``None``.
+        :raises ValueError: ``0`` or less: there is no non-blocking mode.
+        """
+        if value is not None and not isinstance(value, bool) and value == 0:
+            raise value_error(
+                "a gnet.Socket has no non-blocking mode: its calls block one greenlet only, and "
+                "its events tell when something has come. Use None for no timeout"
+            )
+        self.set_timeout(value)
+
+    def gettimeout(self) -> float | None:
+        """The idle timeout in seconds, or ``None``."""
+        return self._timeout
+
+    def setblocking(self, flag: bool) -> None:
+        """``setblocking(True)`` is ``settimeout(None)``; ``False`` raises, as there."""
+        self.settimeout(None if flag else 0)
+
+    def getblocking(self) -> bool:
+        """Always ``True``: a call blocks its greenlet."""
+        return True
+
+    def shutdown(self, how: int) -> None:
+        """End one side or both. From Python's ``socket.shutdown()``.
+
+        :param how: ``SHUT_RD``, ``SHUT_WR`` (what is queued is sent first) or ``SHUT_RDWR``.
+        :raises OSError: ``ENOTCONN``, the socket is not connected.
+        """
+        how = _validate.integer("how", how, _socket.SHUT_RD, _socket.SHUT_RDWR)
+        if self._life is Life.CONNECTING:
+            self._await_connection()
+        wire = self._open_wire()
+        if how != _socket.SHUT_WR:
+            wire.shutdown(_socket.SHUT_RD)
+            self._more = True
+        if how != _socket.SHUT_RD:
+            self._end()
+
+    def makefile(
+        self,
+        mode: str = "r",
+        buffering: int | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Any:
+        """A file of the socket's stream. From Python's ``socket.makefile()``.
+
+        :param mode: ``"r"``, ``"w"`` or ``"rw"``, and ``"b"`` for bytes.
+        :param buffering: the size of the buffer in bytes; ``0`` for none (bytes only).
+        :param encoding: for text; with ``errors`` and ``newline`` as for :func:`open`.
+        :returns: the file. :meth:`close` takes effect when the last one is closed.
+        """
+        letters = set(_validate.string("mode", mode))
+        if not letters <= {"r", "w", "b"} or not letters & {"r", "w"}:
+            raise _validate.wrong_value("mode", mode, "made of 'r', 'w' and 'b'")
+        binary = "b" in letters
+        raw_mode = ("r" if "r" in letters else "") + ("w" if "w" in letters else "")
+        if buffering is None or buffering < 0:
+            buffering = io.DEFAULT_BUFFER_SIZE
+        if buffering == 0 and not binary:
+            raise _validate.wrong_value("buffering", buffering, "above 0 for text")
+        # The standard library's own class: it asks for no more than a socket has.
+        raw: Any = std_socket.SocketIO(self, raw_mode)  # type: ignore[arg-type]
+        self._io_refs += 1
+        if buffering == 0:
+            return raw
+        buffered: Any
+        if raw_mode == "rw":
+            buffered = io.BufferedRWPair(raw, raw, buffering)
+        elif raw_mode == "r":
+            buffered = io.BufferedReader(raw, buffering)
+        else:
+            buffered = io.BufferedWriter(raw, buffering)
+        if binary:
+            return buffered
+        text: Any = io.TextIOWrapper(buffered, encoding, errors, newline)
+        text.mode = mode
+        return text
+
+    def close(self) -> None:
+        """Send what is queued, end the writable side, and let go of the socket; return at once.
+
+        The descriptor goes when the peer has ended as well, or two seconds after everything was
+        sent; what arrives until then is discarded. Greenlets that are blocked on the socket
+        raise :class:`~gnet.errors.SocketClosedError`. While a file of :meth:`makefile` is open,
+        it takes effect when the last one is closed.
+        """
+        if self._io_refs:
+            self._close_when_unused = True
+        else:
+            self._give_up()
+
+    def _decref_socketios(self) -> None:
+        # Called by the standard library's SocketIO when it is closed.
+        if self._io_refs:
+            self._io_refs -= 1
+        if self._close_when_unused:
+            self._close_when_unused = False
+            self.close()
+
+    def detach(self) -> int:
+        """Give the descriptor away: the socket is closed, the connection is not.
+
+        From Python's ``socket.detach()``.
+
+        :returns: the descriptor, in non-blocking mode; ``-1`` if there is none.
+        """
+        if self._wire is None or self._given_up:
+            return -1
+        self._local_name(), self._remote_name()
+        fd = self._wire.detach()
+        self.destroy()
+        return fd
+
+    # -- addresses ----------------------------------------------------------------------------
+
+    def _local_name(self) -> Any:
+        if self._local is None and isinstance(self._wire, Wire):
+            try:
+                self._local = self._wire.getsockname()
+            except OSError:
+                return None
+        return self._local
+
+    def _remote_name(self) -> Any:
+        if self._remote is None and isinstance(self._wire, Wire):
+            try:
+                self._remote = self._wire.getpeername()
+            except OSError:
+                return None
+        return self._remote
+
+    def _teardown(self) -> list[Any]:
+        # 'close' listeners may ask for the address when the descriptor is gone.
+        self._local_name()
+        return super()._teardown()
