@@ -20,7 +20,7 @@ from ._dispatch import Dispatcher, dispatcher
 from ._state import MOVES, Life
 from ._timers import IdleTimer
 from ._wire import AnyWire
-from .emitter import EventEmitter, Listener
+from .emitter import EventEmitter, Listener, fail
 from .errors import SocketClosedError, StreamDestroyedError, coded, system_error
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ _OF_THE_CONNECTION = frozenset(
         "connection_attempt_timeout",
     )
 )  # fmt: skip
+
+
+class _Owner(ref):  # type: ignore[type-arg]
+    """Which socket an error is the own one of; in another process, none."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()
 
 
 class Endpoint(EventEmitter):
@@ -152,11 +161,12 @@ class Endpoint(EventEmitter):
         # The watchers go before the descriptor: its number may be another's at once.
         dropped = self._teardown()
         self._move("destroy")
-        woken = self._interrupt(self._closed_error())
+        failure = error if error is not None else self._own(SocketClosedError())
+        woken = self._interrupt(failure)
         self._heard = heard or woken
         for callback in dropped:
-            failure = error if error is not None else self._undone_error()
-            self._loop.defer(partial(self._call, callback, failure))
+            undone = error if error is not None else self._undone_error()
+            self._loop.defer(partial(self._call, callback, undone))
         if error is not None:
             self._loop.defer(self._emit_error)
         self._loop.defer(self._emit_close)
@@ -193,7 +203,7 @@ class Endpoint(EventEmitter):
 
     def _own(self, error: BaseException) -> BaseException:
         """Mark an error as the connection's own: if it leaves a listener, that is no bug."""
-        vars(error)["gnet_owner"] = ref(self)
+        vars(error)["gnet_owner"] = _Owner(self)
         return error
 
     def _owns(self, error: BaseException) -> bool:
@@ -348,7 +358,7 @@ class Endpoint(EventEmitter):
     def _endings(self, event: str, waiter: AsyncResult[Any]) -> dict[str, Listener]:
         endings = super()._endings(event, waiter)
         if event in _OF_THE_CONNECTION:
-            endings["close"] = lambda had_error: waiter.set_exception(self._closed_error())
+            endings["close"] = lambda had_error: fail(waiter, self._closed_error())
         return endings
 
     def _await(self, waiter: AsyncResult[Any], limit: float | None, event: str) -> Any:
@@ -415,7 +425,7 @@ class Endpoint(EventEmitter):
         error = self._timeout_error()
         self._interrupt(error)
         for waiter in self._waits or ():
-            waiter.set_exception(error)
+            fail(waiter, error)
 
     def _timeout_error(self) -> BaseException:
         # The text is the interpreter's own for a socket: legacy code compares it.

@@ -37,12 +37,18 @@ def check_lookup(hostname: Any, family: Any, hints: Any, every: Any) -> tuple[in
     :returns: the family as a number, and whether all addresses are asked for.
     """
     _validate.string("hostname", hostname)
+    check_hints(hints)
+    return _validate.family(family), _validate.flag("all", every)
+
+
+def check_hints(hints: Any) -> int:
+    """The ``hints`` of a lookup: the flags that Node has, in any combination."""
     if isinstance(hints, bool) or not isinstance(hints, int):
         raise _validate.wrong_kind("hints", hints, "an int")
     if hints & ~HINTS:
         right = "a combination of ADDRCONFIG, V4MAPPED and ALL of gnet.dns"
         raise _validate.wrong_value("hints", hints, right)
-    return _validate.family(family), _validate.flag("all", every)
+    return hints
 
 
 def ascii_name(hostname: str, syscall: str = "getaddrinfo") -> str:

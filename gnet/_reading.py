@@ -65,14 +65,18 @@ class OnRead:
         return _writable(self.buffer()) if callable(self.buffer) else self.buffer
 
 
-def _writable(buffer: Any) -> Any:
+def _view(buffer: Any) -> memoryview:
     try:
         view = memoryview(buffer)
     except TypeError:
         raise _validate.wrong_kind("buffer", buffer, "a writable bytes-like object") from None
     if view.readonly:
         raise _validate.wrong_kind("buffer", buffer, "a writable bytes-like object")
-    if not view.nbytes:
+    return view
+
+
+def _writable(buffer: Any) -> Any:
+    if not _view(buffer).nbytes:
         raise _validate.wrong_value("buffer", buffer, "of one byte or more")
     return buffer
 
@@ -220,21 +224,26 @@ class Reading(Writing):
         if self._serving is None:
             self._loop.defer(self._serve)
         else:
-            self._unwatch()
+            # A listener blocks: data and end are held back, but not a reset.
+            self._look()
 
     def _on_unread(self) -> None:
         """In the hub: there is something, but nobody reads. An end and a reset are noticed."""
+        if self._look():
+            self._loop.defer(self._serve_unread_end)
+
+    def _look(self) -> bool:
+        """Look what the kernel has, without reading it; tells whether it is the end."""
         try:
             ended = self._wire.at_end()  # type: ignore[union-attr]
         except BlockingIOError:
-            return
+            return False
         except OSError as exc:
             self._fail(annotate(exc, "read"))
-            return
+            return False
         self._unwatch()
         self._more = True
-        if ended:
-            self._loop.defer(self._serve_unread_end)
+        return ended
 
     # -- serving the listeners ----------------------------------------------------------------
 
@@ -358,7 +367,10 @@ class Reading(Writing):
         :raises RuntimeError: the socket is flowing.
         :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
         """
-        if self._wire is None or self._flow or self._decoder is not None or bufsize <= 0:
+        if (
+            self._wire is None or self._flow or self._read_ended or self._given_up
+            or self._decoder is not None or type(bufsize) is not int or bufsize <= 0
+        ):  # fmt: skip
             rest = self._begin_reading(bufsize)
             if rest is not None:
                 return rest
@@ -387,11 +399,11 @@ class Reading(Writing):
         :param flags: as for :meth:`recv`.
         :returns: how many bytes were put there; ``0`` at the end of the stream.
         """
-        size = memoryview(_writable(buffer)).nbytes if buffer else 0
+        size = _view(buffer).nbytes
         nbytes = _validate.integer("nbytes", nbytes, 0, size) or size
         rest = self._begin_reading(nbytes)
         if rest is not None:
-            memoryview(buffer).cast("B")[: len(rest)] = rest
+            _view(buffer).cast("B")[: len(rest)] = rest
             return len(rest)
         self._blocking_style = True
         while True:

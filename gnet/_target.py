@@ -12,6 +12,9 @@ from .errors import type_error
 __all__ = ["Target", "parse"]
 
 
+BOTH_WAYS = "give the address by position or by keyword, not both"
+
+
 class Target(NamedTuple):
     """A place: ``path``, or ``port`` and perhaps ``host``. And the listener found among them."""
 
@@ -22,7 +25,13 @@ class Target(NamedTuple):
 
 
 def parse(
-    target: Any, host: Any = None, listener: Any = None, *, port: Any = None, path: Any = None
+    target: Any,
+    host: Any = None,
+    listener: Any = None,
+    *,
+    port: Any = None,
+    path: Any = None,
+    listener_name: str = "listener",
 ) -> Target:
     """Make sense of the arguments of ``connect()`` and ``listen()``.
 
@@ -32,6 +41,7 @@ def parse(
     :param listener: the listener.
     :param port: the port, by keyword: also a ``0x`` string.
     :param path: the path, by keyword; ignored beside a port.
+    :param listener_name: what the caller calls the listener, for its error.
     :raises TypeError: a wrong kind, or both forms of an address at once.
     :raises ValueError: a wrong value.
     """
@@ -39,14 +49,16 @@ def parse(
         target, listener = None, target
     if callable(host):
         host, listener = None, host
-    _validate.optional_function("listener", listener)
+    _validate.optional_function(listener_name, listener)
     if isinstance(target, tuple):
         if host is not None:
             raise type_error(f"give {target!r} alone, or port and host, not both")
-        host, target = _host_and_port(target)
-    if target is not None:
         if port is not None or path is not None:
-            raise type_error("give the address by position or by keyword, not both")
+            raise type_error(BOTH_WAYS)
+        host, port = _host_and_port(target)
+    elif target is not None:
+        if port is not None or path is not None:
+            raise type_error(BOTH_WAYS)
         if isinstance(target, (str, os.PathLike)) and not _is_digits(target):
             return Target(None, None, _path(target, host), listener)
         port = target
@@ -63,7 +75,7 @@ def _host_and_port(address: tuple[Any, ...]) -> tuple[Any, Any]:
     if len(address) not in (2, 4):
         raise _validate.wrong_kind("target", address, "a (host, port) tuple")
     host, port = address[:2]
-    if isinstance(host, int) and isinstance(port, str):
+    if isinstance(host, int) and isinstance(port, str) and not _is_digits(port):
         raise type_error(
             f"an address is (host, port) as a tuple, or port, host as two arguments: "
             f"({port!r}, {host!r}), or {host!r}, {port!r}"

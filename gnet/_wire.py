@@ -16,7 +16,7 @@ import struct
 import sys
 from typing import Any
 
-from .errors import value_error
+from .errors import annotate, value_error
 
 __all__ = ["READ", "WRITE", "AnyWire", "FileWire", "Wire", "wire_of_fd"]
 
@@ -161,7 +161,10 @@ def wire_of_fd(fd: int) -> AnyWire:
     :raises OSError: ``fd`` is not open.
     :raises ValueError: ``fd`` is a file or folder, with ``code`` ``"ERR_INVALID_FD_TYPE"``.
     """
-    mode = os.fstat(fd).st_mode
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError as exc:
+        raise annotate(exc, "open") from None
     if stat.S_ISSOCK(mode):
         return Wire.adopt(fd)
     if stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):

@@ -193,8 +193,8 @@ class EventEmitter:
         """What ends a wait for ``event``: listeners, by event, that complete ``waiter``."""
         endings: dict[str, Listener] = {}
         if event != "error":
-            endings["error"] = lambda exc=None, *rest: waiter.set_exception(_unhandled((exc,)))
-        endings[event] = lambda *args: waiter.set(args)
+            endings["error"] = lambda exc=None, *rest: fail(waiter, _unhandled((exc,)))
+        endings[event] = lambda *args: succeed(waiter, args)
         return endings
 
     def _await(self, waiter: AsyncResult[Any], limit: float | None, event: str) -> Any:
@@ -244,6 +244,21 @@ class EventEmitter:
 
     def _unlistened(self, event: str) -> None:
         """Called when an event has lost its last listener."""
+
+
+# 'error' and 'close' come in one batch, before the waiting greenlet runs: the first one counts.
+
+
+def succeed(waiter: AsyncResult[Any], value: Any) -> None:
+    """End a wait, unless it has ended."""
+    if not waiter.ready():
+        waiter.set(value)
+
+
+def fail(waiter: AsyncResult[Any], error: BaseException) -> None:
+    """End a wait with an error, unless it has ended."""
+    if not waiter.ready():
+        waiter.set_exception(error)
 
 
 def _unhandled(args: tuple[Any, ...]) -> BaseException:

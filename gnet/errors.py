@@ -38,7 +38,22 @@ __all__ = [
 _E = TypeVar("_E", bound=BaseException)
 
 
-class AbortError(OSError):
+class _Copyable:
+    """An error that can be pickled although its constructor is not :class:`OSError`'s."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields: Any = self
+        return _rebuild, (type(self), fields.args, vars(self))
+
+
+def _rebuild(kind: type[OSError], args: tuple[Any, ...], fields: dict[str, Any]) -> OSError:
+    error = kind.__new__(kind, *args)
+    OSError.__init__(error, *args)
+    vars(error).update(fields)
+    return error
+
+
+class AbortError(_Copyable, OSError):
     """A ``signal`` became ready: the operation that it was given to is over."""
 
     code = "ABORT_ERR"
@@ -47,7 +62,7 @@ class AbortError(OSError):
         super().__init__(_errno.ECANCELED, message)
 
 
-class SocketClosedError(OSError):
+class SocketClosedError(_Copyable, OSError):
     """The socket is closed, or was closed under a blocked call; ``errno`` is ``EBADF``."""
 
     code = "ERR_SOCKET_CLOSED"
@@ -67,7 +82,7 @@ class StreamDestroyedError(SocketClosedError):
         super().__init__(f"Cannot call {call} after a stream was destroyed")
 
 
-class WriteAfterEndError(BrokenPipeError):
+class WriteAfterEndError(_Copyable, BrokenPipeError):
     """Data was written after ``end()``; ``errno`` is ``EPIPE``, as for the kernel's own."""
 
     code = "ERR_STREAM_WRITE_AFTER_END"
@@ -76,7 +91,7 @@ class WriteAfterEndError(BrokenPipeError):
         super().__init__(_errno.EPIPE, message)
 
 
-class IPBlockedError(PermissionError):
+class IPBlockedError(_Copyable, PermissionError):
     """A block list forbids the address.
 
     :ivar address: the forbidden address.
@@ -98,7 +113,7 @@ class HandleTypeError(TypeError):
         super().__init__(message)
 
 
-class AlreadyListeningError(OSError, RuntimeError):
+class AlreadyListeningError(_Copyable, OSError, RuntimeError):
     """``listen()`` was called a second time without a ``close()``, or an error, between."""
 
     code = "ERR_SERVER_ALREADY_LISTEN"
@@ -109,7 +124,7 @@ class AlreadyListeningError(OSError, RuntimeError):
         )
 
 
-class NotRunningError(OSError, RuntimeError):
+class NotRunningError(_Copyable, OSError, RuntimeError):
     """``close()`` found no open server; it is passed to the callback, never raised."""
 
     code = "ERR_SERVER_NOT_RUNNING"
@@ -118,7 +133,7 @@ class NotRunningError(OSError, RuntimeError):
         super().__init__(_errno.EINVAL, "Server is not running.")
 
 
-class AggregateError(OSError):
+class AggregateError(_Copyable, OSError):
     """Every attempt of one ``connect()`` failed.
 
     :ivar errors: the error of each attempt, in the order of the attempts.

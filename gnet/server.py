@@ -94,11 +94,28 @@ class Server(EventEmitter):
     """
 
     __slots__ = (
-        "_accept_watcher", "_bound", "_closed_emitted", "_closing", "_connections",
-        "_end_on_return", "_holding", "_loop", "_max_connections", "_pause", "_pause_timer",
-        "_refed", "_signal", "_socket_options", "allow_half_open", "block_list",
-        "drop_max_connection", "high_water_mark", "keep_alive", "keep_alive_initial_delay",
-        "no_delay", "pause_on_connect",
+        "_accept_watcher",
+        "_bound",
+        "_closed_emitted",
+        "_closing",
+        "_connections",
+        "_drop_max_connection",
+        "_end_on_return",
+        "_holding",
+        "_loop",
+        "_max_connections",
+        "_pause",
+        "_pause_timer",
+        "_refed",
+        "_signal",
+        "_socket_options",
+        "allow_half_open",
+        "block_list",
+        "high_water_mark",
+        "keep_alive",
+        "keep_alive_initial_delay",
+        "no_delay",
+        "pause_on_connect",
     )  # fmt: skip
 
     _loop: Dispatcher
@@ -138,8 +155,7 @@ class Server(EventEmitter):
         self._pause_timer: Any = None
         self._connections: set[Socket] = set()
         self._max_connections: int | None = None
-        #: Only a cluster's worker differs: whether it closes what it may not keep.
-        self.drop_max_connection = False
+        self._drop_max_connection = False
         self._signal: Signal | None = None
         self._closing = False
         self._closed_emitted = False
@@ -208,8 +224,9 @@ class Server(EventEmitter):
             backlog, listening_listener = None, backlog
         handle = target if _is_handle(target) else None
         place = _target.parse(
-            None if handle is not None else target, host, listening_listener, port=port, path=path
-        )
+            None if handle is not None else target, host, listening_listener,
+            port=port, path=path, listener_name="listening_listener",
+        )  # fmt: skip
         flag = _validate.flag
         flag("exclusive", exclusive)
         options = _bind.ListenOptions(
@@ -408,6 +425,18 @@ class Server(EventEmitter):
         if value is not None:
             _validate.integer("max_connections", value, 0, 2**62)
         self._max_connections = value
+
+    @property
+    def drop_max_connection(self) -> bool:
+        """Whether a cluster's worker closes the connections that are too many for it.
+
+        Otherwise another worker gets them. From Node's ``server.dropMaxConnection``.
+        """
+        return self._drop_max_connection
+
+    @drop_max_connection.setter
+    def drop_max_connection(self, value: bool) -> None:
+        self._drop_max_connection = _validate.flag("drop_max_connection", value)
 
     def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
         """How many connections are open. From Node's ``server.getConnections()``.

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _options, _target, _validate, events
+from ._names import check_hints
 from ._pysocket import PythonSocket
 from ._reading import OnRead
 from ._signal import Signal
@@ -109,6 +110,9 @@ class Socket(PythonSocket):
         mark = _validate.integer("high_water_mark", high_water_mark, 0, 2**62)
         if onread is not None and not isinstance(onread, OnRead):
             raise _validate.wrong_kind("onread", onread, "a gnet.OnRead")
+        for name, value in (("readable", readable), ("writable", writable)):
+            if value is not None:
+                _validate.flag(name, value)
         wire = _wire_of(fd, handle)
         self._begin(mark)
         self.allow_half_open = half_open
@@ -217,7 +221,10 @@ class Socket(PythonSocket):
         :raises ValueError: an argument of the wrong value.
         :raises OSError: the socket is connected or connecting already.
         """
-        place = _target.parse(target, host, connect_listener, port=port, path=path)
+        place = _target.parse(
+            target, host, connect_listener,
+            port=port, path=path, listener_name="connect_listener",
+        )  # fmt: skip
         flag = _validate.flag
         settings = {
             "no_delay": flag("no_delay", no_delay),
@@ -237,7 +244,7 @@ class Socket(PythonSocket):
                 place.host or "localhost",
                 place.port,
                 _validate.family(family),
-                _validate.integer("hints", hints, 0, 2**31 - 1),
+                check_hints(hints),
                 _local_address(local_address),
                 0 if local_port is None else _validate.port(local_port, "local_port"),
                 _validate.optional_function("lookup", lookup),
