@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _validate, dns, errors, events
+from . import _fork, _validate, dns, errors, events
 from ._dispatch import dispatcher
 from ._reading import OnRead
 from .address import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
@@ -57,6 +57,8 @@ _LISTEN_OPTIONS = (
     "backlog", "port", "path", "fd", "exclusive", "ipv6_only", "reuse_port", "readable_all",
     "writable_all", "replace_stale", "signal",
 )  # fmt: skip
+
+_fork.install()
 
 
 def create_server(connection_listener: Listener | None = None, **options: Any) -> Server:

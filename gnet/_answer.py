@@ -117,10 +117,9 @@ def _nothing(
 def _negative_ttl(message: dns.message.Message) -> int | None:
     """RFC 2308, section 5; ``None`` where there is no SOA record, so nothing to go by."""
     for rrset in message.authority:
-        if rrset.rdtype == dns.rdatatype.SOA:
-            soa = rrset[0]
-            assert isinstance(soa, SOA)
-            return min(rrset.ttl, soa.minimum, _MAX_NEGATIVE_TTL)
+        for record in rrset:
+            if isinstance(record, SOA):
+                return min(rrset.ttl, record.minimum, _MAX_NEGATIVE_TTL)
     return None
 
 

@@ -36,12 +36,13 @@ class Dispatcher:
 
     :ivar hub: gevent's hub.
     :ivar loop: the hub's loop.
+    :ivar jobs: what runs in the next turn; whoever puts the first one there calls :meth:`wake`.
     :ivar timers: the idle timers.
     :ivar kept: the sockets and servers that the loop refers to (contract, rule 11).
     """
 
     __slots__ = (
-        "_batch", "_holds", "_idle", "_jobs", "_joining", "_quiet", "_workers", "hub", "kept",
+        "_batch", "_holds", "_idle", "_joining", "_quiet", "_workers", "hub", "jobs", "kept",
         "loop", "timers",
     )  # fmt: skip
 
@@ -50,7 +51,7 @@ class Dispatcher:
         self.loop = hub.loop
         self.timers = IdleTimers(hub.loop)
         self.kept: set[object] = set()
-        self._jobs: list[Job] = []
+        self.jobs: list[Job] = []
         self._batch: list[Job] = []
         self._idle: list[greenlet] = []
         self._workers = 0
@@ -63,9 +64,13 @@ class Dispatcher:
 
         Jobs start in the order of the calls. May be called from the hub and any greenlet.
         """
-        if not self._jobs:
-            self.loop.run_callback(self._dispatch)
-        self._jobs.append(job)
+        if not self.jobs:
+            self.wake()
+        self.jobs.append(job)
+
+    def wake(self) -> None:
+        """Have the jobs run in the next turn of the loop."""
+        self.loop.run_callback(self._dispatch)
 
     def hold(self) -> None:
         """Keep the program in :meth:`run` until :meth:`release`."""
@@ -98,9 +103,18 @@ class Dispatcher:
         finally:
             self._joining -= in_worker
 
+    def abandon(self) -> None:
+        """In a forked child: the jobs are the parent's. The child has a dispatcher of its own."""
+        self.jobs.clear()
+        self._batch.clear()
+        self.kept.clear()
+        self._quiet = None
+        self.hub.gnet_dispatcher = Dispatcher(self.hub)
+
     def _is_quiet(self) -> bool:
         busy = self._workers - len(self._idle) - self._joining
-        return not (self._holds or busy or self._jobs or self._batch)
+        # Below zero where a forked child's listener waits, in a greenlet of its parent's.
+        return not (self._holds or busy > 0 or self.jobs or self._batch)
 
     def _check_quiet(self) -> None:
         if self._quiet is not None and self._is_quiet():
@@ -110,8 +124,8 @@ class Dispatcher:
     def _dispatch(self) -> None:
         """In the hub: lend greenlets until every job of this turn has been started."""
         # The reversed list makes pop() give the oldest; what a job defers is the next turn's.
-        batch = self._batch = self._jobs
-        self._jobs = []
+        batch = self._batch = self.jobs
+        self.jobs = []
         batch.reverse()
         idle = self._idle
         try:
@@ -126,9 +140,9 @@ class Dispatcher:
             self._check_quiet()
 
     def _put_back(self, batch: list[Job]) -> None:
-        if not self._jobs:
-            self.loop.run_callback(self._dispatch)
-        self._jobs[:0] = reversed(batch)
+        if not self.jobs:
+            self.wake()
+        self.jobs[:0] = reversed(batch)
         batch.clear()
 
     def _new_worker(self) -> greenlet:

@@ -17,7 +17,7 @@ from greenlet import GreenletExit, greenlet
 
 from . import _validate, events
 from ._dispatch import Dispatcher, dispatcher
-from ._state import MOVES, Life
+from ._state import CLOSED, CONNECTING, IDLE, MOVES, OPEN, Life
 from ._timers import IdleTimer
 from ._wire import AnyWire
 from .emitter import EventEmitter, Listener, fail
@@ -79,7 +79,7 @@ class Endpoint(EventEmitter):
         self._listeners = {}
         self._loop = dispatcher()
         self._wire = None
-        self._life = Life.IDLE
+        self._life = IDLE
         self._connected = False
         self._close_emitted = False
         # The program has closed or destroyed the socket, and uses it no more.
@@ -109,7 +109,7 @@ class Endpoint(EventEmitter):
     @property
     def destroyed(self) -> bool:
         """Whether the connection is over: no more data can be transferred."""
-        return self._life is Life.CLOSED
+        return self._life is CLOSED
 
     @property
     def closed(self) -> bool:
@@ -119,12 +119,12 @@ class Endpoint(EventEmitter):
     @property
     def connecting(self) -> bool:
         """Whether :meth:`connect` was called and has not finished."""
-        return self._life is Life.CONNECTING
+        return self._life is CONNECTING
 
     @property
     def pending(self) -> bool:
         """Whether the socket is not connected: not yet, still connecting, or no more."""
-        return self._life is not Life.OPEN
+        return self._life is not OPEN
 
     def destroy(self, error: BaseException | None = None) -> Self:
         """Close the connection at once; what is queued or unread is dropped.
@@ -153,7 +153,7 @@ class Endpoint(EventEmitter):
 
         :param heard: somebody knows of the error, so that nobody need be told if no one listens.
         """
-        if self._life is Life.CLOSED:
+        if self._life is CLOSED:
             return
         self._error = error
         self._publish_end(error)
@@ -172,9 +172,9 @@ class Endpoint(EventEmitter):
         self._loop.defer(self._emit_close)
 
     def _publish_end(self, error: BaseException | None) -> None:
-        if self._life is Life.OPEN:
+        if self._life is OPEN:
             events.publish(self._loop.defer, events.ConnectionClosed, self, error)
-        elif self._life is Life.CONNECTING:
+        elif self._life is CONNECTING:
             events.publish(self._loop.defer, events.ConnectionFailed, self, error)
 
     def _teardown(self) -> list[Callable[..., object]]:
@@ -236,7 +236,7 @@ class Endpoint(EventEmitter):
             raise exc
         if isinstance(exc, GreenletExit):
             self._shut(None)
-        elif self._life is not Life.CLOSED:
+        elif self._life is not CLOSED:
             self._shut(exc, heard=own)
         elif not own:
             self._report(exc)
@@ -313,14 +313,14 @@ class Endpoint(EventEmitter):
 
     def _await_connection(self) -> None:
         """Block until the socket is connected; raise what it failed with."""
-        while self._life is Life.CONNECTING:
+        while self._life is CONNECTING:
             self._block()
         self._raise_unless_open()
 
     def _raise_unless_open(self) -> None:
-        if self._life is Life.OPEN:
+        if self._life is OPEN:
             return
-        if self._life is Life.IDLE:
+        if self._life is IDLE:
             raise self._own(system_error(errno.ENOTCONN, "socket"))
         self._heard = True
         raise self._closed_error()
@@ -396,7 +396,7 @@ class Endpoint(EventEmitter):
             if function is not None:
                 self.off("timeout", function)
             return self
-        if self._life is not Life.CLOSED:
+        if self._life is not CLOSED:
             self._start_idle_timer(limit)
         if function is not None:
             self.once("timeout", function)
@@ -447,7 +447,7 @@ class Endpoint(EventEmitter):
 
     def _holds(self) -> bool:
         """Whether the socket keeps the program in :func:`gnet.run`."""
-        return self._refed and self._life in (Life.CONNECTING, Life.OPEN)
+        return self._refed and self._life in (CONNECTING, OPEN)
 
     def _update_hold(self) -> None:
         holds = self._holds()
@@ -461,24 +461,24 @@ class Endpoint(EventEmitter):
 
     def _must_keep(self) -> bool:
         """Whether the loop refers to the socket although the program may not."""
-        if self._life is Life.CONNECTING:
+        if self._life is CONNECTING:
             return True
-        return self._life is Life.OPEN and (self._given_up or bool(self._listeners))
+        return self._life is OPEN and (self._given_up or bool(self._listeners))
 
     def _update_kept(self) -> None:
         # A server refers to its connections itself.
         if self.server is None:
             if self._must_keep():
                 self._loop.kept.add(self)
-            elif self._life is not Life.CLOSED:
+            elif self._life is not CLOSED:
                 self._loop.kept.discard(self)
 
     def _listening(self, event: str) -> None:
-        if self._life is not Life.IDLE:
+        if self._life is not IDLE:
             self._update_kept()
 
     def _unlistened(self, event: str) -> None:
-        if not self._listeners and self._life is not Life.IDLE:
+        if not self._listeners and self._life is not IDLE:
             self._update_kept()
 
     def __del__(self) -> None:

@@ -11,8 +11,9 @@ import socket as std_socket
 from typing import TYPE_CHECKING, Any
 
 from . import _validate
+from ._file import open_file
 from ._reading import Reading
-from ._state import Life
+from ._state import CONNECTING, IDLE, OPEN
 from ._wire import Wire
 from .errors import value_error
 
@@ -25,12 +26,12 @@ __all__ = ["PythonSocket"]
 class PythonSocket(Reading):
     """An endpoint that legacy code takes for a ``socket.socket``."""
 
-    __slots__ = ("_close_when_unused", "_io_refs", "_local", "_remote")
+    __slots__ = ("_close_when_unused", "_local", "_open_files", "_remote")
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # How many files of makefile() are open. The name is the standard library's.
-        self._io_refs = 0
+        # How many files of makefile() are open.
+        self._open_files = 0
         self._close_when_unused = False
         # The addresses in the system's form, kept for when the descriptor is gone.
         self._local: Any = None
@@ -38,7 +39,7 @@ class PythonSocket(Reading):
 
     def __enter__(self) -> Self:
         self._blocking_style = True
-        if self._life is not Life.IDLE:
+        if self._life is not IDLE:
             self._await_connection()
         return self
 
@@ -51,7 +52,7 @@ class PythonSocket(Reading):
         :raises OSError: the socket is not open; it has failed.
         """
         if self._wire is None or self._given_up:
-            if self._life is Life.OPEN:
+            if self._life is OPEN:
                 raise self._closed_error()
             self._raise_unless_open()
         return self._wire
@@ -125,7 +126,7 @@ class PythonSocket(Reading):
         :raises OSError: ``ENOTCONN``, the socket is not connected.
         """
         how = _validate.integer("how", how, _socket.SHUT_RD, _socket.SHUT_RDWR)
-        if self._life is Life.CONNECTING:
+        if self._life is CONNECTING:
             self._await_connection()
         wire = self._open_wire()
         if how != _socket.SHUT_WR:
@@ -148,34 +149,20 @@ class PythonSocket(Reading):
         :param mode: ``"r"``, ``"w"`` or ``"rw"``, and ``"b"`` for bytes.
         :param buffering: the size of the buffer in bytes; ``0`` for none (bytes only).
         :param encoding: for text; with ``errors`` and ``newline`` as for :func:`open`.
-        :returns: the file. :meth:`close` takes effect when the last one is closed.
+        :returns: the file. :meth:`close` takes effect when the last one is closed. A file of
+            bytes loses nothing when a read is interrupted by a timeout.
         """
         letters = set(_validate.string("mode", mode))
         if not letters <= {"r", "w", "b"} or not letters & {"r", "w"}:
             raise _validate.wrong_value("mode", mode, "made of 'r', 'w' and 'b'")
-        binary = "b" in letters
-        raw_mode = ("r" if "r" in letters else "") + ("w" if "w" in letters else "")
         if buffering is None or buffering < 0:
             buffering = io.DEFAULT_BUFFER_SIZE
-        if buffering == 0 and not binary:
+        if buffering == 0 and "b" not in letters:
             raise _validate.wrong_value("buffering", buffering, "above 0 for text")
-        # The standard library's own class: it asks for no more than a socket has.
-        raw: Any = std_socket.SocketIO(self, raw_mode)  # type: ignore[arg-type]
-        self._io_refs += 1
-        if buffering == 0:
-            return raw
-        buffered: Any
-        if raw_mode == "rw":
-            buffered = io.BufferedRWPair(raw, raw, buffering)
-        elif raw_mode == "r":
-            buffered = io.BufferedReader(raw, buffering)
-        else:
-            buffered = io.BufferedWriter(raw, buffering)
-        if binary:
-            return buffered
-        text: Any = io.TextIOWrapper(buffered, encoding, errors, newline)
-        text.mode = mode
-        return text
+        made = "".join(letter for letter in "rwb" if letter in letters)
+        file = open_file(self, made, buffering, encoding, errors, newline)
+        self._open_files += 1
+        return file
 
     def close(self) -> None:
         """Send what is queued, end the writable side, and let go of the socket; return at once.
@@ -185,18 +172,17 @@ class PythonSocket(Reading):
         raise :class:`~gnet.errors.SocketClosedError`. While a file of :meth:`makefile` is open,
         it takes effect when the last one is closed.
         """
-        if self._io_refs:
+        if self._open_files:
             self._close_when_unused = True
         else:
             self._give_up()
 
-    def _decref_socketios(self) -> None:
-        # Called by the standard library's SocketIO when it is closed.
-        if self._io_refs:
-            self._io_refs -= 1
-        if self._close_when_unused:
+    def _file_closed(self) -> None:
+        """A file of :meth:`makefile` was closed."""
+        self._open_files -= 1
+        if self._close_when_unused and not self._open_files:
             self._close_when_unused = False
-            self.close()
+            self._give_up()
 
     def detach(self) -> int:
         """Give the descriptor away: the socket is closed, the connection is not.

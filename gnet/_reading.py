@@ -22,8 +22,8 @@ from greenlet import getcurrent, greenlet
 
 from . import _encoding, _validate
 from ._pipe import Pipe
-from ._state import Life
-from ._wire import READ
+from ._state import CLOSED, CONNECTING, IDLE, OPEN
+from ._wire import READ, AnyWire
 from ._writing import Callback, Writing
 from .errors import annotate, coded
 
@@ -128,7 +128,7 @@ class Reading(Writing):
     @property
     def readable(self) -> bool:
         """Whether there may be something to read: neither ended nor closed."""
-        return self._life is not Life.CLOSED and not self._read_ended and not self._given_up
+        return self._life is not CLOSED and not self._read_ended and not self._given_up
 
     @property
     def readable_ended(self) -> bool:
@@ -207,7 +207,7 @@ class Reading(Writing):
 
     def _rearm(self) -> None:
         """Make the watcher fit who wants the data now."""
-        if self._life is not Life.OPEN or self._read_ended:
+        if self._life is not OPEN or self._read_ended:
             return
         if self._given_up:
             self._watch(self._discard)
@@ -222,7 +222,11 @@ class Reading(Writing):
     def _on_flow(self) -> None:
         """In the hub: there is something for the listeners."""
         if self._serving is None:
-            self._loop.defer(self._serve)
+            loop = self._loop
+            # defer() by hand: a call less for every message.
+            if not loop.jobs:
+                loop.wake()
+            loop.jobs.append(self._serve)
         else:
             # A listener blocks: data and end are held back, but not a reset.
             self._look()
@@ -254,9 +258,9 @@ class Reading(Writing):
         self._serving = getcurrent()
         try:
             if self._onread is None:
-                self._serve_data()
+                self._serve_data(self._wire)
             else:
-                self._serve_onread(self._onread)
+                self._serve_onread(self._wire, self._onread)
         except BlockingIOError:
             pass
         except OSError as exc:
@@ -267,10 +271,9 @@ class Reading(Writing):
             if not self._watching or not self._flow:
                 self._rearm()
 
-    def _serve_data(self) -> None:
-        wire = self._wire
-        assert wire is not None
-        for _ in range(MAX_READS):
+    def _serve_data(self, wire: AnyWire) -> None:
+        reads = 0
+        while True:
             data = wire.recv(READ_BYTES)
             if self._idle is not None:
                 self._idle.touch()
@@ -279,26 +282,29 @@ class Reading(Writing):
                 self._serve_end()
                 return
             self.bytes_read += size
-            self._emit_data(data)
+            if self._decoder is None:
+                # emit() by hand: a call less for every message.
+                try:
+                    for listener in self._listeners.get("data", ()):
+                        listener(data)
+                except BaseException as exc:
+                    self._listener_failed(exc)
+            else:
+                self._emit_text(data)
             # Only a full buffer promises more: another read would mostly be for nothing.
             if size < READ_BYTES or not self._flow or self._wire is not wire:
                 return
+            reads += 1
+            if reads == MAX_READS:
+                return
 
-    def _emit_data(self, data: bytes, final: bool = False) -> None:
-        chunk: bytes | str = data
-        try:
-            if self._decoder is not None:
-                chunk = self._decoder.decode(data, final)
-                if not chunk:
-                    return
-            for listener in self._listeners.get("data", ()):
-                listener(chunk)
-        except BaseException as exc:
-            self._listener_failed(exc)
+    def _emit_text(self, data: bytes, final: bool = False) -> None:
+        assert self._decoder is not None
+        text = self._decoder.decode(data, final)
+        if text:
+            self._deliver("data", text)
 
-    def _serve_onread(self, onread: OnRead) -> None:
-        wire = self._wire
-        assert wire is not None
+    def _serve_onread(self, wire: AnyWire, onread: OnRead) -> None:
         for _ in range(MAX_READS):
             try:
                 buffer = onread.target()
@@ -324,12 +330,12 @@ class Reading(Writing):
         self._read_ended = True
         self._unwatch()
         if self._decoder is not None:
-            self._emit_data(b"", final=True)
+            self._emit_text(b"", final=True)
         self._emit_end()
 
     def _serve_unread_end(self) -> None:
         """In a borrowed greenlet: nobody reads, and the peer has ended."""
-        if self._life is not Life.OPEN or self._read_ended or self._reader is not None:
+        if self._life is not OPEN or self._read_ended or self._reader is not None:
             return
         if self._flow:
             self._rearm()
@@ -343,7 +349,7 @@ class Reading(Writing):
             self._serving = None
 
     def _emit_end(self) -> None:
-        if self._life is Life.CLOSED:
+        if self._life is CLOSED:
             return
         self._end_emitted = True
         self._deliver("end")
@@ -432,7 +438,7 @@ class Reading(Writing):
 
     def _begin_reading(self, bufsize: int) -> bytes | None:
         """Wait for the connection; gives what can be had without the kernel, or ``None``."""
-        if self._life is Life.CONNECTING:
+        if self._life is CONNECTING:
             self._await_connection()
         if self._flow:
             raise coded(
@@ -491,13 +497,17 @@ class Reading(Writing):
             self._idle.touch()
         me = getcurrent()
         self._reader = me
-        self._watch(me.switch)
+        # _watch() by hand: a call less for every message.
+        if self._watching:
+            self._read_watcher.callback = me.switch
+        else:
+            self._watch(me.switch)
         try:
             self._loop.hub.switch()
         finally:
             self._reader = None
             if self._watching:
-                self._read_watcher.callback = self._unread_callback()
+                self._read_watcher.callback = self._unread or self._unread_callback()
                 if self._flow:
                     self._rearm()
             if self._blocked:
@@ -539,11 +549,11 @@ class Reading(Writing):
 
     def _give_up(self) -> None:
         """``close()``: send what is queued, end, and let go of the descriptor in good time."""
-        if self._life is Life.CLOSED:
+        if self._life is CLOSED:
             self._report_unheard()
             return
         self._given_up = True
-        if self._life is Life.IDLE or (self._life is Life.CONNECTING and self._out is None):
+        if self._life is IDLE or (self._life is CONNECTING and self._out is None):
             self._shut(None)
             return
         self._interrupt(self._closed_error())
@@ -565,7 +575,7 @@ class Reading(Writing):
 
     def _linger(self) -> None:
         """Everything is sent: the peer has some time to end as well."""
-        if self._life is not Life.OPEN:
+        if self._life is not OPEN:
             return
         if self._read_ended:
             self._loop.defer(self._linger_over)
@@ -616,7 +626,7 @@ class Reading(Writing):
         return super()._came(event)
 
     def _holds(self) -> bool:
-        if self._life is Life.OPEN and self._flow is False and self._out is None:
+        if self._life is OPEN and self._flow is False and self._out is None:
             return self._given_up and super()._holds()
         return super()._holds()
 

@@ -13,6 +13,9 @@ PATH = "/etc/resolv.conf"
 # The limit of resolv.conf(5).
 MAX_NDOTS = 15
 
+# Where no name server is named, there may be one on this machine.
+_LOCAL = "127.0.0.1"
+
 
 class ResolvConf(NamedTuple):
     """The settings; what the file does not say has the defaults of ``resolv.conf(5)``."""
@@ -52,8 +55,9 @@ def parse(lines: Iterable[str]) -> ResolvConf:
             for option in values:
                 name, _, number = option.partition(":")
                 if name == "ndots" and number.isdecimal():
-                    ndots = min(int(number), MAX_NDOTS)
-    return ResolvConf(nameservers or ["127.0.0.1"], search, ndots)
+                    # int() refuses thousands of digits.
+                    ndots = min(int(number[:9]), MAX_NDOTS)
+    return ResolvConf(nameservers or [_LOCAL], search, ndots)
 
 
 def _read_registry() -> ResolvConf:
@@ -61,7 +65,10 @@ def _read_registry() -> ResolvConf:
     # in ssl, which gevent should patch before anyone imports it.
     import dns.resolver
 
-    system = dns.resolver.Resolver()
+    try:
+        system = dns.resolver.Resolver()
+    except (OSError, dns.resolver.NoResolverConfiguration):
+        return parse(())
     nameservers = [str(each) for each in system.nameservers if is_ip(each)]
     search = [each.to_text(omit_final_dot=True) for each in system.search]
-    return ResolvConf(nameservers or ["127.0.0.1"], search, 1)
+    return ResolvConf(nameservers or [_LOCAL], search, 1)

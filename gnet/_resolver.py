@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import os
 from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any, Literal, overload
@@ -90,7 +91,7 @@ class Resolver:
         tries: int = 3,
         search: Iterable[str] | None = None,
         ndots: int | None = None,
-        hosts: str | None = DEFAULT_PATH,
+        hosts: str | os.PathLike[str] | None = DEFAULT_PATH,
     ) -> None:
         self._timeout = _validate.positive_seconds("timeout", timeout)
         system = _resolv_conf.read_system()
@@ -229,7 +230,7 @@ class Resolver:
             raise _validate.wrong_value("ip", ip, right, "ERR_INVALID_IP_ADDRESS")
         known = self._hosts.names(ip)
         if known:
-            return list(known)
+            return known
         name = dns.reversename.from_address(split_zone(ip)[0])
         [answer] = self._questions.ask(name, [dns.rdatatype.PTR], monotonic() + self._timeout)
         if not answer.records:

@@ -148,6 +148,11 @@ class FileWire:
             os.set_blocking(fd, True)
         return fd
 
+    def abandon(self) -> int:
+        """:meth:`detach` in a forked child: the flags are the parent's."""
+        self._was_blocking = False
+        return self.detach()
+
     def watch(self, loop: Any, events: int) -> Any:
         return loop.io(self._fd, events)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import _encoding, _validate
 from ._buffer import Buffer, Chunk, WriteQueue
 from ._endpoint import Endpoint
-from ._state import Life
+from ._state import CLOSED, OPEN
 from ._wire import WRITE
 from .errors import StreamDestroyedError, WriteAfterEndError, annotate
 
@@ -62,7 +62,7 @@ class Writing(Endpoint):
     @property
     def writable(self) -> bool:
         """Whether data can be written: neither ended nor closed."""
-        return not self._ending and self._life is not Life.CLOSED
+        return not self._ending and self._life is not CLOSED
 
     @property
     def writable_ended(self) -> bool:
@@ -108,12 +108,12 @@ class Writing(Endpoint):
             data = _encoding.to_bytes(data, encoding)
         if callback is not None:
             _validate.function("callback", callback)
-        if self._ending or self._life is Life.CLOSED:
+        if self._ending or self._life is CLOSED:
             return self._refuse(callback)
         size = len(data)
         self._written += size
         out = self._out
-        if out is None and self._life is Life.OPEN and not self._corked:
+        if out is None and self._life is OPEN and not self._corked:
             # The one case that must be fast: nothing is queued, and the kernel takes it all.
             sent = self._send(data)
             if sent == size:
@@ -140,7 +140,7 @@ class Writing(Endpoint):
 
     def _refuse(self, callback: Callback | None) -> bool:
         """A write after the end, or after the close."""
-        if self._life is Life.CLOSED:
+        if self._life is CLOSED:
             error: BaseException = StreamDestroyedError()
             if callback is not None:
                 self._loop.defer(partial(self._call, callback, error))
@@ -168,7 +168,7 @@ class Writing(Endpoint):
             out = self._out = WriteQueue()
             chunk = out.push(data, callback)
             self._update_hold()
-            if self._life is Life.OPEN and not self._corked:
+            if self._life is OPEN and not self._corked:
                 self._watch_writable()
             return chunk
         return out.push(data, callback)
@@ -189,7 +189,7 @@ class Writing(Endpoint):
         if type(data) is not bytes:
             data = _encoding.byte_view(data)
         self._blocking_style = True
-        if self._life is not Life.OPEN or self._ending or self._given_up:
+        if self._life is not OPEN or self._ending or self._given_up:
             self._begin_sending()
         size = len(data)
         self._written += size
@@ -253,7 +253,7 @@ class Writing(Endpoint):
 
         Runs in the hub, or in the greenlet that uncorks or connects.
         """
-        if self._life is not Life.OPEN or self._corked:
+        if self._life is not OPEN or self._corked:
             return
         out = self._out
         try:
@@ -315,7 +315,7 @@ class Writing(Endpoint):
         if callback is not None:
             _validate.function("callback", callback)
         if data is not None:
-            if self._ending and self._life is not Life.CLOSED:
+            if self._ending and self._life is not CLOSED:
                 self._refuse(callback)
                 return self
             self.write(data, encoding)
@@ -327,7 +327,7 @@ class Writing(Endpoint):
     def _on_finish(self, callback: Callback) -> None:
         if self._finish_emitted:
             self._loop.defer(partial(self._call, callback, None))
-        elif self._life is Life.CLOSED:
+        elif self._life is CLOSED:
             self._loop.defer(partial(self._call, callback, StreamDestroyedError("end")))
         elif self._end_callbacks is None:
             self._end_callbacks = [callback]
@@ -335,12 +335,12 @@ class Writing(Endpoint):
             self._end_callbacks.append(callback)
 
     def _end(self) -> None:
-        if self._ending or self._life is Life.CLOSED:
+        if self._ending or self._life is CLOSED:
             return
         self._ending = True
         # Node's end() sends whatever was corked.
         self._corked = 0
-        if self._life is Life.OPEN:
+        if self._life is OPEN:
             self._flush()
 
     def _finish(self) -> None:
@@ -354,7 +354,7 @@ class Writing(Endpoint):
             self._linger()
 
     def _emit_finish(self) -> None:
-        if self._life is Life.CLOSED and self._error is not None:
+        if self._life is CLOSED and self._error is not None:
             return
         self._finish_emitted = True
         callbacks, self._end_callbacks = self._end_callbacks, None
@@ -379,7 +379,7 @@ class Writing(Endpoint):
         return super()._came(event)
 
     def _must_keep(self) -> bool:
-        return super()._must_keep() or (self._out is not None and self._life is Life.OPEN)
+        return super()._must_keep() or (self._out is not None and self._life is OPEN)
 
     def _teardown(self) -> list[Callback]:
         if self._write_watcher is not None:

@@ -364,7 +364,8 @@ class Server(EventEmitter):
         except BaseException as exc:
             sock._listener_failed(exc)
         finally:
-            self._loop.release()
+            # The connection's own: a forked child gives the server another one.
+            sock._loop.release()
 
     def _back_off(self, exc: OSError) -> None:
         """No descriptor is left: leave the connections in the kernel's queue for a while."""

@@ -18,7 +18,7 @@ from ._names import check_hints
 from ._pysocket import PythonSocket
 from ._reading import OnRead
 from ._signal import Signal
-from ._state import Life
+from ._state import CLOSED, CONNECTING, IDLE, OPEN
 from ._wire import AnyWire, FileWire, Wire, wire_of_fd
 from ._writing import HIGH_WATER_BYTES
 from .address import AddressInfo, is_ip
@@ -257,17 +257,17 @@ class Socket(PythonSocket):
         return self
 
     def _check_idle(self) -> None:
-        if self._life is Life.CONNECTING:
+        if self._life is CONNECTING:
             raise system_error(errno.EALREADY, "connect")
-        if self._life is Life.OPEN:
+        if self._life is OPEN:
             raise system_error(errno.EISCONN, "connect")
-        if self._life is Life.CLOSED and not self._close_emitted:
+        if self._life is CLOSED and not self._close_emitted:
             raise SocketClosedError("connect() may be called again from 'close' on")
 
     def _connect(
         self, goal: PathTarget | TcpTarget, settings: dict[str, Any], listener: Listener | None
     ) -> None:
-        if self._life is Life.CLOSED:
+        if self._life is CLOSED:
             self._begin_again()
         if settings["no_delay"]:
             self.set_no_delay(True)
@@ -423,9 +423,9 @@ class Socket(PythonSocket):
 
         A socket that is neither connected nor connecting is ``"closed"``.
         """
-        if self._life is Life.CONNECTING:
+        if self._life is CONNECTING:
             return "opening"
-        if self._life is not Life.OPEN:
+        if self._life is not OPEN:
             return "closed"
         if self.readable:
             return "open" if self.writable else "read_only"
@@ -483,7 +483,7 @@ class Socket(PythonSocket):
         if self._remembered is None:
             self._remembered = {}
         self._remembered[name] = value
-        if self._life is Life.OPEN:
+        if self._life is OPEN:
             self._apply_options()
         return self
 
@@ -498,7 +498,7 @@ class Socket(PythonSocket):
 
         :returns: the socket.
         """
-        if self._finished or self._life is Life.IDLE:
+        if self._finished or self._life is IDLE:
             return self.destroy()
         self.once("finish", self.destroy)
         self._end()
@@ -514,12 +514,12 @@ class Socket(PythonSocket):
             ``"ERR_INVALID_HANDLE_TYPE"``.
         """
         wire = self._wire
-        if self._life is Life.OPEN:
+        if self._life is OPEN:
             if not isinstance(wire, Wire) or not wire.is_tcp:
                 raise HandleTypeError("Only a TCP socket can be reset")
             wire.reset_on_close()
             return self.destroy()
-        if self._life is Life.CONNECTING:
+        if self._life is CONNECTING:
             if self._connector is not None and isinstance(self._connector.target, PathTarget):
                 raise HandleTypeError("Only a TCP socket can be reset")
             self._reset_when_connected = True
