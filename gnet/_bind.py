@@ -7,7 +7,8 @@ import errno
 import os
 import stat
 import sys
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 from . import dns, ipc
 from ._wire import Wire
@@ -31,20 +32,34 @@ class ListenOptions(NamedTuple):
     replace_stale: bool = False
 
 
+class Share(Protocol):
+    """A worker's share in a handle of its cluster."""
+
+    def close(self) -> None:
+        """This process does not listen there any more."""
+
+    def count_connections(self) -> int:
+        """Block for the number of connections that the servers of all workers have."""
+
+
 class Bound(NamedTuple):
     """A listening wire, and what goes with it.
 
     :ivar wire: the wire.
     :ivar file: the file that was made for it, to be removed with it.
     :ivar owner: the Python socket that has the descriptor as well, to be closed with it.
+    :ivar share: what other processes that accept from it have to do with it.
     """
 
     wire: Wire
     file: ipc.SocketFile | None = None
     owner: Any = None
+    share: Share | None = None
 
     def close(self) -> None:
         """Close the descriptor. The file goes first: see :meth:`ipc.SocketFile.remove`."""
+        if self.share is not None:
+            self.share.close()
         if self.file is not None:
             self.file.remove()
         if self.owner is not None:
@@ -52,6 +67,11 @@ class Bound(NamedTuple):
             self.owner.close()
         else:
             self.wire.close()
+
+
+#: In a cluster's worker: asks the primary for a handle. The arguments are the server, and host,
+#: port, path, descriptor and options as ``listen()`` has them.
+ask_primary: Callable[..., Bound] | None = None
 
 
 def bind(host: str | None, port: int | None, path: str | None, options: ListenOptions) -> Bound:

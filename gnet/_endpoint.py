@@ -488,9 +488,11 @@ class Endpoint(EventEmitter):
             return
         if wire is None or wire.fileno() < 0:
             return
-        warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-        # No events: this may run anywhere, even in another thread (pitfall 15).
+        name = repr(self)
+        # No events: this may run anywhere, even in the hub or in another thread.
         self._teardown()
         if self._holding:
             self._holding = False
             self._loop.loop.run_callback_threadsafe(self._loop.release)
+        # Last, as it raises where warnings are errors.
+        warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)

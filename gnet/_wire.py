@@ -54,6 +54,20 @@ class Wire(_socket.socket):
         wire.setblocking(False)
         return wire
 
+    def is_stream(self) -> bool:
+        """Whether it is an end of a stream, or can become one; a listening socket is none."""
+        if self.type & 0xF != _socket.SOCK_STREAM:
+            return False
+        return not self.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN)
+
+    def is_connected(self) -> bool:
+        """Whether it has a peer."""
+        try:
+            self.getpeername()
+        except OSError as exc:
+            return exc.errno != errno.ENOTCONN
+        return True
+
     def accept_wire(self) -> tuple[Wire, Any]:
         """The next connection and its peer's address; :class:`BlockingIOError` if none waits."""
         fd, address = self._accept()  # type: ignore[attr-defined]
@@ -164,18 +178,21 @@ def wire_of_fd(fd: int) -> AnyWire:
     """The wire for a descriptor of any kind that can be a stream.
 
     :raises OSError: ``fd`` is not open.
-    :raises ValueError: ``fd`` is a file or folder, with ``code`` ``"ERR_INVALID_FD_TYPE"``.
+    :raises ValueError: it is none; ``code`` ``"ERR_INVALID_FD_TYPE"``. It stays its owner's.
     """
     try:
         mode = os.fstat(fd).st_mode
     except OSError as exc:
         raise annotate(exc, "open") from None
     if stat.S_ISSOCK(mode):
-        return Wire.adopt(fd)
-    if stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):
+        wire = Wire.adopt(fd)
+        if wire.is_stream():
+            return wire
+        wire.detach()
+    elif stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):
         return FileWire(fd)
     raise value_error(
-        f'The "fd" argument must be a socket, pipe, FIFO or terminal. Received {fd}, which is '
-        f"{'a file' if stat.S_ISREG(mode) else 'another kind'}",
+        f'The "fd" argument must be a stream socket, pipe, FIFO or terminal, and not a '
+        f"listening one. Received {fd}",
         "ERR_INVALID_FD_TYPE",
     )

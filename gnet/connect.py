@@ -19,7 +19,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from . import dns, events, ipc
 from ._dispatch import Dispatcher
 from ._race import Race, interleave
-from ._wire import WRITE, Wire
+from ._wire import WRITE, AnyWire, Wire
 from .address import is_ip
 from .blocklist import BlockList
 from .errors import AggregateError, IPBlockedError, annotate, system_error
@@ -87,16 +87,20 @@ class Connector:
     :param target: where to.
     :param socket: the socket that it is for; ``lookup`` and the ``connection_attempt`` events
         are emitted on it.
+    :param wire: the unconnected wire to use; otherwise one is made for every attempt.
     :ivar attempted: the addresses that were tried, as ``host:port``, in order.
     """
 
     __slots__ = (
-        "_attempts", "_greenlet", "_loop", "_report", "_settled", "_socket", "aborted",
+        "_attempts", "_greenlet", "_loop", "_report", "_settled", "_socket", "_wire", "aborted",
         "attempted", "target",
     )  # fmt: skip
 
-    def __init__(self, target: PathTarget | TcpTarget, socket: Any) -> None:
+    def __init__(
+        self, target: PathTarget | TcpTarget, socket: Any, wire: AnyWire | None = None
+    ) -> None:
         self.target = target
+        self._wire = wire
         self._socket = socket
         self._loop: Dispatcher = socket._loop
         self._report: Report = socket._report_later
@@ -137,6 +141,9 @@ class Connector:
             blocked.throw(GreenletExit)
 
     def _close_attempts(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
         attempts, self._attempts = self._attempts, []
         for attempt in attempts:
             attempt.close()
@@ -157,7 +164,8 @@ class Connector:
         family = target.family
         if family == 0 and target.local_address is not None:
             family = is_ip(target.local_address)
-        race = target.auto_select_family and family == 0 and target.local_address is None
+        free = family == 0 and target.local_address is None and self._wire is None
+        race = target.auto_select_family and free
         lookup = target.lookup if target.lookup is not None else dns.lookup
         started = monotonic()
         try:
@@ -219,7 +227,7 @@ class Connector:
         self.attempted.append(f"{address}:{target.port}")
         self._report("connection_attempt", address, target.port, family)
         try:
-            attempt.wire = wire = Wire.open(FAMILIES[family])
+            attempt.wire = wire = self._new_wire(FAMILIES[family])
             _bind(wire, target, family, attempt)
             number = wire.connect_ex((address, target.port))
         except OSError as exc:
@@ -233,6 +241,10 @@ class Connector:
         else:
             self._settle(attempt, number)
         return attempt
+
+    def _new_wire(self, family: int) -> Wire:
+        given, self._wire = self._wire, None
+        return given if isinstance(given, Wire) else Wire.open(family)
 
     def _writable(self, attempt: _Attempt) -> None:
         """In the hub: the kernel knows how an attempt has ended."""
@@ -276,7 +288,7 @@ class Connector:
         attempt = _Attempt(path, 0, 0)
         try:
             address = ipc.address_of(path)
-            attempt.wire = wire = Wire.open(_socket.AF_UNIX)
+            attempt.wire = wire = self._new_wire(_socket.AF_UNIX)
             self._attempts.append(attempt)
             self._connect_unix(wire, address)
         except OSError as exc:

@@ -5,8 +5,6 @@ From Node's ``net``, *Class: net.Server*.
 
 from __future__ import annotations
 
-import errno
-import logging
 import os
 from collections.abc import Callable
 from functools import partial
@@ -17,16 +15,17 @@ from gevent.event import AsyncResult
 from greenlet import getcurrent
 
 from . import _bind, _target, _validate, events
+from ._acceptor import Acceptor
 from ._dispatch import Dispatcher, dispatcher
 from ._options import address_info
 from ._signal import Signal
-from ._wire import READ, Wire
+from ._wire import Wire
 from ._writing import HIGH_WATER_BYTES
 from .address import AddressInfo
 from .blocklist import BlockList
 from .emitter import EventEmitter, Listener
-from .errors import AlreadyListeningError, NotRunningError, annotate, type_error
-from .socket import Socket, check_stream
+from .errors import AlreadyListeningError, NotRunningError, type_error
+from .socket import Socket
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,30 +34,6 @@ __all__ = ["DropInfo", "Server"]
 
 #: How many connections may wait to be accepted, unless ``listen()`` is told.
 BACKLOG = 511
-
-# So many connections are accepted in one turn of the loop; then the others get theirs.
-MAX_ACCEPTS = 100
-
-_log = logging.getLogger("gnet")
-
-# What accept() may find: the error of one peer that has gone already, or of its network, which
-# Linux passes on through accept(2). The next connection has nothing to do with it.
-PASSED_OVER = frozenset(
-    getattr(errno, name)
-    for name in (
-        "ECONNABORTED", "ECONNRESET", "EPERM", "EPROTO", "EHOSTDOWN", "EHOSTUNREACH",
-        "ENETDOWN", "ENETUNREACH", "ENONET", "ENOPROTOOPT", "EOPNOTSUPP", "EINTR",
-    )
-    if hasattr(errno, name)
-)  # fmt: skip
-
-# No descriptor or memory is left. The listener stays readable: without a pause, the loop would
-# spin.
-EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-
-#: After such an error, in seconds until the next try: doubled from the first to the longest.
-FIRST_PAUSE = 0.01
-LONGEST_PAUSE = 1.0
 
 
 class DropInfo(NamedTuple):
@@ -94,7 +69,7 @@ class Server(EventEmitter):
     """
 
     __slots__ = (
-        "_accept_watcher",
+        "_acceptor",
         "_bound",
         "_closed_emitted",
         "_closing",
@@ -104,8 +79,6 @@ class Server(EventEmitter):
         "_holding",
         "_loop",
         "_max_connections",
-        "_pause",
-        "_pause_timer",
         "_refed",
         "_signal",
         "_socket_options",
@@ -150,9 +123,7 @@ class Server(EventEmitter):
         _validate.optional_function("connection_listener", connection_listener)
         self._loop = dispatcher()
         self._bound: _bind.Bound | None = None
-        self._accept_watcher: Any = None
-        self._pause = FIRST_PAUSE
-        self._pause_timer: Any = None
+        self._acceptor: Acceptor | None = None
         self._connections: set[Socket] = set()
         self._max_connections: int | None = None
         self._drop_max_connection = False
@@ -220,9 +191,12 @@ class Server(EventEmitter):
         :raises TypeError: an argument of the wrong kind.
         :raises ValueError: an argument of the wrong value.
         """
-        if callable(backlog):
-            backlog, listening_listener = None, backlog
         handle = target if _is_handle(target) else None
+        if isinstance(host, int) and (handle is not None or _is_path(target)):
+            # Node's listen(path, backlog) and listen(handle, backlog).
+            host, backlog, listening_listener = None, host, listening_listener or backlog
+        elif callable(backlog):
+            backlog, listening_listener = None, backlog
         place = _target.parse(
             None if handle is not None else target, host, listening_listener,
             port=port, path=path, listener_name="listening_listener",
@@ -242,8 +216,12 @@ class Server(EventEmitter):
         if self._bound is not None:
             raise AlreadyListeningError()
         abort = Signal(signal, self.close) if signal is not None else None
+        alone = exclusive or reuse_port or handle is not None
+        ask_primary = None if alone else _bind.ask_primary
         try:
-            if handle is not None or fd is not None:
+            if ask_primary is not None:
+                bound = ask_primary(self, place.host, place.port, place.path, fd, options)
+            elif handle is not None or fd is not None:
                 bound = _take_over(handle, fd, options)
             else:
                 bound = _bind.bind(place.host, place.port, place.path, options)
@@ -267,8 +245,7 @@ class Server(EventEmitter):
     def _start(self, bound: _bind.Bound) -> None:
         self._bound = bound
         self._closing = self._closed_emitted = False
-        self._accept_watcher = bound.wire.watch(self._loop.loop, READ)
-        self._accept_watcher.start(self._accept)
+        self._acceptor = Acceptor(self._loop, bound.wire, self._admit, self._accept_failed)
         self._loop.kept.add(self)
         self._update_hold()
         self._loop.defer(partial(self._emit_listening, bound))
@@ -293,31 +270,6 @@ class Server(EventEmitter):
         return address_info(self._bound.wire.getsockname())
 
     # -- accepting ----------------------------------------------------------------------------
-
-    def _accept(self) -> None:
-        """In the hub: connections are waiting."""
-        bound = self._bound
-        for _ in range(MAX_ACCEPTS):
-            if bound is None or self._bound is not bound:
-                return
-            try:
-                wire, remote = bound.wire.accept_wire()
-            except BlockingIOError:
-                return
-            except OSError as exc:
-                if exc.errno in PASSED_OVER:
-                    continue
-                if exc.errno in EXHAUSTED:
-                    self._back_off(exc)
-                else:
-                    self._loop.defer(partial(self._emit_error, annotate(exc, "accept")))
-                return
-            self._pause = FIRST_PAUSE
-            try:
-                self._admit(wire, remote)
-            except BaseException:
-                wire.close()
-                raise
 
     def _admit(self, wire: Wire, remote: Any) -> None:
         """Take a connection in, or drop it."""
@@ -367,20 +319,6 @@ class Server(EventEmitter):
             # The connection's own: a forked child gives the server another one.
             sock._loop.release()
 
-    def _back_off(self, exc: OSError) -> None:
-        """No descriptor is left: leave the connections in the kernel's queue for a while."""
-        if self._pause == FIRST_PAUSE:
-            _log.warning("%r: accepting is suspended: %s", self, exc.strerror)
-        self._accept_watcher.stop()
-        self._pause_timer = self._loop.loop.timer(self._pause)
-        self._pause_timer.start(self._accept_again)
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
-
-    def _accept_again(self) -> None:
-        self._pause_timer.close()
-        self._pause_timer = None
-        self._accept_watcher.start(self._accept)
-
     # -- events -------------------------------------------------------------------------------
 
     def _deliver(self, event: str, *args: Any) -> None:
@@ -388,6 +326,9 @@ class Server(EventEmitter):
             self.emit(event, *args)
         except BaseException as exc:
             self._loop.hub.handle_error(self, type(exc), exc, exc.__traceback__)
+
+    def _accept_failed(self, error: OSError) -> None:
+        self._loop.defer(partial(self._emit_error, error))
 
     def _emit_error(self, error: BaseException) -> None:
         # Without a listener emit() raises it, and the hub reports it.
@@ -489,11 +430,9 @@ class Server(EventEmitter):
         bound, self._bound = self._bound, None
         if bound is None:
             return
-        self._accept_watcher.close()
-        self._accept_watcher = None
-        if self._pause_timer is not None:
-            self._pause_timer.close()
-            self._pause_timer = None
+        if self._acceptor is not None:
+            self._acceptor.stop()
+            self._acceptor = None
         if self._signal is not None:
             self._signal.unlink()
             self._signal = None
@@ -606,13 +545,19 @@ def _is_handle(target: Any) -> bool:
     return isinstance(target, Server) or hasattr(target, "fd") or hasattr(target, "fileno")
 
 
+def _is_path(target: Any) -> bool:
+    """Whether ``target`` can be nothing but a path."""
+    if isinstance(target, str):
+        return "/" in target or target.startswith(("\0", "\\\\"))
+    return isinstance(target, os.PathLike)
+
+
 def _take_over(handle: Any, fd: int | None, options: _bind.ListenOptions) -> _bind.Bound:
     if isinstance(handle, Server):
         if handle._bound is None:
             raise type_error("the server to share with does not listen", "ERR_INVALID_ARG_VALUE")
         return _bind.Bound(_bind.duplicate(handle._bound.wire))
     if handle is not None:
-        check_stream(handle, listening=True)
         fd = handle.fileno() if callable(getattr(handle, "fileno", None)) else handle.fd
         fd = _validate.integer("fd", fd, 0, 2**31 - 1)
     assert fd is not None

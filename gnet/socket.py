@@ -30,7 +30,6 @@ from .errors import (
     SocketClosedError,
     system_error,
     type_error,
-    value_error,
 )
 
 if TYPE_CHECKING:
@@ -122,7 +121,8 @@ class Socket(PythonSocket):
         self._signal = Signal(signal, self._aborted) if signal is not None else None
         if wire is not None:
             self._adopt(wire)
-            self._close_sides(wire, readable, writable)
+            if self._life is OPEN:
+                self._close_sides(wire, readable, writable)
 
     def _begin(self, high_water_mark: int) -> None:
         PythonSocket.__init__(self, high_water_mark=high_water_mark)
@@ -147,6 +147,9 @@ class Socket(PythonSocket):
 
     def _adopt(self, wire: AnyWire) -> None:
         self._wire = wire
+        if isinstance(wire, Wire) and not wire.is_connected():
+            # It is connect()'s to use.
+            return
         self._connected = True
         self._move("adopt")
         self._loop.defer(self._rearm)
@@ -275,7 +278,8 @@ class Socket(PythonSocket):
             self.set_keep_alive(True, settings["delay"])
         if listener is not None:
             self.once("connect", listener)
-        connector = self._connector = Connector(goal, self)
+        wire, self._wire = self._wire, None
+        connector = self._connector = Connector(goal, self, wire)
         racing = isinstance(goal, TcpTarget) and goal.auto_select_family
         self._attempted = connector.attempted if racing else None
         self._move("connect")
@@ -537,19 +541,15 @@ def _wire_of(fd: Any, handle: Any) -> AnyWire | None:
             raise type_error("give fd or handle, not both")
         if not callable(getattr(handle, "detach", None)):
             raise _validate.wrong_kind("handle", handle, "a socket")
-        check_stream(handle)
-        return wire_of_fd(handle.detach())
+        fd = handle.fileno()
+        if fd < 0:
+            raise _validate.wrong_value("handle", handle, "open")
+        wire = wire_of_fd(fd)
+        handle.detach()
+        return wire
     if fd is None:
         return None
     return wire_of_fd(_validate.integer("fd", fd, 0, 2**31 - 1))
-
-
-def check_stream(handle: Any, listening: bool = False) -> None:
-    """Refuse a Python socket that is no stream, or that listens and should not."""
-    if getattr(handle, "type", _socket.SOCK_STREAM) & 0xF != _socket.SOCK_STREAM:
-        raise value_error(f"{handle!r} is no stream socket", "ERR_INVALID_FD_TYPE")
-    if not listening and handle.fileno() < 0:
-        raise value_error(f"{handle!r} is closed", "ERR_INVALID_ARG_VALUE")
 
 
 def _local_address(value: Any) -> str | None:

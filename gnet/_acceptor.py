@@ -1,0 +1,111 @@
+"""Accepting: which errors are passed over, which make it pause, how much in one turn."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ._dispatch import Dispatcher
+from ._wire import READ, Wire
+from .errors import annotate
+
+__all__ = ["Acceptor"]
+
+_log = logging.getLogger("gnet")
+
+# So many connections are accepted in one turn of the loop; then the others get theirs.
+MAX_ACCEPTS = 100
+
+# What accept() may find: the error of one peer that has gone already, or of its network, which
+# Linux passes on through accept(2). The next connection has nothing to do with it.
+PASSED_OVER = frozenset(
+    getattr(errno, name)
+    for name in (
+        "ECONNABORTED", "ECONNRESET", "EPERM", "EPROTO", "EHOSTDOWN", "EHOSTUNREACH",
+        "ENETDOWN", "ENETUNREACH", "ENONET", "ENOPROTOOPT", "EOPNOTSUPP", "EINTR",
+    )
+    if hasattr(errno, name)
+)  # fmt: skip
+
+# No descriptor or memory is left. The listener stays readable: without a pause, the loop would
+# spin.
+EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+#: After such an error, in seconds until the next try: doubled from the first to the longest.
+FIRST_PAUSE = 0.01
+LONGEST_PAUSE = 1.0
+
+
+class Acceptor:
+    """Accepts from a listening wire, in the hub.
+
+    :param loop: the dispatcher.
+    :param wire: the listening wire; it stays its owner's.
+    :param admit: called with the wire and the peer's address of every connection.
+    :param failed: called with an error that is the listening wire's own.
+    """
+
+    __slots__ = ("_admit", "_failed", "_loop", "_pause", "_pause_timer", "_watcher", "_wire")
+
+    def __init__(
+        self,
+        loop: Dispatcher,
+        wire: Wire,
+        admit: Callable[[Wire, Any], object],
+        failed: Callable[[OSError], object],
+    ) -> None:
+        self._loop = loop
+        self._wire = wire
+        self._admit = admit
+        self._failed = failed
+        self._pause = FIRST_PAUSE
+        self._pause_timer: Any = None
+        self._watcher: Any = wire.watch(loop.loop, READ)
+        self._watcher.start(self._accept)
+
+    def stop(self) -> None:
+        """Accept no more."""
+        for watcher in (self._watcher, self._pause_timer):
+            if watcher is not None:
+                watcher.close()
+        self._watcher = self._pause_timer = None
+
+    def _accept(self) -> None:
+        """In the hub: connections are waiting."""
+        for _ in range(MAX_ACCEPTS):
+            if self._watcher is None:
+                return
+            try:
+                wire, remote = self._wire.accept_wire()
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                if exc.errno in PASSED_OVER:
+                    continue
+                if exc.errno in EXHAUSTED:
+                    self._back_off(exc)
+                else:
+                    self._failed(annotate(exc, "accept"))
+                return
+            self._pause = FIRST_PAUSE
+            try:
+                self._admit(wire, remote)
+            except BaseException:
+                wire.close()
+                raise
+
+    def _back_off(self, exc: OSError) -> None:
+        """No descriptor is left: leave the connections in the kernel's queue for a while."""
+        if self._pause == FIRST_PAUSE:
+            _log.warning("accepting is suspended: %s", exc.strerror)
+        self._watcher.stop()
+        self._pause_timer = self._loop.loop.timer(self._pause)
+        self._pause_timer.start(self._accept_again)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _accept_again(self) -> None:
+        self._pause_timer.close()
+        self._pause_timer = None
+        self._watcher.start(self._accept)
