@@ -17,6 +17,9 @@ _log = logging.getLogger("gnet")
 
 # So many connections are accepted in one turn of the loop; then the others get theirs.
 MAX_ACCEPTS = 100
+# The same where other processes accept from the wire, too: one that took a whole burst would have
+# all the work, and its connections all the waiting.
+MAX_SHARED_ACCEPTS = 1
 
 # What accept() may find: the error of one peer that has gone already, or of its network, which
 # Linux passes on through accept(2). The next connection has nothing to do with it.
@@ -31,7 +34,11 @@ PASSED_OVER = frozenset(
 
 # No descriptor or memory is left. The listener stays readable: without a pause, the loop would
 # spin.
-EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+EXHAUSTED = frozenset(
+    getattr(errno, name)
+    for name in ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "WSAEMFILE")
+    if hasattr(errno, name)
+)
 
 #: After such an error, in seconds until the next try: doubled from the first to the longest.
 FIRST_PAUSE = 0.01
@@ -45,9 +52,14 @@ class Acceptor:
     :param wire: the listening wire; it stays its owner's.
     :param admit: called with the wire and the peer's address of every connection.
     :param failed: called with an error that is the listening wire's own.
+    :param full: for a wire that other processes accept from, too: tells whether the next
+        connection is for one of them. :meth:`resume` must be called when it may not be any more.
     """
 
-    __slots__ = ("_admit", "_failed", "_loop", "_pause", "_pause_timer", "_watcher", "_wire")
+    __slots__ = (
+        "_admit", "_failed", "_full", "_loop", "_max", "_pause", "_pause_timer", "_watcher",
+        "_wire", "waiting",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -55,11 +67,16 @@ class Acceptor:
         wire: Wire,
         admit: Callable[[Wire, Any], object],
         failed: Callable[[OSError], object],
+        full: Callable[[], bool] | None = None,
     ) -> None:
         self._loop = loop
         self._wire = wire
         self._admit = admit
         self._failed = failed
+        self._full = full
+        self._max = MAX_ACCEPTS if full is None else MAX_SHARED_ACCEPTS
+        #: Whether it accepts nothing until :meth:`resume`.
+        self.waiting = False
         self._pause = FIRST_PAUSE
         self._pause_timer: Any = None
         self._watcher: Any = wire.watch(loop.loop, READ)
@@ -72,10 +89,21 @@ class Acceptor:
                 watcher.close()
         self._watcher = self._pause_timer = None
 
+    def resume(self) -> None:
+        """Look again whether the next connection is another process'."""
+        if self.waiting and self._watcher is not None:
+            self.waiting = False
+            if self._pause_timer is None:
+                self._watcher.start(self._accept)
+
     def _accept(self) -> None:
         """In the hub: connections are waiting."""
-        for _ in range(MAX_ACCEPTS):
+        for _ in range(self._max):
             if self._watcher is None:
+                return
+            if self._full is not None and self._full():
+                self.waiting = True
+                self._watcher.stop()
                 return
             try:
                 wire, remote = self._wire.accept_wire()

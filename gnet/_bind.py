@@ -106,14 +106,13 @@ def _bind_tcp(address: str, family: int, port: int, options: ListenOptions) -> W
     wire = None
     try:
         wire = Wire.open(_socket.AF_INET6 if family == 6 else _socket.AF_INET)
-        if os.name == "posix":
-            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-        else:
+        if sys.platform == "win32":
             # There SO_REUSEADDR would let two servers have one port.
-            exclusive = _socket.SO_EXCLUSIVEADDRUSE  # type: ignore[attr-defined]
-            wire.setsockopt(_socket.SOL_SOCKET, exclusive, 1)
-        if options.reuse_port:
-            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEPORT, 1)
+            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            if options.reuse_port:
+                wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEPORT, 1)
         if family == 6:
             # Explicitly, as the systems' defaults differ.
             wire.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, options.ipv6_only)
@@ -130,6 +129,8 @@ def _bind_tcp(address: str, family: int, port: int, options: ListenOptions) -> W
 
 
 def _bind_path(path: str, options: ListenOptions) -> Bound:
+    if sys.platform == "win32":
+        return _bind_pipe(path, options)
     address = ipc.address_of(path, "listen")
     wire = Wire.open(_socket.AF_UNIX)
     file = None
@@ -159,15 +160,11 @@ def take_over(handle: Any, fd: int, options: ListenOptions) -> Bound:
     :raises OSError: the descriptor is not open, or cannot listen.
     :raises ValueError: it is no stream socket; ``code`` ``"ERR_INVALID_FD_TYPE"``.
     """
+    _check_socket(fd)
     try:
-        mode = os.fstat(fd).st_mode
+        wire = Wire.adopt(fd)
     except OSError as exc:
         raise annotate(exc, "listen") from None
-    if not stat.S_ISSOCK(mode):
-        raise value_error(
-            f'The "fd" argument must be a bound socket. Received {fd}', "ERR_INVALID_FD_TYPE"
-        )
-    wire = Wire.adopt(fd)
     try:
         if wire.type & 0xF != _socket.SOCK_STREAM:
             raise value_error(f"{fd} is no stream socket", "ERR_INVALID_FD_TYPE")
@@ -182,15 +179,36 @@ def take_over(handle: Any, fd: int, options: ListenOptions) -> Bound:
     return Bound(wire, None, owner)
 
 
+def _check_socket(fd: int) -> None:
+    if sys.platform == "win32":
+        # What is a descriptor elsewhere is a handle there, which fstat() does not know.
+        return
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError as exc:
+        raise annotate(exc, "listen") from None
+    if not stat.S_ISSOCK(mode):
+        raise value_error(
+            f'The "fd" argument must be a bound socket. Received {fd}', "ERR_INVALID_FD_TYPE"
+        )
+
+
 def duplicate(wire: Wire, syscall: str = "listen") -> Wire:
     """A second descriptor of a listening wire, for another server."""
     try:
-        return Wire.adopt(os.dup(wire.fileno()))
+        return wire.duplicate()
     except OSError as exc:
         raise annotate(exc, syscall) from None
 
 
 if sys.platform == "win32":
+    from . import _namedpipe
 
-    def duplicate(wire: Wire, syscall: str = "listen") -> Wire:
-        raise system_error(errno.ENOTSUP, syscall)
+    def _bind_pipe(path: str, options: ListenOptions) -> Bound:
+        if options.replace_stale:
+            # A pipe goes with its process: there are no stale ones.
+            raise system_error(errno.ENOTSUP, "listen", path)
+        listener: Any = _namedpipe.listen(
+            path, options.backlog, options.readable_all, options.writable_all
+        )
+        return Bound(listener)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["Chunk", "WriteQueue"]
+__all__ = ["Chunk", "WriteQueue", "first_bytes"]
 
 Buffer = bytes | memoryview
 
@@ -83,3 +83,19 @@ class WriteQueue:
         self._chunks.clear()
         self.size = 0
         return dropped
+
+
+def first_bytes(buffers: list[Buffer], size: int) -> Buffer:
+    """The first buffers as one, for a system that cannot send many at once.
+
+    :param size: how many bytes of small buffers to put together; a larger one is not copied.
+    """
+    if len(buffers) == 1 or len(buffers[0]) >= size:
+        return buffers[0]
+    parts = []
+    for buffer in buffers:
+        parts.append(buffer[:size])
+        size -= len(parts[-1])
+        if not size:
+            break
+    return b"".join(parts)

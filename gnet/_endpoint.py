@@ -17,7 +17,7 @@ from greenlet import GreenletExit, greenlet
 
 from . import _validate, events
 from ._dispatch import Dispatcher, dispatcher
-from ._state import CLOSED, CONNECTING, IDLE, MOVES, OPEN, Life
+from ._state import CLOSED, CONNECTING, IDLE, MOVES, OPEN
 from ._timers import IdleTimer
 from ._wire import AnyWire
 from .emitter import EventEmitter, Listener, fail
@@ -71,13 +71,13 @@ class Endpoint(EventEmitter):
         "server",
     )  # fmt: skip
 
-    _life: Life
+    _life: str
     _loop: Dispatcher
     _wire: AnyWire | None
 
-    def __init__(self) -> None:
+    def __init__(self, loop: Dispatcher | None = None) -> None:
         self._listeners = {}
-        self._loop = dispatcher()
+        self._loop = loop if loop is not None else dispatcher()
         self._wire = None
         self._life = IDLE
         self._connected = False
@@ -161,9 +161,7 @@ class Endpoint(EventEmitter):
         # The watchers go before the descriptor: its number may be another's at once.
         dropped = self._teardown()
         self._move("destroy")
-        failure = error if error is not None else self._own(SocketClosedError())
-        woken = self._interrupt(failure)
-        self._heard = heard or woken
+        self._heard = self._interrupt(error) or heard
         for callback in dropped:
             undone = error if error is not None else self._undone_error()
             self._loop.defer(partial(self._call, callback, undone))
@@ -266,9 +264,10 @@ class Endpoint(EventEmitter):
 
     def _emit_close(self) -> None:
         self._close_emitted = True
-        self._loop.kept.discard(self)
         if self.server is not None:
             self.server._connection_closed(self)
+        else:
+            self._loop.kept.discard(self)
         self._deliver("close", self._error is not None)
 
     # -- blocked greenlets --------------------------------------------------------------------
@@ -292,19 +291,25 @@ class Endpoint(EventEmitter):
         for waiter in blocked or ():
             waiter.set(None)
 
-    def _interrupt(self, error: BaseException) -> bool:
+    def _interrupt(self, error: BaseException | None = None) -> bool:
         """Raise ``error`` in every greenlet that is blocked; tells whether there was one.
 
         The greenlets of :meth:`wait` are not among them: they listen to ``'error'`` and
         ``'close'``.
+
+        :param error: by default that the socket was closed.
         """
+        if self._reader is None and not self._blocked:
+            return False
+        if error is None:
+            error = self._own(SocketClosedError())
         blocked, self._blocked = self._blocked, None
         for waiter in blocked or ():
             waiter.set_exception(error)
         reader = self._reader
         if reader is not None:
             self._loop.loop.run_callback(self._throw, reader, error)
-        return bool(blocked) or reader is not None
+        return True
 
     def _throw(self, reader: greenlet, error: BaseException) -> None:
         """In the hub: raise ``error`` in the greenlet that waits for data, if it still does."""
@@ -457,7 +462,9 @@ class Endpoint(EventEmitter):
                 self._loop.hold()
             else:
                 self._loop.release()
-        self._update_kept()
+        # A server refers to its connections itself.
+        if self.server is None:
+            self._update_kept()
 
     def _must_keep(self) -> bool:
         """Whether the loop refers to the socket although the program may not."""
@@ -466,19 +473,17 @@ class Endpoint(EventEmitter):
         return self._life is OPEN and (self._given_up or bool(self._listeners))
 
     def _update_kept(self) -> None:
-        # A server refers to its connections itself.
-        if self.server is None:
-            if self._must_keep():
-                self._loop.kept.add(self)
-            elif self._life is not CLOSED:
-                self._loop.kept.discard(self)
+        if self._must_keep():
+            self._loop.kept.add(self)
+        elif self._life is not CLOSED:
+            self._loop.kept.discard(self)
 
     def _listening(self, event: str) -> None:
-        if self._life is not IDLE:
+        if self.server is None and self._life is not IDLE:
             self._update_kept()
 
     def _unlistened(self, event: str) -> None:
-        if not self._listeners and self._life is not IDLE:
+        if self.server is None and self._life is not IDLE:
             self._update_kept()
 
     def __del__(self) -> None:

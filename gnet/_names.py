@@ -23,8 +23,8 @@ HINTS = ADDRCONFIG | V4MAPPED | ALL
 
 # RFC 1035 allows 255 octets on the wire: 253 characters, and a final dot.
 _MAX_LENGTH = 253
-# The codec takes time quadratic in the length of what is not ASCII. Nothing of this length can
-# come out short enough.
+# The codec takes time quadratic in the length of what is not ASCII, and what is longer than this
+# comes out short enough only if it is made of characters that IDNA drops.
 _MAX_UNENCODED = 1024
 
 # What a lookup is about: an address, and 4 or 6.

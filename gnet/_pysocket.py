@@ -11,10 +11,12 @@ import socket as std_socket
 from typing import TYPE_CHECKING, Any
 
 from . import _validate
+from ._dispatch import Dispatcher
 from ._file import open_file
 from ._reading import Reading
 from ._state import CONNECTING, IDLE, OPEN
 from ._wire import Wire
+from ._writing import HIGH_WATER_BYTES
 from .errors import value_error
 
 if TYPE_CHECKING:
@@ -28,8 +30,10 @@ class PythonSocket(Reading):
 
     __slots__ = ("_close_when_unused", "_local", "_open_files", "_remote")
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
+    ) -> None:
+        super().__init__(high_water_mark, loop)
         # How many files of makefile() are open.
         self._open_files = 0
         self._close_when_unused = False
@@ -201,22 +205,25 @@ class PythonSocket(Reading):
     # -- addresses ----------------------------------------------------------------------------
 
     def _local_name(self) -> Any:
-        if self._local is None and isinstance(self._wire, Wire):
+        name = getattr(self._wire, "getsockname", None)
+        if self._local is None and name is not None:
             try:
-                self._local = self._wire.getsockname()
+                self._local = name()
             except OSError:
                 return None
         return self._local
 
     def _remote_name(self) -> Any:
-        if self._remote is None and isinstance(self._wire, Wire):
+        name = getattr(self._wire, "getpeername", None)
+        if self._remote is None and name is not None:
             try:
-                self._remote = self._wire.getpeername()
+                self._remote = name()
             except OSError:
                 return None
         return self._remote
 
     def _teardown(self) -> list[Any]:
         # 'close' listeners may ask for the address when the descriptor is gone.
-        self._local_name()
+        if self._local is None:
+            self._local_name()
         return super()._teardown()

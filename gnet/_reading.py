@@ -21,10 +21,11 @@ from weakref import ref
 from greenlet import getcurrent, greenlet
 
 from . import _encoding, _validate
+from ._dispatch import Dispatcher
 from ._pipe import Pipe
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
 from ._wire import READ, AnyWire
-from ._writing import Callback, Writing
+from ._writing import HIGH_WATER_BYTES, Callback, Writing
 from .errors import annotate, coded
 
 if TYPE_CHECKING:
@@ -101,8 +102,10 @@ class Reading(Writing):
         "allow_half_open", "bytes_read",
     )  # fmt: skip
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
+    ) -> None:
+        super().__init__(high_water_mark, loop)
         #: Whether the writable side stays open when the peer has ended.
         self.allow_half_open = False
         #: How many bytes were received.
@@ -162,8 +165,9 @@ class Reading(Writing):
         return self._flow is False
 
     def _set_flow(self, flow: bool | None) -> None:
-        self._flow = flow
-        self._update_hold()
+        paused, self._flow = self._flow is False, flow
+        if paused or flow is False:
+            self._update_hold()
         self._rearm()
 
     def _listening(self, event: str) -> None:
@@ -213,6 +217,11 @@ class Reading(Writing):
             self._watch(self._discard)
         elif self._serving is None and self._reader is None:
             self._watch(self._on_flow if self._flow else self._unread_callback())
+
+    def _settle(self) -> None:
+        """A new connection has been given to its listeners, and perhaps nobody reads it."""
+        if not self._watching:
+            self._rearm()
 
     def _unread_callback(self) -> _Unread:
         if self._unread is None:
@@ -349,13 +358,19 @@ class Reading(Writing):
             self._serving = None
 
     def _emit_end(self) -> None:
-        if self._life is CLOSED:
+        if self._close_emitted:
             return
         self._end_emitted = True
         self._deliver("end")
-        if not (self.allow_half_open or self._end_is_callers or self._handled):
+        if self.allow_half_open or self._end_is_callers or self._handled:
+            self._side_ended()
+        elif self._out is None and not self._ending and self._life is OPEN:
+            # Both sides are over: the close itself sends the end, without a shutdown before it.
+            self._ending = self._finished = True
+            self._emit_finish()
+        else:
             self._end()
-        self._side_ended()
+            self._side_ended()
 
     def _side_ended(self) -> None:
         if self._end_emitted and self._finish_emitted:
@@ -556,8 +571,14 @@ class Reading(Writing):
         if self._life is IDLE or (self._life is CONNECTING and self._out is None):
             self._shut(None)
             return
-        self._interrupt(self._closed_error())
-        self._update_kept()
+        self._interrupt()
+        if self._read_ended and self._out is None and not self._ending:
+            # Both sides are over: the close itself sends the end, without a shutdown before it.
+            self._ending = self._finished = True
+            self._loop.defer(self._emit_finish)
+            self._shut(None)
+            return
+        self._update_hold()
         self._end()
         self._rearm()
         if self._finished:
@@ -632,9 +653,10 @@ class Reading(Writing):
 
     def _teardown(self) -> list[Callback]:
         self._watching = False
-        for name in ("_read_watcher", "_linger_timer"):
-            watcher = getattr(self, name)
-            if watcher is not None:
-                watcher.close()
-                setattr(self, name, None)
+        if self._read_watcher is not None:
+            self._read_watcher.close()
+            self._read_watcher = None
+        if self._linger_timer is not None:
+            self._linger_timer.close()
+            self._linger_timer = None
         return super()._teardown()

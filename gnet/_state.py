@@ -5,24 +5,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
+__all__ = ["CLOSED", "CONNECTING", "IDLE", "MOVES", "OPEN"]
 
-__all__ = ["CLOSED", "CONNECTING", "IDLE", "MOVES", "OPEN", "Life"]
+# Strings, not an Enum: its members hash in Python, which showed in every accept and close.
+IDLE = "idle"
+CONNECTING = "connecting"
+OPEN = "open"
+CLOSED = "closed"
 
-
-class Life(Enum):
-    """Where a socket is in its life."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-# By these names, as looking up a member of an Enum costs as much as a small call.
-IDLE, CONNECTING, OPEN, CLOSED = Life
-
-MOVES: dict[tuple[Life, str], Life] = {
+MOVES: dict[tuple[str, str], str] = {
     (IDLE, "connect"): CONNECTING,
     (IDLE, "adopt"): OPEN,
     (IDLE, "destroy"): CLOSED,

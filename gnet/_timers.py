@@ -12,7 +12,11 @@ from time import monotonic
 from typing import Any, Protocol
 from weakref import ref
 
-__all__ = ["IdleTimer", "IdleTimers"]
+__all__ = ["SHORTEST", "IdleTimer", "IdleTimers"]
+
+
+#: libuv's timers count whole milliseconds, and gevent warns of shorter ones.
+SHORTEST = 0.001
 
 
 class _Owner(Protocol):
@@ -106,7 +110,7 @@ class IdleTimers:
             self._watcher = None
         if self._heap:
             self._watched = self._heap[0][0]
-            self._watcher = self._loop.timer(max(0.0, self._watched - monotonic()))
+            self._watcher = self._loop.timer(max(SHORTEST, self._watched - monotonic()))
             self._watcher.start(self._look)
 
     def _look(self) -> None:

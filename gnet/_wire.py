@@ -16,20 +16,22 @@ import struct
 import sys
 from typing import Any
 
-from .errors import annotate, value_error
+from ._buffer import first_bytes
+from .errors import annotate, system_error, value_error
 
-__all__ = ["READ", "WRITE", "AnyWire", "FileWire", "Wire", "wire_of_fd"]
+if sys.platform != "win32":
+    from ._filewire import FileWire
+
+__all__ = ["READ", "WRITE", "AnyWire", "Wire", "wire_of_fd"]
 
 READ = 1
 WRITE = 2
 
-if sys.platform != "win32":
-    import fcntl
-    import termios
+# Where there is no sendmsg(), so many bytes of small messages are put together.
+JOINED_BYTES = 65536
 
-_NO_LINGER = struct.pack("ii", 1, 0)
-
-ReadBuffer = Any
+# Windows' structure has fields of 16 bits.
+_NO_LINGER = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
 
 
 class Wire(_socket.socket):
@@ -68,6 +70,10 @@ class Wire(_socket.socket):
             return exc.errno != errno.ENOTCONN
         return True
 
+    def duplicate(self) -> Wire:
+        """A second descriptor of the same socket."""
+        return Wire.adopt(_socket.dup(self.fileno()))
+
     def accept_wire(self) -> tuple[Wire, Any]:
         """The next connection and its peer's address; :class:`BlockingIOError` if none waits."""
         fd, address = self._accept()  # type: ignore[attr-defined]
@@ -92,105 +98,59 @@ class Wire(_socket.socket):
         """Have ``close()`` send a reset instead of an end."""
         self.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NO_LINGER)
 
+    def sides(self) -> tuple[bool, bool]:
+        """Whether it can be read, and written."""
+        return True, True
+
+    def abandon(self) -> int:
+        """:meth:`detach` in a forked child, which leaves alone what it shares with the parent."""
+        return self.detach()
+
     def watch(self, loop: Any, events: int) -> Any:
         """A watcher of the loop for :data:`READ` or :data:`WRITE`, not started."""
         return loop.io(self.fileno(), events)
 
+    if sys.platform == "win32":
 
-class FileWire:
-    """A pipe, FIFO or terminal, in one direction or both."""
-
-    __slots__ = ("_fd", "_was_blocking")
-
-    is_tcp = False
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._was_blocking = os.get_blocking(fd)
-        os.set_blocking(fd, False)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        if flags:
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-        return self._end_of_terminal(os.read, self._fd, size) or b""
-
-    def recv_into(self, buffer: ReadBuffer, size: int = 0, flags: int = 0) -> int:
-        view = memoryview(buffer).cast("B")
-        target = view[:size] if size else view
-        return int(self._end_of_terminal(os.readv, self._fd, [target]) or 0)
-
-    @staticmethod
-    def _end_of_terminal(call: Any, *args: Any) -> Any:
-        # The master of a terminal whose other side has closed reads EIO: that is its end.
-        try:
-            return call(*args)
-        except OSError as exc:
-            if exc.errno == errno.EIO:
-                return None
-            raise
-
-    def send(self, data: ReadBuffer) -> int:
-        return os.write(self._fd, data)
-
-    def sendmsg(self, buffers: list[Any]) -> int:
-        return os.writev(self._fd, buffers)
-
-    def at_end(self) -> bool:
-        waiting = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, b"\0" * 4))[0]
-        return not waiting
-
-    def sides(self) -> tuple[bool, bool]:
-        """Whether the descriptor can be read, and written."""
-        mode = fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_ACCMODE
-        return mode in (os.O_RDONLY, os.O_RDWR), mode in (os.O_WRONLY, os.O_RDWR)
-
-    def shutdown(self, how: int) -> None:
-        """A descriptor of one direction ends when it is closed, and has no half to close."""
-
-    def close(self) -> None:
-        fd = self.detach()
-        if fd >= 0:
-            os.close(fd)
-
-    def detach(self) -> int:
-        fd, self._fd = self._fd, -1
-        # O_NONBLOCK is shared with whoever else has the file open, a shell for example.
-        if fd >= 0 and self._was_blocking:
-            os.set_blocking(fd, True)
-        return fd
-
-    def abandon(self) -> int:
-        """:meth:`detach` in a forked child: the flags are the parent's."""
-        self._was_blocking = False
-        return self.detach()
-
-    def watch(self, loop: Any, events: int) -> Any:
-        return loop.io(self._fd, events)
+        def sendmsg(self, buffers: list[Any]) -> int:
+            """Send of the buffers what the kernel takes; the system has no such call."""
+            return self.send(first_bytes(buffers, JOINED_BYTES))
 
 
-AnyWire = Wire | FileWire
+if sys.platform == "win32":
+    # And the pipes of gnet._namedpipe, which is built on this module.
+    AnyWire = Wire
+else:
+    AnyWire = Wire | FileWire
 
 
 def wire_of_fd(fd: int) -> AnyWire:
     """The wire for a descriptor of any kind that can be a stream.
 
-    :raises OSError: ``fd`` is not open.
+    :raises OSError: ``fd`` is not open; or ``ENOTSUP``: on Windows it must be a socket's handle,
+        as no other descriptor can be watched there.
     :raises ValueError: it is none; ``code`` ``"ERR_INVALID_FD_TYPE"``. It stays its owner's.
     """
-    try:
-        mode = os.fstat(fd).st_mode
-    except OSError as exc:
-        raise annotate(exc, "open") from None
-    if stat.S_ISSOCK(mode):
-        wire = Wire.adopt(fd)
+    if sys.platform == "win32":
+        try:
+            wire = Wire.adopt(fd)
+        except OSError:
+            raise system_error(errno.ENOTSUP, "open") from None
         if wire.is_stream():
             return wire
         wire.detach()
-    elif stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):
-        return FileWire(fd)
+    else:
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError as exc:
+            raise annotate(exc, "open") from None
+        if stat.S_ISSOCK(mode):
+            wire = Wire.adopt(fd)
+            if wire.is_stream():
+                return wire
+            wire.detach()
+        elif stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):
+            return FileWire(fd)
     raise value_error(
         f'The "fd" argument must be a stream socket, pipe, FIFO or terminal, and not a '
         f"listening one. Received {fd}",

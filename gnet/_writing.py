@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _encoding, _validate
 from ._buffer import Buffer, Chunk, WriteQueue
+from ._dispatch import Dispatcher
 from ._endpoint import Endpoint
 from ._state import CLOSED, OPEN
 from ._wire import WRITE
@@ -38,8 +39,10 @@ class Writing(Endpoint):
         "_out", "_write_watcher", "_written", "high_water_mark",
     )  # fmt: skip
 
-    def __init__(self, high_water_mark: int = HIGH_WATER_BYTES) -> None:
-        super().__init__()
+    def __init__(
+        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
+    ) -> None:
+        super().__init__(loop)
         #: Above so many queued bytes :meth:`write` returns ``False``.
         self.high_water_mark = high_water_mark
         self._out: WriteQueue | None = None
@@ -385,10 +388,12 @@ class Writing(Endpoint):
         if self._write_watcher is not None:
             self._write_watcher.close()
             self._write_watcher = None
+        dropped = super()._teardown()
         out, self._out = self._out, None
-        dropped = [chunk.callback for chunk in (out.clear() if out else ()) if chunk.callback]
-        if not self._finished:
-            dropped += self._end_callbacks or ()
+        if out is not None:
+            dropped += [chunk.callback for chunk in out.clear() if chunk.callback is not None]
+        if self._end_callbacks is not None and not self._finished:
+            dropped += self._end_callbacks
             self._end_callbacks = None
         self._need_drain = False
-        return dropped + super()._teardown()
+        return dropped

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import _socket
 import errno
+import sys
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gevent
 from gevent.event import Event
@@ -19,19 +20,24 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from . import dns, events, ipc
 from ._dispatch import Dispatcher
 from ._race import Race, interleave
+from ._timers import SHORTEST
 from ._wire import WRITE, AnyWire, Wire
 from .address import is_ip
 from .blocklist import BlockList
 from .errors import AggregateError, IPBlockedError, annotate, system_error
 
+if sys.platform == "win32":
+    from . import _namedpipe
+
 __all__ = ["Connector", "PathTarget", "TcpTarget"]
 
+_T = TypeVar("_T")
 Report = Callable[..., None]
 
 FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 # What bind() needs where only the port is given.
 ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
-# Between two tries at a Unix socket whose queue is full, in seconds.
+# Between two tries at a path whose listener has its queue full, in seconds.
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.05
 
@@ -216,10 +222,11 @@ class Connector:
                     )  # fmt: skip
             if race.lost:
                 raise _failure([each.error for each in started if each.error is not None])
-            pause = None if race.due is None else max(0.0, race.due - monotonic())
-            if pause != 0.0:
-                self._settled.wait(pause)
-                self._settled.clear()
+            if race.due is None:
+                self._settled.wait()
+            elif race.due > monotonic():
+                self._settled.wait(max(SHORTEST, race.due - monotonic()))
+            self._settled.clear()
 
     def _start(self, target: TcpTarget, address: str, family: int) -> _Attempt:
         attempt = _Attempt(address, family, target.port)
@@ -287,21 +294,24 @@ class Connector:
     def _connect_path(self, path: str) -> tuple[Wire, Any]:
         attempt = _Attempt(path, 0, 0)
         try:
+            if sys.platform == "win32":
+                name = _namedpipe.address_of(path, "connect")
+                pipe: Any = self._until_admitted(_namedpipe.PipeWire.connect, name)
+                return pipe, path
             address = ipc.address_of(path)
             attempt.wire = wire = self._new_wire(_socket.AF_UNIX)
             self._attempts.append(attempt)
-            self._connect_unix(wire, address)
+            self._until_admitted(wire.connect, address)
         except OSError as exc:
             raise (exc if hasattr(exc, "code") else annotate(exc, "connect", path)) from None
         attempt.wire = None
         return wire, path
 
-    def _connect_unix(self, wire: Wire, address: bytes) -> None:
+    def _until_admitted(self, connect: Callable[..., _T], address: Any) -> _T:
         pause = FIRST_PAUSE
         while True:
             try:
-                wire.connect(address)
-                return
+                return connect(address)
             except BlockingIOError:
                 # The listener's queue is full, and nothing tells when there is a place in it.
                 gevent.sleep(pause)
@@ -317,7 +327,9 @@ def _bind(wire: Wire, target: TcpTarget, family: int, attempt: _Attempt) -> None
         return
     local = (target.local_address or ANY_ADDRESS[family], target.local_port)
     try:
-        wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        if sys.platform != "win32":
+            # There it would take the port away from whoever has it.
+            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         wire.bind(local)
     except OSError as exc:
         raise annotate(exc, "bind", *local) from None

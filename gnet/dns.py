@@ -41,6 +41,8 @@ __all__ = [
 _AF = {0: _socket.AF_UNSPEC, 4: _socket.AF_INET, 6: _socket.AF_INET6}
 _FAMILY = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
 _ANSWERED_FAMILY = {4: 4, 6: 6, "IPv4": 4, "IPv6": 6}
+# Stands for the family of an address that came without one.
+_UNSAID: Any = object()
 
 
 @overload
@@ -91,7 +93,8 @@ def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:
     try:
         answer = resolver.getaddrinfo(name, 0, _AF[family], _socket.SOCK_STREAM, 0, hints)
     except OSError as exc:
-        raise lookup_error(exc, hostname) from None
+        lookup_error(exc, hostname)
+        raise
     found = dict.fromkeys((each[4][0], _FAMILY[each[0]]) for each in answer if each[0] in _FAMILY)
     if not found:
         raise lookup_error("ENOTFOUND", hostname)
@@ -136,9 +139,6 @@ def check_answer(answer: Any, hostname: str, port: int, *, family: int = 0) -> l
     if not found:
         raise lookup_error("ENOTFOUND", hostname)
     return [each for each in found if each[1] == family] or list(found)
-
-
-_UNSAID: Any = object()
 
 
 def _entries(answer: Any) -> Iterator[tuple[Any, Any]]:

@@ -186,7 +186,8 @@ def code_of(exc: BaseException) -> str:
         return _EAI_CODES.get(number or 0, "EAI_FAIL")
     if isinstance(exc, TimeoutError) and number is None:
         return "ETIMEDOUT"
-    return _errno.errorcode.get(number or 0, "UNKNOWN")
+    # The names of Windows' socket errors begin with WSA.
+    return _errno.errorcode.get(number or 0, "UNKNOWN").removeprefix("WSA")
 
 
 def annotate(

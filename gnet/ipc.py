@@ -1,5 +1,7 @@
 """Paths: Unix-domain sockets, the rules for their names and the life of their files.
 
+Windows' paths are those of named pipes: see :mod:`gnet._namedpipe`.
+
 From Node's ``net``, *Identifying paths for IPC connections*.
 """
 
@@ -17,7 +19,7 @@ from typing import NamedTuple
 from ._wire import Wire
 from .errors import annotate
 
-if sys.platform != "win32":
+if os.name == "posix":
     import fcntl
 
 __all__ = ["PATH_MAX_BYTES", "SocketFile", "address_of", "claim", "is_abstract"]
@@ -76,7 +78,7 @@ class SocketFile(NamedTuple):
         )
         if not added:
             return
-        if not hasattr(os, "O_PATH"):
+        if sys.platform == "win32" or not hasattr(os, "O_PATH"):
             os.chmod(self.path, stat.S_IMODE(os.lstat(self.path).st_mode) | added)
             return
         # Through a descriptor of the very file: a link put in its place would be followed.
@@ -113,7 +115,7 @@ def claim(path: str, replace_stale: bool) -> Iterator[None]:
     A file that a dead process has left answers nobody. It is removed under a lock file beside
     it, since two programs that start at once must not both think so.
     """
-    if not replace_stale or is_abstract(path) or not _is_socket(path):
+    if sys.platform == "win32" or not replace_stale or is_abstract(path) or not _is_socket(path):
         yield
         return
     lock = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -141,6 +143,8 @@ def _is_socket(path: str) -> bool:
 
 def _answers(path: str) -> bool:
     """Whether a process listens at ``path``: one whose queue is full does."""
+    if sys.platform == "win32":
+        return False
     probe = Wire.open(_socket.AF_UNIX)
     try:
         probe.connect(address_of(path))

@@ -77,6 +77,7 @@ class Server(EventEmitter):
         "_drop_max_connection",
         "_end_on_return",
         "_holding",
+        "_local",
         "_loop",
         "_max_connections",
         "_refed",
@@ -124,6 +125,8 @@ class Server(EventEmitter):
         self._loop = dispatcher()
         self._bound: _bind.Bound | None = None
         self._acceptor: Acceptor | None = None
+        # The local address of every connection, where they all have the same.
+        self._local: Any = None
         self._connections: set[Socket] = set()
         self._max_connections: int | None = None
         self._drop_max_connection = False
@@ -245,7 +248,9 @@ class Server(EventEmitter):
     def _start(self, bound: _bind.Bound) -> None:
         self._bound = bound
         self._closing = self._closed_emitted = False
-        self._acceptor = Acceptor(self._loop, bound.wire, self._admit, self._accept_failed)
+        full = None if bound.share is None else self._passes_on
+        self._acceptor = Acceptor(self._loop, bound.wire, self._admit, self._accept_failed, full)
+        self._local = _common_address(bound.wire.getsockname())
         self._loop.kept.add(self)
         self._update_hold()
         self._loop.defer(partial(self._emit_listening, bound))
@@ -281,9 +286,8 @@ class Server(EventEmitter):
             self._loop.defer(partial(self._deliver, "drop", info))
             events.publish(self._loop.defer, events.ConnectionDropped, self, reason, info)
             return
-        sock = Socket._accepted(self, wire, remote, self.high_water_mark)
+        sock = Socket._accepted(self, wire, self._local, remote)
         self._connections.add(sock)
-        sock.allow_half_open = self.allow_half_open
         if self.no_delay:
             sock.set_no_delay(True)
         if self.keep_alive:
@@ -297,7 +301,19 @@ class Server(EventEmitter):
             gevent.Greenlet.spawn(self._handle, sock)
         else:
             self._loop.defer(partial(sock._call, self.emit, "connection", sock))
-        self._loop.defer(sock._rearm)
+        self._loop.defer(sock._settle)
+
+    def _passes_on(self) -> bool:
+        """Whether the next connection is for another worker of the cluster."""
+        limit = self._max_connections
+        if limit is None or self._drop_max_connection:
+            return False
+        return len(self._connections) >= limit
+
+    def _take_again(self) -> None:
+        """There may be room again for what was passed on."""
+        if self._acceptor is not None and self._acceptor.waiting:
+            self._acceptor.resume()
 
     def _reason_to_drop(self, remote: Any) -> str | None:
         limit = self._max_connections
@@ -367,6 +383,7 @@ class Server(EventEmitter):
         if value is not None:
             _validate.integer("max_connections", value, 0, 2**62)
         self._max_connections = value
+        self._take_again()
 
     @property
     def drop_max_connection(self) -> bool:
@@ -379,19 +396,35 @@ class Server(EventEmitter):
     @drop_max_connection.setter
     def drop_max_connection(self, value: bool) -> None:
         self._drop_max_connection = _validate.flag("drop_max_connection", value)
+        self._take_again()
 
     def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
         """How many connections are open. From Node's ``server.getConnections()``.
 
-        :param callback: called with ``None`` and the number.
+        In a cluster's worker, those count that the servers of all workers have which share the
+        handle.
+
+        :param callback: called with ``None`` and the number; in a worker perhaps with an error.
         :returns: without a callback the number, otherwise the server.
+        :raises OSError: in a worker: another one does not answer, or the primary has gone.
         """
         if callback is None:
-            return len(self._connections)
+            return self._count_connections()
         _validate.function("callback", callback)
-        count = len(self._connections)
-        self._loop.defer(partial(self._run_callback, callback, None, count))
+        self._loop.defer(partial(self._count_for, callback))
         return self
+
+    def _count_connections(self) -> int:
+        share = self._bound.share if self._bound is not None else None
+        return len(self._connections) if share is None else share.count_connections()
+
+    def _count_for(self, callback: Callable[..., object]) -> None:
+        try:
+            count = self._count_connections()
+        except OSError as exc:
+            self._run_callback(callback, exc, None)
+        else:
+            self._run_callback(callback, None, count)
 
     def _run_callback(self, callback: Callable[..., object], *args: Any) -> None:
         try:
@@ -402,6 +435,7 @@ class Server(EventEmitter):
     def _connection_closed(self, sock: Socket) -> None:
         """A connection has emitted its ``'close'``, or is about to."""
         self._connections.discard(sock)
+        self._take_again()
         self._close_if_drained()
 
     # -- closing ------------------------------------------------------------------------------
@@ -536,6 +570,13 @@ class Server(EventEmitter):
                 self._loop.hold()
             else:
                 self._loop.release()
+
+
+def _common_address(sockname: Any) -> Any:
+    """The address that every connection has at this end; ``None`` if it is a wildcard."""
+    if isinstance(sockname, tuple) and sockname[0] in ("0.0.0.0", "::"):
+        return None
+    return sockname
 
 
 def _is_handle(target: Any) -> bool:

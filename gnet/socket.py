@@ -8,18 +8,20 @@ from __future__ import annotations
 import _socket
 import errno
 import struct
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _options, _target, _validate, events
+from ._dispatch import Dispatcher
 from ._names import check_hints
 from ._pysocket import PythonSocket
 from ._reading import OnRead
 from ._signal import Signal
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
-from ._wire import AnyWire, FileWire, Wire, wire_of_fd
+from ._wire import AnyWire, Wire, wire_of_fd
 from ._writing import HIGH_WATER_BYTES
 from .address import AddressInfo, is_ip
 from .blocklist import BlockList
@@ -124,8 +126,8 @@ class Socket(PythonSocket):
             if self._life is OPEN:
                 self._close_sides(wire, readable, writable)
 
-    def _begin(self, high_water_mark: int) -> None:
-        PythonSocket.__init__(self, high_water_mark=high_water_mark)
+    def _begin(self, high_water_mark: int, loop: Dispatcher | None = None) -> None:
+        PythonSocket.__init__(self, high_water_mark, loop)
         self._attempted: list[str] | None = None
         self._connector: Connector | None = None
         # Settings made before there is a connection to make them on.
@@ -134,11 +136,13 @@ class Socket(PythonSocket):
         self._signal = None
 
     @classmethod
-    def _accepted(cls, server: Any, wire: Wire, remote: Any, high_water_mark: int) -> Self:
+    def _accepted(cls, server: Any, wire: Wire, local: Any, remote: Any) -> Self:
         """The socket of a connection that a server has accepted."""
         sock = cls.__new__(cls)
-        sock._begin(high_water_mark)
+        sock._begin(server.high_water_mark, server._loop)
+        sock.allow_half_open = server.allow_half_open
         sock.server = server
+        sock._local = local
         sock._remote = remote
         sock._wire = wire
         sock._connected = True
@@ -152,11 +156,11 @@ class Socket(PythonSocket):
             return
         self._connected = True
         self._move("adopt")
-        self._loop.defer(self._rearm)
+        self._loop.defer(self._settle)
 
     def _close_sides(self, wire: AnyWire, readable: bool | None, writable: bool | None) -> None:
         """A side that the descriptor or the program does not have has ended from the start."""
-        can_read, can_write = wire.sides() if isinstance(wire, FileWire) else (True, True)
+        can_read, can_write = wire.sides()
         if not can_read or readable is False:
             self._read_ended = self._end_emitted = True
         if not can_write or writable is False:
@@ -334,7 +338,7 @@ class Socket(PythonSocket):
         self._wake()
         if self._out is not None or self._ending:
             self._flush()
-        self._loop.defer(self._rearm)
+        self._loop.defer(self._settle)
 
     def _emit_connect(self) -> None:
         self._deliver("connect")
@@ -416,8 +420,8 @@ class Socket(PythonSocket):
         """
         wire = self._open_wire()
         option = getattr(_socket, "SO_PEERCRED", None)
-        if option is None or wire.family != _socket.AF_UNIX:
-            raise system_error(errno.EOPNOTSUPP, "getsockopt")
+        if sys.platform == "win32" or option is None or self.family != _socket.AF_UNIX:
+            raise system_error(errno.ENOTSUP, "getsockopt")
         raw = wire.getsockopt(_socket.SOL_SOCKET, option, struct.calcsize("3i"))
         return PeerCredentials(*struct.unpack("3i", raw))
 

@@ -1,0 +1,490 @@
+"""A cluster's primary: it starts the workers, owns their handles, and replaces those that die."""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import gevent
+from gevent import subprocess
+from gevent.event import Event
+from gevent.lock import Semaphore
+from greenlet import getcurrent
+
+from . import _bind, _member, _validate
+from ._backoff import Backoff
+from ._channel import Channel, Message
+from ._dispatch import dispatcher
+from ._handles import Handles, Place, error_fields
+from ._wire import Wire
+from ._worker import Worker
+from .emitter import EventEmitter
+from .errors import system_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Cluster"]
+
+_log = logging.getLogger("gnet")
+
+#: How long the connections of workers that are told to stop may go on, unless told, in seconds.
+GRACE_SECONDS = 30.0
+#: How long a worker has until it listens, when another waits to be replaced by it, in seconds.
+START_SECONDS = 30.0
+#: How long after its grace a worker is killed that has not ended, in seconds: a second more than
+#: it takes for its last steps.
+KILL_SECONDS = _member.LAST_SECONDS + _member.EXIT_SECONDS + 1.0
+#: How long the workers have to say how many connections they have, in seconds.
+COUNT_SECONDS = 5.0
+
+_clusters: WeakSet[Cluster] = WeakSet()
+
+
+class Cluster(EventEmitter):
+    """The workers of this process, which is their primary.
+
+    Emits the events of every :class:`Worker`, with the worker ahead of their arguments:
+    ``fork(worker)``, ``online(worker)``, ``listening(worker, address)``, ``message(worker,
+    value)``, ``disconnect(worker)`` and ``exit(worker, code, signal)``.
+
+    A worker that dies is replaced: at once the first time, and after a pause when its kind keep
+    dying. One that exits with 0 has finished, and is not. While there are workers,
+    :func:`gnet.run` does not return. Workers whose primary has gone stop by themselves.
+
+    :param argv: what a worker is started with; default: what this process was started with.
+    :param env: environment variables that a worker has besides this process' own.
+    :param grace: how long workers that are told to stop let their connections go on, in seconds;
+        ``None`` for no limit. Default 30.
+    :param start_timeout: how long a worker may take until it listens, when another one waits to
+        be replaced by it, in seconds. Default 30.
+    :raises OSError: ``ENOTSUP``, the system cannot pass descriptors on.
+    :raises RuntimeError: this process is a worker itself, or there is no program to start again.
+    """
+
+    def __init__(
+        self,
+        *,
+        argv: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        grace: float | None = GRACE_SECONDS,
+        start_timeout: float = START_SECONDS,
+    ) -> None:
+        super().__init__()
+        self._grace = _validate.limit("grace", grace)
+        self._start_timeout = _validate.positive_seconds("start_timeout", start_timeout)
+        if _member.current is not None:
+            raise RuntimeError("a worker of a cluster cannot have workers")
+        if not hasattr(_socket.socket, "sendmsg"):
+            raise system_error(errno.ENOTSUP, "fork")
+        self._argv = _own_command() if argv is None else list(argv)
+        self._env = dict(env or {})
+        self._loop = dispatcher()
+        self._workers: dict[int, Worker] = {}
+        self._numbers = count(1)
+        # How many workers there should be, and how many will be started after a pause.
+        self._target = 0
+        self._coming = 0
+        self._backoff = Backoff()
+        self._handles = Handles()
+        self._restarting = Semaphore()
+        self._stopping = Event()
+        self._over = Event()
+        self._over.set()
+        self._signals: list[Any] = []
+        _clusters.add(self)
+
+    def __repr__(self) -> str:
+        return f"<gnet.cluster.Cluster of {len(self._workers)} workers>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.shutdown()
+
+    @property
+    def workers(self) -> dict[int, Worker]:
+        """The workers that have not exited, by their ``id``."""
+        return dict(self._workers)
+
+    # -- starting -----------------------------------------------------------------------------
+
+    def fork(self, n: int = 1) -> list[Worker]:
+        """Start workers. From Node's ``cluster.fork()``.
+
+        :param n: how many.
+        :returns: the workers.
+        :raises OSError: the program cannot be started.
+        :raises RuntimeError: the cluster has been shut down.
+        """
+        _validate.integer("n", n, 1, 2**16)
+        if self._stopping.is_set():
+            raise RuntimeError("the cluster has been shut down")
+        started = []
+        for _ in range(n):
+            started.append(self._start())
+            self._target += 1
+        return started
+
+    def _start(self) -> Worker:
+        number = next(self._numbers)
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        wire = Wire.adopt(ours.detach())
+        try:
+            settings = {"id": number, "fd": theirs.fileno(), "grace": self._grace}
+            process: Any = subprocess.Popen(
+                self._argv,
+                env={**os.environ, **self._env, _member.ENVIRONMENT: json.dumps(settings)},
+                pass_fds=[theirs.fileno()],
+            )
+        except BaseException:
+            wire.close()
+            raise
+        finally:
+            theirs.close()
+        started = self._workers[number] = Worker(self, number, process, wire)
+        self._over.clear()
+        self._loop.hold()
+        process.rawlink(lambda _: self._loop.defer(partial(self._exited, started)))
+        self._loop.defer(partial(self._report, started, "fork"))
+        if self._stopping.is_set():
+            # It was being started while the others were told.
+            self._tell_to_stop(started, 0, drain=False)
+        return started
+
+    def _balance(self, lived: float) -> None:
+        """Replace workers that are missing; perhaps it is all over."""
+        serving = sum(not each.retiring for each in self._workers.values())
+        for _ in range(self._target - serving - self._coming):
+            pause = self._backoff.pause(lived)
+            self._coming += 1
+            self._loop.hold()
+            gevent.spawn(self._start_after, pause)
+        if not self._workers and not self._coming:
+            self._over.set()
+
+    def _start_after(self, pause: float) -> None:
+        try:
+            if not self._stopping.wait(pause):
+                self._start()
+        except OSError as exc:
+            _log.error("no worker can be started: %s", exc)
+        finally:
+            self._coming -= 1
+            self._loop.release()
+            self._balance(0)
+
+    def _exited(self, gone: Worker) -> None:
+        code = gone.process.returncode
+        del self._workers[gone.id]
+        self._handles.forget(gone.id)
+        if gone.is_connected():
+            gone._channel.close()
+            self._loop.defer(partial(self._report, gone, "disconnect"))
+        if not gone.retiring:
+            if code == 0:
+                # It has finished. One that was to replace another has not even begun.
+                self._target -= not gone._spare
+            else:
+                _log.warning("%r has died: %s", gone, _cause(code))
+        gone._exited.set()
+        gone._news.set()
+        self._loop.release()
+        self._balance(monotonic() - gone._started)
+        self._report(gone, "exit", None if code < 0 else code, -code if code < 0 else None)
+
+    # -- what workers say ---------------------------------------------------------------------
+
+    def _receive(self, sender: Worker, message: Message) -> None:
+        fields = message.fields
+        if sender.is_dead():
+            return
+        if message.kind == "online":
+            sender._online = True
+            sender._news.set()
+            self._report(sender, "online")
+        elif message.kind == "ready":
+            sender._ready = True
+            sender._news.set()
+            self._close_unused()
+        elif message.kind == "listen":
+            self._share(sender, message)
+        elif message.kind == "close":
+            self._handles.give_back(sender.id, Place(*fields["place"]))
+        elif message.kind == "count":
+            self._answer_count(sender, message)
+        elif message.kind == "message":
+            self._report(sender, "message", fields["value"])
+
+    def _share(self, user: Worker, message: Message) -> None:
+        if self._stopping.is_set():
+            # Unanswered, it waits until it is stopped.
+            return
+        place = Place(*message.fields["place"])
+        options = _bind.ListenOptions(*message.fields["options"])
+        try:
+            handle = self._handles.take(user.id, place, options)
+        except (OSError, ValueError) as exc:
+            user._channel.answer(message, error=error_fields(exc))
+            return
+        user._channel.answer(message, handle.bound.wire.fileno())
+        user._news.set()
+        self._report(user, "listening", handle.address)
+
+    def _close_unused(self) -> None:
+        """What a worker has left behind is closed when its replacement does not want it."""
+        if all(each._ready for each in self._workers.values() if not each.retiring):
+            self._handles.close_unused()
+
+    def _report(self, subject: Worker, event: str, *args: Any) -> None:
+        for emitter, values in ((subject, args), (self, (subject, *args))):
+            try:
+                emitter.emit(event, *values)
+            except BaseException as exc:
+                self._loop.hub.handle_error(emitter, type(exc), exc, exc.__traceback__)
+
+    # -- counting -----------------------------------------------------------------------------
+
+    def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
+        """How many connections the workers' servers have, those that listen alone left out.
+
+        :param callback: called with ``None`` and the number, or with an error.
+        :returns: without a callback the number, otherwise the cluster.
+        :raises TimeoutError: a worker has not answered within five seconds.
+        """
+        if callback is None:
+            return self._count(None)
+        _validate.function("callback", callback)
+        self._loop.defer(partial(self._count_for, callback))
+        return self
+
+    def _count_for(self, callback: Callable[..., object]) -> None:
+        try:
+            number = self._count(None)
+        except OSError as exc:
+            callback(exc, None)
+        else:
+            callback(None, number)
+
+    def _answer_count(self, sender: Worker, message: Message) -> None:
+        try:
+            sender._channel.answer(message, count=self._count(message.fields["place"]))
+        except OSError as exc:
+            sender._channel.answer(message, error=error_fields(exc))
+
+    def _count(self, place: Any) -> int:
+        answers = [gevent.spawn(_count_of, each, place) for each in self._workers.values()]
+        total = 0
+        for answer in answers:
+            number = answer.get()
+            if isinstance(number, TimeoutError):
+                raise number
+            total += number
+        return total
+
+    # -- stopping -----------------------------------------------------------------------------
+
+    def restart(self, grace: float | None = None) -> None:
+        """Replace the workers one after another, and lose no connection; block until it is done.
+
+        A new worker is started, and when it listens wherever the old one does, or its ``main``
+        has returned, the old one is told to accept no more. That exits when its connections have
+        ended by themselves; what is left after ``grace`` seconds is ended. A second call waits
+        for the first.
+
+        :param grace: in seconds; ``None``: the cluster's.
+        :raises RuntimeError: a new worker has died, or has not come to listen within
+            ``start_timeout``: the old workers that are left stay.
+        :raises OSError: the program cannot be started.
+        """
+        limit = self._limit(grace)
+        retired = []
+        with self._restarting:
+            try:
+                for old in list(self._workers.values()):
+                    if self._stopping.is_set():
+                        break
+                    if old.is_dead() or old.retiring:
+                        continue
+                    self._succeed(old)
+                    self._tell_to_stop(old, limit, drain=True)
+                    retired.append(old)
+            finally:
+                self._await_end(retired, limit)
+
+    def _succeed(self, old: Worker) -> None:
+        """Start a worker, and block until it can do without an old one."""
+        new = self._start()
+        new._spare = True
+        deadline = monotonic() + self._start_timeout
+        try:
+            while not self._can_take_over(new, old):
+                new._news.clear()
+                if new._exited.is_set():
+                    raise RuntimeError(f"{new!r} has ended before it listened")
+                if new._news.wait(max(0.0, deadline - monotonic())):
+                    continue
+                if self._handles.used_by(new.id):
+                    break
+                raise RuntimeError(f"{new!r} has not listened in {self._start_timeout:g} seconds")
+        except BaseException:
+            new.retiring = True
+            new.kill(signal.SIGKILL)
+            raise
+        new._spare = False
+
+    def _can_take_over(self, new: Worker, old: Worker) -> bool:
+        if not new._online or new._exited.is_set():
+            return False
+        return new._ready or self._handles.used_by(new.id) >= self._handles.used_by(old.id)
+
+    def shutdown(self, grace: float | None = None) -> int:
+        """Stop every worker for good; block until the last one has exited.
+
+        They accept no more and end their connections, as :meth:`gnet.Server.shutdown` does. May
+        be called more than once, and makes it quicker then; in the hub it does not block.
+
+        :param grace: how long the connections have, in seconds; ``None``: the cluster's.
+        :returns: how many workers had to be killed.
+        """
+        limit = self._limit(grace)
+        if getcurrent() is self._loop.hub:
+            gevent.spawn(self.shutdown, grace)
+            return 0
+        self._stopping.set()
+        self._target = 0
+        self._handles.close()
+        workers = list(self._workers.values())
+        for each in workers:
+            self._tell_to_stop(each, limit, drain=False)
+        killed = self._await_end(workers, limit)
+        # Those that were being started meanwhile.
+        self._over.wait()
+        return killed
+
+    def _dismiss(self, old: Worker, grace: float | None) -> None:
+        limit = self._limit(grace)
+        if not old.retiring:
+            self._target -= 1
+            self._tell_to_stop(old, limit, drain=True)
+            gevent.spawn(self._await_end, [old], limit)
+
+    def _limit(self, grace: float | None) -> float | None:
+        return self._grace if grace is None else _validate.limit("grace", grace)
+
+    def _tell_to_stop(self, old: Worker, limit: float | None, drain: bool) -> None:
+        old.retiring = True
+        self._handles.forget(old.id)
+        old._channel.post("stop", grace=limit, drain=drain)
+
+    def _await_end(self, workers: Sequence[Worker], limit: float | None) -> int:
+        """Block until the workers have exited; gives the number of those that were killed."""
+        deadline = None if limit is None else monotonic() + limit + KILL_SECONDS
+        killed = 0
+        for each in workers:
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+            if not each._exited.wait(left):
+                each.kill(signal.SIGKILL)
+                killed += 1
+                _log.warning("%r was killed: it has not ended in time", each)
+        for each in workers:
+            each._exited.wait()
+        return killed
+
+    def run(self) -> None:
+        """Block until no worker is left, and none to come.
+
+        Meanwhile ``SIGTERM`` and ``SIGINT`` shut the cluster down, the second one without grace,
+        and ``SIGHUP`` restarts it. To be called in the main thread. However it ends, the workers
+        have ended as well.
+        """
+        with self._signals_handled():
+            try:
+                self._over.wait()
+            finally:
+                self.shutdown()
+
+    @contextmanager
+    def _signals_handled(self) -> Iterator[None]:
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        actions = (self._interrupted, self._interrupted, self._hung_up)
+        self._signals = list(map(gevent.signal_handler, numbers, actions))
+        try:
+            yield
+        finally:
+            self._release_signals()
+            for number in numbers:
+                # The loop leaves the system's default, and not what Python has had there.
+                former = signal.getsignal(number)
+                if former is not None:
+                    signal.signal(number, former)
+
+    def _release_signals(self) -> None:
+        for each in self._signals:
+            each.cancel()
+        self._signals.clear()
+
+    def _interrupted(self) -> None:
+        self.shutdown(0 if self._stopping.is_set() else None)
+
+    def _hung_up(self) -> None:
+        try:
+            self.restart()
+        except (OSError, RuntimeError) as exc:
+            _log.error("the restart was given up: %s", exc)
+
+    def _leave_in_child(self) -> None:
+        """In a forked child: the workers are the parent's, and so is who waits for them."""
+        self._workers.clear()
+        self._handles.close()
+        self._target = 0
+        self._stopping.set()
+        self._over = Event()
+        self._over.set()
+        self._release_signals()
+
+
+def _count_of(asked: Worker, place: Any) -> int | TimeoutError:
+    try:
+        return int(asked._channel.ask("count", COUNT_SECONDS, place=place).fields["count"])
+    except TimeoutError as exc:
+        return exc
+    except OSError:
+        # It has died, and its connections with it.
+        return 0
+
+
+def _own_command() -> list[str]:
+    """What has started this process."""
+    if sys.argv[0] in ("", "-"):
+        raise RuntimeError("there is no program to start again: give argv")
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
+def leave_in_child() -> None:
+    """In a forked child: it has no workers."""
+    Channel.close_inherited()
+    for cluster in list(_clusters):
+        cluster._leave_in_child()
