@@ -6,9 +6,10 @@ and Unix-domain sockets.
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from . import _fork, _validate, dns, errors, events
+from . import _fork, _validate, dns, errors
 from ._dispatch import dispatcher
 from ._reading import OnRead
 from .address import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
@@ -17,6 +18,9 @@ from .emitter import EventEmitter, Listener
 from .errors import AggregateError
 from .server import DropInfo, Server
 from .socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Socket
+
+if TYPE_CHECKING:
+    from . import events
 
 __all__ = [
     "AddressInfo",
@@ -59,6 +63,13 @@ _LISTEN_OPTIONS = (
 )  # fmt: skip
 
 _fork.install()
+
+
+def __getattr__(name: str) -> Any:
+    # gnet.events needs dataclasses, which take longer to import than all the rest.
+    if name == "events":
+        return import_module(".events", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def create_server(connection_listener: Listener | None = None, **options: Any) -> Server:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +11,6 @@ from ._wire import READ, Wire
 from .errors import annotate
 
 __all__ = ["Acceptor"]
-
-_log = logging.getLogger("gnet")
 
 # So many connections are accepted in one turn of the loop; then the others get theirs.
 MAX_ACCEPTS = 100
@@ -127,7 +124,9 @@ class Acceptor:
     def _back_off(self, exc: OSError) -> None:
         """No descriptor is left: leave the connections in the kernel's queue for a while."""
         if self._pause == FIRST_PAUSE:
-            _log.warning("accepting is suspended: %s", exc.strerror)
+            import logging  # for this rare line alone: it would be a tenth of gnet's import
+
+            logging.getLogger("gnet").warning("accepting is suspended: %s", exc.strerror)
         self._watcher.stop()
         self._pause_timer = self._loop.loop.timer(self._pause)
         self._pause_timer.start(self._accept_again)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import codecs
 from typing import Any, Protocol
@@ -20,6 +19,9 @@ _NODE_NAMES = {
     "utf16le": "utf-16-le",
     "utf-16le": "utf-16-le",
 }
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Decoder(Protocol):
@@ -55,14 +57,18 @@ class _BaseDecoder:
         self._rest = state[0]
 
 
+def _base64(data: bytes) -> bytes:
+    return binascii.b2a_base64(data, newline=False)
+
+
 def _base64url(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
+    return _base64(data).translate(_URL_SAFE).rstrip(b"=")
 
 
 # How bytes are written, and how many of them stand for whole characters.
 _BASES = {
     "hex": (binascii.hexlify, 1),
-    "base64": (base64.b64encode, 3),
+    "base64": (_base64, 3),
     "base64url": (_base64url, 3),
 }
 
@@ -118,7 +124,7 @@ def encode(text: str, encoding: str) -> bytes:
         if name in ("base64", "base64url"):
             # Node takes either alphabet, padded or not.
             text = text.replace("-", "+").replace("_", "/")
-            return base64.b64decode(text + "=" * (-len(text) % 4))
+            return binascii.a2b_base64(text + "=" * (-len(text) % 4))
         codec = _codec(encoding)
         return codec.encode(text, "strict")[0]
     except (binascii.Error, UnicodeError) as exc:

@@ -15,8 +15,9 @@ from weakref import ref
 from gevent.event import AsyncResult
 from greenlet import GreenletExit, greenlet
 
-from . import _validate, events
+from . import _validate
 from ._dispatch import Dispatcher, dispatcher
+from ._publish import publish
 from ._state import CLOSED, CONNECTING, IDLE, MOVES, OPEN
 from ._timers import IdleTimer
 from ._wire import AnyWire
@@ -171,9 +172,9 @@ class Endpoint(EventEmitter):
 
     def _publish_end(self, error: BaseException | None) -> None:
         if self._life is OPEN:
-            events.publish(self._loop.defer, events.ConnectionClosed, self, error)
+            publish(self._loop.defer, "ConnectionClosed", self, error)
         elif self._life is CONNECTING:
-            events.publish(self._loop.defer, events.ConnectionFailed, self, error)
+            publish(self._loop.defer, "ConnectionFailed", self, error)
 
     def _teardown(self) -> list[Callable[..., object]]:
         """Stop the watchers, close the wire; gives the callbacks of what was not sent."""

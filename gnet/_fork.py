@@ -31,7 +31,7 @@ from gevent._hub_local import get_hub_if_exists
 from ._dispatch import dispatcher
 from ._endpoint import Endpoint
 from ._state import CLOSED, IDLE
-from ._wire import AnyWire, FileWire
+from ._wire import AnyWire
 from .errors import SocketClosedError
 from .server import Server
 
@@ -86,7 +86,8 @@ def _instances(*classes: type) -> list[Any]:
     if frozen:
         gc.freeze()
     # One whose arguments were refused has no loop.
-    return [each for each in referrers if issubclass(type(each), classes) and hasattr(each, "_loop")]
+    instances = [each for each in referrers if issubclass(type(each), classes)]
+    return [each for each in instances if hasattr(each, "_loop")]
 
 
 def _close_server(server: Server) -> None:
@@ -119,7 +120,7 @@ def _close_socket(sock: Any) -> None:
 
 def _let_go(wire: AnyWire) -> None:
     """Close this process' descriptor, and leave alone what it shares with the parent's."""
-    fd = wire.abandon() if isinstance(wire, FileWire) else wire.detach()
+    fd = wire.abandon()
     # The standard streams are every child's to inherit.
     if fd > _STDERR:
         os.close(fd)

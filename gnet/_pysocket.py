@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _socket
 import io
-import socket as std_socket
 from typing import TYPE_CHECKING, Any
 
 from . import _validate
@@ -20,6 +19,8 @@ from ._writing import HIGH_WATER_BYTES
 from .errors import value_error
 
 if TYPE_CHECKING:
+    from socket import AddressFamily, SocketKind
+
     from typing_extensions import Self
 
 __all__ = ["PythonSocket"]
@@ -66,16 +67,20 @@ class PythonSocket(Reading):
         return self._wire.fileno() if self._wire is not None and not self._given_up else -1
 
     @property
-    def family(self) -> std_socket.AddressFamily:
+    def family(self) -> AddressFamily:
         """The address family, as Python's ``socket.family``."""
         wire = self._wire
         family = wire.family if isinstance(wire, Wire) else _socket.AF_UNSPEC
-        return std_socket.AddressFamily(family)
+        from socket import AddressFamily  # unless someone asks, gnet does without that module
+
+        return AddressFamily(family)
 
     @property
-    def type(self) -> std_socket.SocketKind:
+    def type(self) -> SocketKind:
         """The kind of socket, as Python's ``socket.type``."""
-        return std_socket.SOCK_STREAM
+        from socket import SocketKind
+
+        return SocketKind(_socket.SOCK_STREAM)
 
     @property
     def proto(self) -> int:

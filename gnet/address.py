@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, NamedTuple
 
@@ -152,7 +151,6 @@ def checked_family(family: Any) -> str:
     return name
 
 
-@dataclass(frozen=True, init=False)
 class SocketAddress:
     """An IP address with a port; immutable and hashable, equal where all four attributes are.
 
@@ -168,6 +166,9 @@ class SocketAddress:
     From Node's ``net``: *Class: net.SocketAddress*. Unlike Node's, it keeps the zone id, without
     which a link-local address leads nowhere.
     """
+
+    # By hand: importing dataclasses takes longer than importing the rest of gnet.
+    __slots__ = ("address", "family", "flowlabel", "port")
 
     #: The address, in its canonical form.
     address: str
@@ -188,12 +189,36 @@ class SocketAddress:
             address = "127.0.0.1" if family == "ipv4" else "::"
         ip = checked_ip("address", _validate.string("address", address), family)
         label = _validate.integer("flowlabel", flowlabel, 0, _MAX_FLOWLABEL)
-        # A frozen dataclass has no assignment; vars() is the way round it, for this one time.
-        vars(self).update(
-            address=canonical(ip),
-            family=family,
-            port=_validate.port(port),
-            flowlabel=label if family == "ipv6" else 0,
+        store = super().__setattr__
+        store("address", canonical(ip))
+        store("family", family)
+        store("port", _validate.port(port))
+        store("flowlabel", label if family == "ipv6" else 0)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a SocketAddress cannot be changed: {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a SocketAddress cannot be changed: {name!r}")
+
+    def _fields(self) -> tuple[str, str, int, int]:
+        return self.address, self.family, self.port, self.flowlabel
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SocketAddress):
+            return NotImplemented
+        return self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SocketAddress, self._fields()
+
+    def __repr__(self) -> str:
+        return (
+            f"SocketAddress(address={self.address!r}, family={self.family!r}, "
+            f"port={self.port!r}, flowlabel={self.flowlabel!r})"
         )
 
     @staticmethod

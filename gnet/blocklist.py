@@ -10,7 +10,6 @@ From Node's ``net``: *Class: net.BlockList*.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
@@ -260,6 +259,8 @@ def _rule_texts(data: Any) -> list[str]:
     rules = data
     if isinstance(data, str):
         try:
+            import json  # for this alone: it would be a tenth of gnet's import
+
             rules = json.loads(data)
         except (ValueError, RecursionError) as error:
             # Its beginning tells which text it was; the whole may be megabytes.

@@ -17,8 +17,9 @@ import gevent
 from gevent.event import Event
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from . import dns, events, ipc
+from . import dns, ipc
 from ._dispatch import Dispatcher
+from ._publish import publish
 from ._race import Race, interleave
 from ._timers import SHORTEST
 from ._wire import WRITE, AnyWire, Wire
@@ -191,8 +192,7 @@ class Connector:
         self, started: float, found: tuple[tuple[str, int], ...], error: Exception | None
     ) -> None:
         if isinstance(self.target, TcpTarget):
-            events.publish(
-                self._loop.defer, events.LookupFinished,
+            publish(self._loop.defer, "LookupFinished",
                 self._socket, self.target.host, found, error, monotonic() - started,
             )  # fmt: skip
 

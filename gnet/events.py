@@ -7,12 +7,8 @@ no connection: the hub reports what it raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
-
-from zope.event import notify, subscribers
 
 __all__ = [
     "ConnectionAccepted",
@@ -124,16 +120,3 @@ class LookupFinished:
     addresses: tuple[tuple[str, int], ...]
     error: BaseException | None
     seconds: float
-
-
-def publish(
-    defer: Callable[[Callable[[], object]], object], kind: Callable[..., object], *fields: Any
-) -> None:
-    """Publish an event in the next turn of the loop; make none while nobody subscribes.
-
-    :param defer: the dispatcher's ``defer``.
-    :param kind: the event's class.
-    :param fields: its fields.
-    """
-    if subscribers:
-        defer(partial(notify, kind(*fields)))

@@ -14,10 +14,11 @@ import gevent
 from gevent.event import AsyncResult
 from greenlet import getcurrent
 
-from . import _bind, _target, _validate, events
+from . import _bind, _target, _validate
 from ._acceptor import Acceptor
 from ._dispatch import Dispatcher, dispatcher
 from ._options import address_info
+from ._publish import publish
 from ._signal import Signal
 from ._wire import Wire
 from ._writing import HIGH_WATER_BYTES
@@ -258,7 +259,7 @@ class Server(EventEmitter):
     def _emit_listening(self, bound: _bind.Bound) -> None:
         if self._bound is bound:
             self._deliver("listening")
-            events.publish(self._loop.defer, events.ServerListening, self, self.address())
+            publish(self._loop.defer, "ServerListening", self, self.address())
 
     @property
     def listening(self) -> bool:
@@ -284,7 +285,7 @@ class Server(EventEmitter):
             # Closed before its listeners hear of it: they may be slow, and the peer waits.
             wire.close()
             self._loop.defer(partial(self._deliver, "drop", info))
-            events.publish(self._loop.defer, events.ConnectionDropped, self, reason, info)
+            publish(self._loop.defer, "ConnectionDropped", self, reason, info)
             return
         sock = Socket._accepted(self, wire, self._local, remote)
         self._connections.add(sock)
@@ -294,7 +295,7 @@ class Server(EventEmitter):
             sock.set_keep_alive(True, self.keep_alive_initial_delay)
         if self.pause_on_connect:
             sock.pause()
-        events.publish(self._loop.defer, events.ConnectionAccepted, self, sock)
+        publish(self._loop.defer, "ConnectionAccepted", self, sock)
         if self._end_on_return:
             sock._handled = True
             self._loop.hold()
@@ -482,7 +483,7 @@ class Server(EventEmitter):
         self._closed_emitted = True
         self._loop.kept.discard(self)
         self._deliver("close")
-        events.publish(self._loop.defer, events.ServerClosed, self)
+        publish(self._loop.defer, "ServerClosed", self)
 
     def serve_forever(self) -> None:
         """Block until the server has closed.

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _options, _target, _validate, events
+from . import _options, _target, _validate
 from ._dispatch import Dispatcher
 from ._names import check_hints
+from ._publish import publish
 from ._pysocket import PythonSocket
 from ._reading import OnRead
 from ._signal import Signal
@@ -343,7 +344,7 @@ class Socket(PythonSocket):
     def _emit_connect(self) -> None:
         self._deliver("connect")
         self._deliver("ready")
-        events.publish(self._loop.defer, events.ConnectionOpened, self)
+        publish(self._loop.defer, "ConnectionOpened", self)
 
     def _aborted(self) -> None:
         """In the hub: the signal has become ready."""

@@ -1,0 +1,43 @@
+"""gnet, one buffer for all reads of a connection: ``python gnet_onread.py echo | sink``."""
+
+from __future__ import annotations
+
+import sys
+
+from gevent import socket
+
+import gnet
+
+CHUNK = 65536
+
+open_sockets: set[gnet.Socket] = set()
+
+
+def ignore(error: OSError) -> None:
+    """The load generator leaves without a word: a reset is no news."""
+
+
+def adopt(handle: socket.socket) -> None:
+    """Read a connection into a buffer of its own, and answer from there."""
+
+    def echo(count: int, buffer: bytearray) -> None:
+        sock.write(memoryview(buffer)[:count])
+
+    def sink(count: int, buffer: bytearray) -> None:
+        pass
+
+    callback = {"echo": echo, "sink": sink}[sys.argv[1]]
+    sock = gnet.Socket(handle=handle, onread=gnet.OnRead(bytearray(CHUNK), callback))
+    open_sockets.add(sock)
+    sock.on("error", ignore)
+    sock.on("close", lambda had_error: open_sockets.discard(sock))
+    sock.set_no_delay(True)
+    sock.resume()
+
+
+with socket.socket() as listener:
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(511)
+    print("listening", listener.getsockname()[1], flush=True)
+    while True:
+        adopt(listener.accept()[0])

@@ -1,0 +1,175 @@
+"""What holds for every test: nothing dies unseen, nothing is left behind, nothing hangs.
+
+The suite runs in three modes, chosen by the environment: plain; with ``GNET_TEST_PATCHED=1``
+under ``gevent.monkey.patch_all()``; and with gevent's own ``GEVENT_LOOP=libuv-cffi``.
+"""
+
+from __future__ import annotations
+
+import os
+
+PATCHED = os.environ.get("GNET_TEST_PATCHED") == "1"
+
+if PATCHED:
+    # Ahead of every import of a module that will be patched.
+    from gevent import monkey
+
+    monkey.patch_all()
+
+import contextlib
+import gc
+import sys
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import gevent
+import pytest
+import zope.event
+from gevent import subprocess
+from gevent.exceptions import LoopExit
+
+from tests.helpers.calls import Call, Calls
+from tests.helpers.counts import Holdings
+
+# Seconds for a test that does not say otherwise, and for what it started to come to its end.
+TIME_LIMIT = 10.0
+SETTLING_LIMIT = 5.0
+FAILED_SETTLING_LIMIT = 0.5
+# How often the loop may run what is ready before it has to wait for an event.
+TURNS = 10
+
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_report_header() -> str:
+    loop = type(gevent.get_hub().loop)
+    return f"gevent: {loop.__module__}, {'patched' if PATCHED else 'not patched'}"
+
+
+def pytest_sessionstart() -> None:
+    """Have gevent make what it makes once and keeps: threads of its pool, a child watcher."""
+    gevent.get_hub().threadpool.apply(int)
+    subprocess.call([sys.executable, "-c", ""])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """End a test that hangs.
+
+    The timer does not hold the loop: where nothing else does either, the hub raises LoopExit
+    at once and the limit is not waited for.
+    """
+    marker = item.get_closest_marker("limit")
+    seconds = marker.args[0] if marker else TIME_LIMIT
+    with gevent.Timeout(seconds, ref=False):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+@pytest.fixture(autouse=True)
+def hub_errors() -> Iterator[list[BaseException]]:
+    """The exceptions that nobody caught. Those that a test expects it has to clear."""
+    hub = gevent.get_hub()
+    seen: list[BaseException] = []
+    report = hub.handle_error
+
+    def handle_error(context: Any, kind: Any, value: Any, tb: Any) -> None:
+        if issubclass(kind, hub.SYSTEM_ERROR):
+            report(context, kind, value, tb)
+        elif not issubclass(kind, hub.NOT_ERROR):
+            seen.append(value)
+
+    hub.handle_error = handle_error
+    try:
+        yield seen
+    finally:
+        del hub.handle_error
+    assert not seen, f"nobody caught {seen!r}"
+
+
+@pytest.fixture
+def must_call() -> Iterator[Calls]:
+    """Makes callables that have to be called: ``must_call(function=None, times=1)``.
+
+    :meth:`~tests.helpers.calls.Calls.wait` waits for all of them.
+    """
+    calls = Calls()
+    yield calls
+    calls.verify()
+
+
+@pytest.fixture
+def must_not_call(must_call: Calls) -> Callable[..., Call]:
+    """Makes callables that have not to be called: ``must_not_call(name)``."""
+    return must_call.never
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(
+    request: pytest.FixtureRequest, hub_errors: list[BaseException], must_call: Calls
+) -> Iterator[None]:
+    """A test leaves no descriptor, greenlet or active watcher, and nothing that holds run()."""
+    # What is there by now, and no garbage, is out of sight of the scans for what is left.
+    gc.collect()
+    gc.freeze()
+    before = Holdings()
+    yield
+    if request.node.stash.get(FAILED, False):
+        # It has said enough; the next test is spared what it has left.
+        forget_failure()
+        settle(before, FAILED_SETTLING_LIMIT)
+        return
+    left = settle(before, SETTLING_LIMIT)
+    assert not left, "left behind:\n" + "\n".join(left)
+    gnet = sys.modules.get("gnet")
+    if gnet is not None:
+        assert gnet.run(timeout=SETTLING_LIMIT), "something keeps gnet.run()"
+
+
+@pytest.fixture(autouse=True)
+def subscribers() -> Iterator[None]:
+    """A test's subscribers of zope.event end with it."""
+    before = zope.event.subscribers[:]
+    yield
+    zope.event.subscribers[:] = before
+
+
+def forget_failure() -> None:
+    """Let go of the frames of a failed test, and of what is in them."""
+    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+        if hasattr(sys, name):
+            delattr(sys, name)
+
+
+def settle(before: Holdings, seconds: float) -> list[str]:
+    """Let what is ending end, then say what is still there.
+
+    Every event of the loop is a chance. When none can come, that is the end; while one still
+    can, the limit is waited for.
+    """
+    limit = gevent.Timeout.start_new(seconds, False, ref=False)
+    with limit, contextlib.suppress(LoopExit):
+        while True:
+            gc.collect()
+            for _ in range(TURNS):
+                if not before.changes(limit.timer):
+                    return []
+                gevent.sleep(0)
+            await_event()
+    return before.changes()
+
+
+def await_event() -> None:
+    """Block until the loop has looked for events; when something is ready, that is at once."""
+    hub = gevent.get_hub()
+    with hub.loop.check(ref=False) as looked:
+        hub.wait(looked)

@@ -1,0 +1,88 @@
+"""Forked children that do something and tell what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import gevent.os
+
+Task = Callable[[], Any]
+
+
+class Child:
+    """A forked child that runs ``task`` and exits.
+
+    :param task: what it returns must be picklable.
+    :param fork: the function that forks.
+    """
+
+    def __init__(self, task: Task, fork: Callable[[], int] = os.fork) -> None:
+        self._results, there = os.pipe()
+        # Newer Pythons warn of the threads of gevent's pool.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = fork()
+        if self.pid == 0:
+            _run(task, there)
+        os.close(there)
+
+    def result(self) -> Any:
+        """Wait for what the task has returned; raises if it has failed."""
+        gevent.os.make_nonblocking(self._results)
+        received = b""
+        try:
+            while chunk := gevent.os.nb_read(self._results, 65536):
+                received += chunk
+        finally:
+            os.close(self._results)
+            reap(self.pid)
+        failure, value = pickle.loads(received) if received else ("it said nothing", None)
+        if failure:
+            raise AssertionError(f"in the child: {failure}")
+        return value
+
+
+def reap(pid: int) -> None:
+    """Wait for a child that is about to exit."""
+    # A loop that watches any child waits for all of them when the signal comes.
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _run(task: Task, there: int) -> None:
+    """In the child: never returns into the parent's test."""
+    try:
+        answer = None, task()
+    except BaseException:
+        answer = traceback.format_exc(), None
+    try:
+        os.write(there, pickle.dumps(answer))
+    finally:
+        os._exit(0)
+
+
+def by_multiprocessing(task: Task) -> Any:
+    """What ``task`` returns in a child of :mod:`multiprocessing`."""
+    context = multiprocessing.get_context("fork")
+    here, there = os.pipe()
+    process = context.Process(target=_run, args=(task, there))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process.start()
+    os.close(there)
+    with open(here, "rb") as results:
+        received = results.read()
+    process.join()
+    process.close()
+    failure, value = pickle.loads(received)
+    if failure:
+        raise AssertionError(f"in the child: {failure}")
+    return value
