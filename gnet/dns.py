@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gevent
 
-from ._names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup
-from ._records import CAA, MX, NAPTR, SOA, SRV
+from ._dns.names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup
+from ._dns.records import CAA, MX, NAPTR, SOA, SRV
 from .address import is_ip
 from .errors import lookup_error, type_error, value_error
 
 if TYPE_CHECKING:
-    from ._resolver import Resolver
+    from ._dns.resolver import Resolver
 
 __all__ = [
     "ADDRCONFIG",
@@ -172,7 +172,7 @@ def _said_family(family: Any) -> int | None:
 
 def __getattr__(name: str) -> Any:
     if name == "Resolver":
-        from ._resolver import Resolver
+        from ._dns.resolver import Resolver
 
         globals()[name] = Resolver
         return Resolver

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _options, _target, _validate
 from ._dispatch import Dispatcher
-from ._names import check_hints
+from ._dns.names import check_hints
 from ._publish import publish
 from ._pysocket import PythonSocket
 from ._reading import OnRead

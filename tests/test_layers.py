@@ -27,9 +27,10 @@ ORDER = (
     "_buffer",
     "_encoding",
     "_target",
-    "_names",
-    "_destinations",
-    "_records",
+    "_dns.__init__",
+    "_dns.names",
+    "_dns.destinations",
+    "_dns.records",
     "_signal",
     "_timers",
     "_dispatch",
@@ -40,14 +41,14 @@ ORDER = (
     "_pipeaccess",
     "_namedpipe",
     "_options",
-    "_hosts",
-    "_resolv_conf",
-    "_search",
-    "_answer",
-    "_answer_cache",
-    "_nameserver",
-    "_questions",
-    "_resolver",
+    "_dns.hosts",
+    "_dns.resolv_conf",
+    "_dns.search",
+    "_dns.answer",
+    "_dns.cache",
+    "_dns.nameserver",
+    "_dns.questions",
+    "_dns.resolver",
     "dns",
     "ipc",
     "_bind",
@@ -84,17 +85,20 @@ def imports(name: str) -> set[str]:
     source = PACKAGE.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8")
     found = set()
     for node in ast.walk(ast.parse(source)):
-        found.update(_imported(node))
+        found.update(_imported(node, name))
     return found & modules()
 
 
-def _imported(node: ast.AST) -> Iterator[str]:
+def _imported(node: ast.AST, importer: str) -> Iterator[str]:
     if isinstance(node, ast.ImportFrom):
         base = node.module or ""
-        if not node.level:
-            if base.partition(".")[0] != "gnet":
-                return
+        if node.level:
+            package = importer.split(".")[: -node.level]
+            base = ".".join([*package, base]).rstrip(".")
+        elif base.partition(".")[0] == "gnet":
             base = base.partition(".")[2]
+        else:
+            return
         yield base
         yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
     elif isinstance(node, ast.Import):

@@ -13,7 +13,7 @@ import pytest
 from gevent import GreenletExit, socket
 from gevent.event import Event
 
-from gnet import _destinations, _nameserver, _questions, _resolv_conf, _resolver
+from gnet._dns import destinations, nameserver, questions, resolv_conf, resolver
 from gnet import dns as gdns
 from gnet.dns import Resolver
 from gnet.errors import code_of
@@ -39,13 +39,13 @@ from tests.helpers.dnsserver import (
 A, AAAA = ("127.0.0.9", 4), ("::1", 6)
 
 
-HAS_IPV6 = _destinations._has_route(AAAA)
+HAS_IPV6 = destinations._has_route(AAAA)
 
 
 @pytest.fixture(autouse=True)
 def routes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' machine has routes of both families, whatever the real one has."""
-    monkeypatch.setattr(_destinations, "_has_route", lambda address: True)
+    monkeypatch.setattr(destinations, "_has_route", lambda address: True)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     def monotonic() -> float:
         return time.monotonic() + offset
 
-    for module in (_resolver, _questions, _nameserver):
+    for module in (resolver, questions, nameserver):
         monkeypatch.setattr(module, "monotonic", monotonic)
     return advance
 
@@ -125,7 +125,7 @@ def test_a_family_limits_what_is_asked_and_found(
 def test_ipv4_comes_first_where_the_system_has_no_route_for_ipv6(
     server: DNSServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_destinations, "_has_route", lambda address: address[1] == 4)
+    monkeypatch.setattr(destinations, "_has_route", lambda address: address[1] == 4)
     assert resolver_of(server).lookup("both.test", all=True) == [A, AAAA]
 
 
@@ -147,7 +147,7 @@ def test_one_family_is_enough(server: DNSServer) -> None:
 def test_known_addresses_do_not_wait_long_for_those_of_the_other_family(
     server: DNSServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_questions, "_OTHER_FAMILY_SECONDS", 0.05)
+    monkeypatch.setattr(questions, "_OTHER_FAMILY_SECONDS", 0.05)
     server.udp = [by_type(AAAA=silent)]
     with gevent.Timeout(5):
         assert resolver_of(server, timeout=60).lookup("both.test", all=True) == [A]
@@ -208,7 +208,7 @@ def test_ipv4_addresses_are_mapped_where_ipv6_is_wanted_and_missing(server: DNSS
 def test_addrconfig_leaves_out_a_family_that_the_machine_does_not_have(
     server: DNSServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_destinations, "_configured", lambda family: family == 4)
+    monkeypatch.setattr(destinations, "_configured", lambda family: family == 4)
     resolver = resolver_of(server)
     assert resolver.lookup("both.test", hints=gdns.ADDRCONFIG, all=True) == [A]
     assert (
@@ -219,7 +219,7 @@ def test_addrconfig_leaves_out_a_family_that_the_machine_does_not_have(
 def test_addrconfig_leaves_out_nothing_on_a_machine_of_loopback_addresses(
     server: DNSServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_destinations, "_configured", lambda family: False)
+    monkeypatch.setattr(destinations, "_configured", lambda family: False)
     found = resolver_of(server).lookup("both.test", hints=gdns.ADDRCONFIG, all=True)
     assert found == [AAAA, A]
 
@@ -315,7 +315,7 @@ def test_the_systems_settings_are_those_of_resolv_conf(
 ) -> None:
     conf = tmp_path / "resolv.conf"
     conf.write_text("nameserver 127.0.0.1\nsearch corp.test test\noptions ndots:2\n")
-    monkeypatch.setattr(_resolv_conf, "PATH", str(conf))
+    monkeypatch.setattr(resolv_conf, "PATH", str(conf))
     server.add("a.b.test", "A", "127.0.0.9")
     assert Resolver(port=server.port, hosts=None).lookup("a.b", family=4) == A
     assert names_asked(server) == ["a.b.corp.test", "a.b.test"]
@@ -751,7 +751,7 @@ def _how_it_ends(resolver: Resolver) -> str:
 def test_many_lookups_share_a_bounded_number_of_descriptors(
     server: DNSServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_questions, "_MAX_QUESTIONS", 8)
+    monkeypatch.setattr(questions, "_MAX_QUESTIONS", 8)
     before = len(descriptors())
     most = 0
 
@@ -806,7 +806,7 @@ def test_a_machine_without_descriptors_says_so(
     def none_left(*args: Any) -> Any:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("gnet._nameserver._gsocket.socket", none_left)
+    monkeypatch.setattr("gnet._dns.nameserver._gsocket.socket", none_left)
     assert failure(resolver_of(server).lookup, "four.test").code == "EMFILE"
 
 

@@ -10,9 +10,9 @@ from dns.rdatatype import RdataType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._answer import Answer, read_answer, worst
-from gnet._answer_cache import AnswerCache
-from gnet._nameserver import BadResponse, _read_reply
+from gnet._dns.answer import Answer, read_answer, worst
+from gnet._dns.cache import AnswerCache
+from gnet._dns.nameserver import BadResponse, _read_reply
 
 NAME = dns.name.from_text("name.test.")
 OTHER = dns.name.from_text("other.test.")

@@ -13,12 +13,12 @@ from gevent import socket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet import _destinations
+from gnet._dns import destinations
 from gnet import dns as gdns
-from gnet._destinations import _has_route
-from gnet._hosts import HostsFile
-from gnet._names import ascii_name
-from gnet._resolv_conf import ResolvConf, parse
+from gnet._dns.destinations import _has_route
+from gnet._dns.hosts import HostsFile
+from gnet._dns.names import ascii_name
+from gnet._dns.resolv_conf import ResolvConf, parse
 from gnet.address import is_ip
 from gnet.dns import check_answer, lookup
 
@@ -345,8 +345,8 @@ def test_the_system_has_a_route_to_itself_and_none_to_where_nobody_is() -> None:
 def test_ipv6_comes_first_unless_only_ipv4_has_a_route(
     monkeypatch: pytest.MonkeyPatch, found: Any, routes: set[int], order: Any
 ) -> None:
-    monkeypatch.setattr(_destinations, "_has_route", lambda address: address[1] in routes)
-    assert _destinations.in_order(found) == order
+    monkeypatch.setattr(destinations, "_has_route", lambda address: address[1] in routes)
+    assert destinations.in_order(found) == order
 
 
 @pytest.mark.parametrize(
@@ -367,8 +367,8 @@ def test_ipv6_comes_first_unless_only_ipv4_has_a_route(
 def test_the_hints_choose_the_families(
     monkeypatch: pytest.MonkeyPatch, family: int, hints: int, configured: set[int], wanted: Any
 ) -> None:
-    monkeypatch.setattr(_destinations, "_configured", lambda family: family in configured)
-    assert _destinations.families(family, hints) == wanted
+    monkeypatch.setattr(destinations, "_configured", lambda family: family in configured)
+    assert destinations.families(family, hints) == wanted
 
 
 # -- the system's files ---------------------------------------------------------------------------

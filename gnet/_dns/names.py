@@ -9,8 +9,8 @@ from __future__ import annotations
 import _socket
 from typing import Any
 
-from . import _validate
-from .errors import lookup_error
+from .. import _validate
+from ..errors import lookup_error
 
 #: Only the families that the machine has an address of, loopback ones not counted.
 ADDRCONFIG: int = getattr(_socket, "AI_ADDRCONFIG", 0)

@@ -13,17 +13,18 @@ import dns.name
 import dns.rdatatype
 import dns.reversename
 
-from . import _resolv_conf, _validate
-from ._answer import Answer, worst
-from ._destinations import families, in_order, mapped
-from ._hosts import DEFAULT_PATH, HostsFile
-from ._names import Address, ascii_name, check_lookup
-from ._nameserver import NameServer
-from ._questions import Questions
-from ._records import CAA, MX, NAPTR, SOA, SRV, shape
-from ._search import SearchList, domain_name
-from .address import SocketAddress, is_ip, split_zone
-from .errors import coded, lookup_error
+from .. import _validate
+from ..address import SocketAddress, is_ip, split_zone
+from ..errors import coded, lookup_error
+from . import resolv_conf
+from .answer import Answer, worst
+from .destinations import families, in_order, mapped
+from .hosts import DEFAULT_PATH, HostsFile
+from .names import Address, ascii_name, check_lookup
+from .nameserver import NameServer
+from .questions import Questions
+from .records import CAA, MX, NAPTR, SOA, SRV, shape
+from .search import SearchList, domain_name
 
 __all__ = ["Resolver"]
 
@@ -96,7 +97,7 @@ class Resolver:
         hosts: str | os.PathLike[str] | None = DEFAULT_PATH,
     ) -> None:
         self._timeout = _validate.positive_seconds("timeout", timeout)
-        system = _resolv_conf.read_system()
+        system = resolv_conf.read_system()
         self._search = _search_list(search, ndots, system)
         self._hosts = HostsFile(None if hosts is None else _validate.path("hosts", hosts))
         servers = _name_servers(nameservers, _validate.port(port), system)
@@ -311,7 +312,7 @@ def _strings(name: str, values: Any) -> list[str]:
     return [_validate.string(name, each) for each in values]
 
 
-def _name_servers(addresses: Any, port: int, system: _resolv_conf.ResolvConf) -> list[NameServer]:
+def _name_servers(addresses: Any, port: int, system: resolv_conf.ResolvConf) -> list[NameServer]:
     if addresses is None:
         addresses = system.nameservers
     servers = [_server(each, port) for each in _strings("nameservers", addresses)]
@@ -332,7 +333,7 @@ def _server(text: str, port: int) -> NameServer:
     raise _validate.wrong_value("nameservers", text, right, "ERR_INVALID_IP_ADDRESS")
 
 
-def _search_list(domains: Any, ndots: Any, system: _resolv_conf.ResolvConf) -> SearchList:
+def _search_list(domains: Any, ndots: Any, system: resolv_conf.ResolvConf) -> SearchList:
     if domains is None:
         domains = system.search
     else:
@@ -342,7 +343,7 @@ def _search_list(domains: Any, ndots: Any, system: _resolv_conf.ResolvConf) -> S
                 raise _validate.wrong_value("search", each, "a list of domains")
     if ndots is None:
         ndots = system.ndots
-    return SearchList(domains, _validate.integer("ndots", ndots, 0, _resolv_conf.MAX_NDOTS))
+    return SearchList(domains, _validate.integer("ndots", ndots, 0, resolv_conf.MAX_NDOTS))
 
 
 def _record_type(rdtype: Any) -> dns.rdatatype.RdataType:

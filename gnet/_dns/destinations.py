@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import _socket
 
-from ._names import ADDRCONFIG, ALL, V4MAPPED, Address
+from .names import ADDRCONFIG, ALL, V4MAPPED, Address
 
 _AF = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 

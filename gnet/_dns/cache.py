@@ -7,7 +7,7 @@ from collections import OrderedDict
 import dns.name
 import dns.rdatatype
 
-from ._answer import Answer
+from .answer import Answer
 
 # A name that does not exist has no records of any type (RFC 2308, section 5); no type has 0.
 _ANY_TYPE = 0

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .address import is_ip
+from ..address import is_ip
 
 PATH = "/etc/resolv.conf"
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable
 from functools import lru_cache
 
-from ._names import Address
-from .address import IPAddress, parse_ip
+from ..address import IPAddress, parse_ip
+from .names import Address
 
 if sys.platform == "win32":
     DEFAULT_PATH = os.path.join(

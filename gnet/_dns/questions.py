@@ -12,10 +12,10 @@ import gevent
 from dns.rdatatype import RdataType
 from gevent.lock import BoundedSemaphore
 
-from ._answer import Answer, read_answer, worst
-from ._answer_cache import AnswerCache
-from ._nameserver import BadResponse, NameServer
-from .errors import code_of
+from ..errors import code_of
+from .answer import Answer, read_answer, worst
+from .cache import AnswerCache
+from .nameserver import BadResponse, NameServer
 
 # What keeps a question from a server; to c-ares, and so to Node, all of it is ECONNREFUSED.
 # Windows' sockets have numbers of their own.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import dns.name
 
-from ._names import ascii_name
+from .names import ascii_name
 
 
 class SearchList:
