@@ -21,6 +21,7 @@ from gevent.event import Event
 from gevent.exceptions import LoopExit
 from greenlet import getcurrent, greenlet
 
+from ._splice import Splicer
 from ._timers import IdleTimers
 
 __all__ = ["Dispatcher", "dispatcher"]
@@ -38,18 +39,20 @@ class Dispatcher:
     :ivar loop: the hub's loop.
     :ivar jobs: what runs in the next turn; whoever puts the first one there calls :meth:`wake`.
     :ivar timers: the idle timers.
+    :ivar splicer: what moves bytes between sockets inside the kernel.
     :ivar kept: the sockets and servers that the loop refers to (contract, rule 11).
     """
 
     __slots__ = (
         "_batch", "_holds", "_idle", "_joining", "_quiet", "_workers", "hub", "jobs", "kept",
-        "loop", "timers",
+        "loop", "splicer", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
         self.hub = hub
         self.loop = hub.loop
         self.timers = IdleTimers(hub.loop)
+        self.splicer = Splicer()
         self.kept: set[object] = set()
         self.jobs: list[Job] = []
         self._batch: list[Job] = []

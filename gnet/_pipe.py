@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import _splice
+from ._state import OPEN
+from ._wire import AnyWire, Wire
 from .emitter import EventEmitter
+from .errors import annotate
 
 __all__ = ["Pipe"]
 
@@ -30,6 +34,7 @@ class Pipe:
         self.source.on("end", self._ended)
         self.source.on("close", self._source_closed)
         self.source.on("data", self._data)
+        self.source._loop.splicer.acquire()
 
     def stop(self) -> None:
         """Detach the listeners; the source stops flowing if nobody else listens."""
@@ -37,6 +42,7 @@ class Pipe:
         if self not in (source._pipes or ()):
             return
         source._pipes.remove(self)
+        source._loop.splicer.release()
         source.off("data", self._data)
         source.off("end", self._ended)
         source.off("close", self._source_closed)
@@ -50,6 +56,33 @@ class Pipe:
         if self.destination.write(chunk) is False:
             self._draining = True
             self.source.pause()
+
+    def splice(self, wire: AnyWire) -> int | None:
+        """Move what the source's wire has received on, inside the kernel.
+
+        :returns: how many bytes were received; ``None`` where :meth:`_data` must do it: the
+            destination is no socket, or has something queued.
+        """
+        to = self.destination
+        if (
+            not _splice.AVAILABLE
+            or not isinstance(wire, Wire)
+            or not isinstance(getattr(to, "_wire", None), Wire)
+            or to._out is not None
+            or to._life is not OPEN
+            or to._corked
+            or to._ending
+            or not self.source._loop.splicer.ready()
+        ):
+            return None
+        received: int
+        received, rest, error = self.source._loop.splicer.move(wire.fileno(), to._wire.fileno())
+        to._moved(received - len(rest))
+        if error is not None:
+            to._fail(annotate(error, "write"))
+        elif rest:
+            self._data(rest)
+        return received
 
     def _drained(self, *_: Any) -> None:
         if self._draining:

@@ -55,15 +55,26 @@ class OnRead:
         the socket.
     """
 
-    __slots__ = ("buffer", "callback")
+    __slots__ = ("_make", "buffer", "callback", "size")
 
     def __init__(self, buffer: Any, callback: Callback) -> None:
         self.callback = _validate.function("callback", callback)
-        self.buffer = buffer if callable(buffer) else _writable(buffer)
+        self._make = buffer if callable(buffer) else None
+        if self._make is None:
+            self._use(buffer)
 
-    def target(self) -> Any:
-        """The buffer for the next read."""
-        return _writable(self.buffer()) if callable(self.buffer) else self.buffer
+    def _use(self, buffer: Any) -> None:
+        view = _view(buffer)
+        if not view.nbytes:
+            raise _validate.wrong_value("buffer", buffer, "of one byte or more")
+        #: The buffer that is read into, and its size in bytes.
+        self.buffer = buffer
+        self.size = view.nbytes
+
+    def refresh(self) -> None:
+        """Have the buffer for the next read."""
+        if self._make is not None:
+            self._use(self._make())
 
 
 def _view(buffer: Any) -> memoryview:
@@ -74,12 +85,6 @@ def _view(buffer: Any) -> memoryview:
     if view.readonly:
         raise _validate.wrong_kind("buffer", buffer, "a writable bytes-like object")
     return view
-
-
-def _writable(buffer: Any) -> Any:
-    if not _view(buffer).nbytes:
-        raise _validate.wrong_value("buffer", buffer, "of one byte or more")
-    return buffer
 
 
 class _Unread(ref):  # type: ignore[type-arg]
@@ -266,10 +271,10 @@ class Reading(Writing):
             return
         self._serving = getcurrent()
         try:
-            if self._onread is None:
-                self._serve_data(self._wire)
-            else:
+            if self._onread is not None:
                 self._serve_onread(self._wire, self._onread)
+            elif self._pipes is None or not self._serve_pipe(self._wire, self._pipes):
+                self._serve_data(self._wire)
         except BlockingIOError:
             pass
         except OSError as exc:
@@ -307,6 +312,27 @@ class Reading(Writing):
             if reads == MAX_READS:
                 return
 
+    def _serve_pipe(self, wire: AnyWire, pipes: list[Pipe]) -> bool:
+        """Let the kernel move what was received to the only one who wants it.
+
+        :returns: whether it could.
+        """
+        if len(pipes) != 1 or self._decoder is not None or len(self._listeners["data"]) != 1:
+            return False
+        for _ in range(MAX_READS):
+            moved = pipes[0].splice(wire)
+            if moved is None:
+                return False
+            if self._idle is not None:
+                self._idle.touch()
+            if not moved:
+                self._serve_end()
+                break
+            self.bytes_read += moved
+            if moved < READ_BYTES or not self._flow or self._wire is not wire:
+                break
+        return True
+
     def _emit_text(self, data: bytes, final: bool = False) -> None:
         assert self._decoder is not None
         text = self._decoder.decode(data, final)
@@ -314,24 +340,29 @@ class Reading(Writing):
             self._deliver("data", text)
 
     def _serve_onread(self, wire: AnyWire, onread: OnRead) -> None:
-        for _ in range(MAX_READS):
+        reads = 0
+        while True:
             try:
-                buffer = onread.target()
+                onread.refresh()
             except BaseException as exc:
                 self._listener_failed(exc)
                 return
-            size = wire.recv_into(buffer)
-            self._touch()
+            size = wire.recv_into(onread.buffer)
+            if self._idle is not None:
+                self._idle.touch()
             if not size:
                 self._serve_end()
                 return
             self.bytes_read += size
             try:
-                if onread.callback(size, buffer) is False:
+                if onread.callback(size, onread.buffer) is False:
                     self.pause()
             except BaseException as exc:
                 self._listener_failed(exc)
-            if size < memoryview(buffer).nbytes or not self._flow or self._wire is not wire:
+            if size < onread.size or not self._flow or self._wire is not wire:
+                return
+            reads += 1
+            if reads == MAX_READS:
                 return
 
     def _serve_end(self) -> None:

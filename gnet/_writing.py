@@ -141,6 +141,11 @@ class Writing(Endpoint):
             self._fail(annotate(exc, "write"))
             return -1
 
+    def _moved(self, count: int) -> None:
+        """A pipe has had the kernel send so many bytes."""
+        self._written += count
+        self._touch()
+
     def _refuse(self, callback: Callback | None) -> bool:
         """A write after the end, or after the close."""
         if self._life is CLOSED:

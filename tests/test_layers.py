@@ -33,6 +33,7 @@ ORDER = (
     "_dns.records",
     "_signal",
     "_timers",
+    "_splice",
     "_dispatch",
     "_filewire",
     "_wire",
