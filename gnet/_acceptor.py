@@ -49,13 +49,16 @@ class Acceptor:
     :param wire: the listening wire; it stays its owner's.
     :param admit: called with the wire and the peer's address of every connection.
     :param failed: called with an error that is the listening wire's own.
-    :param full: for a wire that other processes accept from, too: tells whether the next
-        connection is for one of them. :meth:`resume` must be called when it may not be any more.
+    :param exhausted: called, once a burst, when no descriptor or memory is left: the connections
+        wait in the kernel's queue until there is.
+    :param full: tells whether the next connection is left waiting, for room or for another
+        process. :meth:`resume` must be called when it may not be any more.
+    :param shared: other processes accept from the wire, too.
     """
 
     __slots__ = (
-        "_admit", "_failed", "_full", "_loop", "_max", "_pause", "_pause_timer", "_watcher",
-        "_wire", "waiting",
+        "_admit", "_exhausted", "_failed", "_full", "_in_burst", "_loop", "_max", "_pause",
+        "_pause_timer", "_watcher", "_wire", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -64,17 +67,21 @@ class Acceptor:
         wire: Wire,
         admit: Callable[[Wire, Any], object],
         failed: Callable[[OSError], object],
+        exhausted: Callable[[OSError], object],
         full: Callable[[], bool] | None = None,
+        shared: bool = False,
     ) -> None:
         self._loop = loop
         self._wire = wire
         self._admit = admit
         self._failed = failed
         self._full = full
-        self._max = MAX_ACCEPTS if full is None else MAX_SHARED_ACCEPTS
+        self._exhausted = exhausted
+        self._max = MAX_SHARED_ACCEPTS if shared else MAX_ACCEPTS
         #: Whether it accepts nothing until :meth:`resume`.
         self.waiting = False
         self._pause = FIRST_PAUSE
+        self._in_burst = False
         self._pause_timer: Any = None
         self._watcher: Any = wire.watch(loop.loop, READ)
         self._watcher.start(self._accept)
@@ -105,6 +112,7 @@ class Acceptor:
             try:
                 wire, remote = self._wire.accept_wire()
             except BlockingIOError:
+                self._in_burst = False
                 return
             except OSError as exc:
                 if exc.errno in PASSED_OVER:
@@ -123,10 +131,10 @@ class Acceptor:
 
     def _back_off(self, exc: OSError) -> None:
         """No descriptor is left: leave the connections in the kernel's queue for a while."""
-        if self._pause == FIRST_PAUSE:
-            import logging  # for this rare line alone: it would be a tenth of gnet's import
-
-            logging.getLogger("gnet").warning("accepting is suspended: %s", exc.strerror)
+        # A burst lasts until the queue is empty, however often there was a descriptor meanwhile.
+        if not self._in_burst:
+            self._in_burst = True
+            self._exhausted(exc)
         self._watcher.stop()
         self._pause_timer = self._loop.loop.timer(self._pause)
         self._pause_timer.start(self._accept_again)

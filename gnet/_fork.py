@@ -100,7 +100,7 @@ def _close_server(server: Server) -> None:
         server._stop()
         server._closed_emitted = True
     server._closing = False
-    server._connections.clear()
+    server._admission.connections.clear()
 
 
 def _close_socket(sock: Any) -> None:

@@ -61,7 +61,7 @@ class ConnectionDropped:
     """A server has closed a connection instead of accepting it.
 
     :ivar server: the :class:`gnet.Server`.
-    :ivar reason: ``"max_connections"`` or ``"block_list"``.
+    :ivar reason: why: the ``reason`` of ``info``.
     :ivar info: the :class:`gnet.DropInfo` that ``'drop'`` was emitted with.
     """
 

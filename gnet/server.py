@@ -16,6 +16,7 @@ from greenlet import getcurrent
 
 from . import _bind, _target, _validate
 from ._acceptor import Acceptor
+from ._admission import Admission
 from ._dispatch import Dispatcher, dispatcher
 from ._options import address_info
 from ._publish import publish
@@ -37,15 +38,28 @@ __all__ = ["DropInfo", "Server"]
 BACKLOG = 511
 
 
-class DropInfo(NamedTuple):
-    """A connection that was dropped; each field is ``None`` for a path."""
+class _Ends(NamedTuple):
+    local_address: str | None = None
+    local_port: int | None = None
+    local_family: str | None = None
+    remote_address: str | None = None
+    remote_port: int | None = None
+    remote_family: str | None = None
 
-    local_address: str | None
-    local_port: int | None
-    local_family: str | None
-    remote_address: str | None
-    remote_port: int | None
-    remote_family: str | None
+
+class DropInfo(_Ends):
+    """A connection that was dropped: its addresses, each ``None`` for a path; and why.
+
+    :ivar reason: ``"max_connections"``, ``"block_list"``, ``"per_address"``; or ``"emfile"``:
+        no descriptor is left, and the connections wait for one.
+    """
+
+    reason: str
+
+    def __new__(cls, *ends: Any, reason: str) -> Self:
+        info = super().__new__(cls, *ends)
+        info.reason = reason
+        return info
 
 
 class Server(EventEmitter):
@@ -63,6 +77,11 @@ class Server(EventEmitter):
     :param keep_alive_initial_delay: in seconds, as for :meth:`Socket.set_keep_alive`.
     :param high_water_mark: for its sockets, in bytes; default 65,536.
     :param block_list: a :class:`~gnet.BlockList` of peers to drop.
+    :param max_connections: so many connections are kept; see :attr:`max_connections`.
+    :param when_full: what becomes of more: ``"drop"``, the default, closes them; ``"wait"``
+        leaves them in the kernel's queue until there is room.
+    :param max_connections_per_address: so many connections are kept of one IP address; more
+        are dropped. ``None``, the default, for no limit.
     :param end_on_return: each connection has a :class:`gevent.Greenlet` of its own for its
         listener; it is closed when the listener returns, and destroyed when it raises.
     :raises TypeError: an argument of the wrong kind.
@@ -71,21 +90,19 @@ class Server(EventEmitter):
 
     __slots__ = (
         "_acceptor",
+        "_admission",
         "_bound",
         "_closed_emitted",
         "_closing",
-        "_connections",
         "_drop_max_connection",
         "_end_on_return",
         "_holding",
         "_local",
+        "_log",
         "_loop",
-        "_max_connections",
         "_refed",
         "_signal",
-        "_socket_options",
         "allow_half_open",
-        "block_list",
         "high_water_mark",
         "keep_alive",
         "keep_alive_initial_delay",
@@ -107,6 +124,9 @@ class Server(EventEmitter):
         high_water_mark: int = HIGH_WATER_BYTES,
         block_list: BlockList | None = None,
         end_on_return: bool = False,
+        max_connections: int | None = None,
+        when_full: str = "drop",
+        max_connections_per_address: int | None = None,
     ) -> None:
         super().__init__()
         flag = _validate.flag
@@ -118,9 +138,9 @@ class Server(EventEmitter):
             _validate.seconds("keep_alive_initial_delay", keep_alive_initial_delay) or 0
         )
         self.high_water_mark = _validate.integer("high_water_mark", high_water_mark, 0, 2**62)
-        if block_list is not None and not isinstance(block_list, BlockList):
-            raise _validate.wrong_kind("block_list", block_list, "a gnet.BlockList")
-        self.block_list = block_list
+        self._admission = Admission(
+            max_connections, when_full, max_connections_per_address, block_list
+        )
         self._end_on_return = flag("end_on_return", end_on_return)
         _validate.optional_function("connection_listener", connection_listener)
         self._loop = dispatcher()
@@ -128,8 +148,6 @@ class Server(EventEmitter):
         self._acceptor: Acceptor | None = None
         # The local address of every connection, where they all have the same.
         self._local: Any = None
-        self._connections: set[Socket] = set()
-        self._max_connections: int | None = None
         self._drop_max_connection = False
         self._signal: Signal | None = None
         self._closing = False
@@ -247,10 +265,24 @@ class Server(EventEmitter):
         return self
 
     def _start(self, bound: _bind.Bound) -> None:
+        # Not with gnet, whose import it would double; and not when the line is to be written,
+        # as no descriptor is left then to read the module with.
+        import logging
+
+        self._log = logging.getLogger("gnet")
         self._bound = bound
         self._closing = self._closed_emitted = False
-        full = None if bound.share is None else self._passes_on
-        self._acceptor = Acceptor(self._loop, bound.wire, self._admit, self._accept_failed, full)
+        waits = bound.share is not None or self._admission.when_full == "wait"
+        full = self._leaves_waiting if waits else None
+        self._acceptor = Acceptor(
+            self._loop,
+            bound.wire,
+            self._admit,
+            self._accept_failed,
+            self._exhausted,
+            full,
+            bound.share is not None,
+        )
         self._local = _common_address(bound.wire.getsockname())
         self._loop.kept.add(self)
         self._update_hold()
@@ -279,16 +311,15 @@ class Server(EventEmitter):
 
     def _admit(self, wire: Wire, remote: Any) -> None:
         """Take a connection in, or drop it."""
-        reason = self._reason_to_drop(remote)
+        reason = self._admission.reason_to_drop(remote)
         if reason is not None:
-            info = _drop_info(wire, remote)
+            info = _drop_info(wire, remote, reason)
             # Closed before its listeners hear of it: they may be slow, and the peer waits.
             wire.close()
-            self._loop.defer(partial(self._deliver, "drop", info))
-            publish(self._loop.defer, "ConnectionDropped", self, reason, info)
+            self._report_drop(info)
             return
         sock = Socket._accepted(self, wire, self._local, remote)
-        self._connections.add(sock)
+        self._admission.add(sock, remote)
         if self.no_delay:
             sock.set_no_delay(True)
         if self.keep_alive:
@@ -304,26 +335,27 @@ class Server(EventEmitter):
             self._loop.defer(partial(sock._call, self.emit, "connection", sock))
         self._loop.defer(sock._settle)
 
-    def _passes_on(self) -> bool:
-        """Whether the next connection is for another worker of the cluster."""
-        limit = self._max_connections
-        if limit is None or self._drop_max_connection:
+    def _report_drop(self, info: DropInfo) -> None:
+        self._loop.defer(partial(self._deliver, "drop", info))
+        publish(self._loop.defer, "ConnectionDropped", self, info.reason, info)
+
+    def _exhausted(self, error: OSError) -> None:
+        """In the hub: no descriptor is left for another connection."""
+        self._log.warning(
+            "%r leaves connections waiting: %s", self, os.strerror(error.errno or 0)
+        )
+        self._report_drop(DropInfo(reason="emfile"))
+
+    def _leaves_waiting(self) -> bool:
+        """Whether the next connection waits for room, or for a cluster's other worker."""
+        if self._drop_max_connection and self._admission.when_full == "drop":
             return False
-        return len(self._connections) >= limit
+        return self._admission.full()
 
     def _take_again(self) -> None:
-        """There may be room again for what was passed on."""
+        """There may be room again for what was left waiting."""
         if self._acceptor is not None and self._acceptor.waiting:
             self._acceptor.resume()
-
-    def _reason_to_drop(self, remote: Any) -> str | None:
-        limit = self._max_connections
-        if limit is not None and len(self._connections) >= limit:
-            return "max_connections"
-        block_list = self.block_list
-        if block_list is not None and isinstance(remote, tuple) and block_list.blocks(remote[0]):
-            return "block_list"
-        return None
 
     def _handle(self, sock: Socket) -> None:
         """In the connection's own greenlet: the connection is the listener's until it returns."""
@@ -372,18 +404,16 @@ class Server(EventEmitter):
     @property
     def connections(self) -> frozenset[Socket]:
         """The open connections."""
-        return frozenset(self._connections)
+        return frozenset(self._admission.connections)
 
     @property
     def max_connections(self) -> int | None:
         """So many connections are kept; more are dropped. ``None``: no limit; ``0``: drop all."""
-        return self._max_connections
+        return self._admission.max_connections
 
     @max_connections.setter
     def max_connections(self, value: int | None) -> None:
-        if value is not None:
-            _validate.integer("max_connections", value, 0, 2**62)
-        self._max_connections = value
+        self._admission.max_connections = value
         self._take_again()
 
     @property
@@ -398,6 +428,11 @@ class Server(EventEmitter):
     def drop_max_connection(self, value: bool) -> None:
         self._drop_max_connection = _validate.flag("drop_max_connection", value)
         self._take_again()
+
+    @property
+    def block_list(self) -> BlockList | None:
+        """Whose connections are dropped."""
+        return self._admission.block_list
 
     def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
         """How many connections are open. From Node's ``server.getConnections()``.
@@ -417,7 +452,7 @@ class Server(EventEmitter):
 
     def _count_connections(self) -> int:
         share = self._bound.share if self._bound is not None else None
-        return len(self._connections) if share is None else share.count_connections()
+        return len(self._admission.connections) if share is None else share.count_connections()
 
     def _count_for(self, callback: Callable[..., object]) -> None:
         try:
@@ -435,7 +470,7 @@ class Server(EventEmitter):
 
     def _connection_closed(self, sock: Socket) -> None:
         """A connection has emitted its ``'close'``, or is about to."""
-        self._connections.discard(sock)
+        self._admission.remove(sock, sock._remote)
         self._take_again()
         self._close_if_drained()
 
@@ -475,7 +510,7 @@ class Server(EventEmitter):
         self._update_hold()
 
     def _close_if_drained(self) -> None:
-        if self._closing and not self._connections:
+        if self._closing and not self._admission.connections:
             self._closing = False
             self._loop.defer(self._emit_close)
 
@@ -501,7 +536,7 @@ class Server(EventEmitter):
         :raises TimeoutError: the time is over.
         """
         _validate.limit("timeout", timeout)
-        if self._bound is not None or self._connections or self._closing:
+        if self._bound is not None or self._admission.connections or self._closing:
             self.wait("close", timeout)
 
     def shutdown(self, grace: float | None = None) -> int:
@@ -519,22 +554,26 @@ class Server(EventEmitter):
             gevent.spawn(self.shutdown, grace)
             return 0
         self.close()
-        for sock in list(self._connections):
-            sock._finish_up()
+        for sock in list(self._admission.connections):
+            self._finish_up(sock)
         forced = 0
         try:
-            if self._connections or not self._closed_emitted:
+            if self._admission.connections or not self._closed_emitted:
                 self._wait_drained(limit)
         except TimeoutError:
-            for sock in list(self._connections):
+            for sock in list(self._admission.connections):
                 forced += not sock.destroyed
                 sock.destroy()
             self.wait_closed()
         return forced
 
+    def _finish_up(self, sock: Socket) -> None:
+        """The server shuts down: have a connection come to its end."""
+        sock._finish_up()
+
     def _wait_drained(self, limit: float | None) -> None:
         if limit == 0:
-            if self._connections:
+            if self._admission.connections:
                 raise TimeoutError
             limit = None
         self.wait("close", limit)
@@ -545,7 +584,7 @@ class Server(EventEmitter):
     def __exit__(self, *exc_info: Any) -> None:
         if self._bound is None and self._closed_emitted:
             return
-        if self._bound is not None or self._connections or self._closing:
+        if self._bound is not None or self._admission.connections or self._closing:
             self.close()
             self.wait("close")
 
@@ -606,7 +645,7 @@ def _take_over(handle: Any, fd: int | None, options: _bind.ListenOptions) -> _bi
     return _bind.take_over(handle, fd, options)
 
 
-def _drop_info(wire: Wire, remote: Any) -> DropInfo:
+def _drop_info(wire: Wire, remote: Any, reason: str) -> DropInfo:
     try:
         local = address_info(wire.getsockname())
     except OSError:
@@ -618,4 +657,4 @@ def _drop_info(wire: Wire, remote: Any) -> DropInfo:
             fields += [info.address, info.port, info.family]
         else:
             fields += [None, None, None]
-    return DropInfo(*fields)
+    return DropInfo(*fields, reason=reason)

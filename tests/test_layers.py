@@ -54,6 +54,7 @@ ORDER = (
     "ipc",
     "_bind",
     "_acceptor",
+    "_admission",
     "_endpoint",
     "_pipe",
     "_writing",

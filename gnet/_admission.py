@@ -1,0 +1,98 @@
+"""Which connections a server keeps: how many, how many of one address, and of whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import _validate
+from .blocklist import BlockList
+
+__all__ = ["Admission"]
+
+WHEN_FULL = ("drop", "wait")
+
+
+class Admission:
+    """The open connections of a server, and its rules for another one.
+
+    :param max_connections: so many are kept; ``None`` for no limit, ``0`` for none at all.
+    :param when_full: what becomes of more: ``"drop"`` closes them, ``"wait"`` leaves them in the
+        kernel's queue until there is room.
+    :param max_connections_per_address: so many are kept of one IP address.
+    :param block_list: whose connections are dropped.
+    :ivar connections: the open connections.
+    """
+
+    __slots__ = (
+        "_max", "_max_per_address", "_per_address", "block_list", "connections", "when_full",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        max_connections: int | None,
+        when_full: str,
+        max_connections_per_address: int | None,
+        block_list: BlockList | None,
+    ) -> None:
+        if not isinstance(when_full, str):
+            raise _validate.wrong_kind("when_full", when_full, "a str")
+        if when_full not in WHEN_FULL:
+            raise _validate.wrong_value("when_full", when_full, "'drop' or 'wait'")
+        if block_list is not None and not isinstance(block_list, BlockList):
+            raise _validate.wrong_kind("block_list", block_list, "a gnet.BlockList")
+        self.when_full = when_full
+        self.max_connections = max_connections
+        if max_connections_per_address is not None:
+            name = "max_connections_per_address"
+            _validate.integer(name, max_connections_per_address, 1, 2**62)
+        self._max_per_address = max_connections_per_address
+        self._per_address: dict[str, int] = {}
+        self.block_list = block_list
+        self.connections: set[Any] = set()
+
+    @property
+    def max_connections(self) -> int | None:
+        return self._max
+
+    @max_connections.setter
+    def max_connections(self, value: int | None) -> None:
+        if value is not None:
+            _validate.integer("max_connections", value, 0, 2**62)
+        self._max = value
+
+    def full(self) -> bool:
+        """Whether there is no room for another connection."""
+        return self._max is not None and len(self.connections) >= self._max
+
+    def reason_to_drop(self, remote: Any) -> str | None:
+        """Why a connection of ``remote`` is not kept; ``None`` if it is."""
+        if self._max is not None and self.full():
+            return "max_connections"
+        if isinstance(remote, tuple):
+            host = remote[0]
+            if self.block_list is not None and self.block_list.blocks(host):
+                return "block_list"
+            limit = self._max_per_address
+            if limit is not None and self._per_address.get(host, 0) >= limit:
+                return "per_address"
+        return None
+
+    def add(self, sock: Any, remote: Any) -> None:
+        """A connection is kept."""
+        self.connections.add(sock)
+        if self._max_per_address is not None and isinstance(remote, tuple):
+            self._per_address[remote[0]] = self._per_address.get(remote[0], 0) + 1
+
+    def remove(self, sock: Any, remote: Any) -> None:
+        """A connection has closed."""
+        if sock not in self.connections:
+            return
+        self.connections.discard(sock)
+        if self._max_per_address is not None and isinstance(remote, tuple):
+            left = self._per_address[remote[0]] - 1
+            if left:
+                self._per_address[remote[0]] = left
+            else:
+                # Nothing is remembered of addresses that have gone: a peer with many of them
+                # must not grow it.
+                del self._per_address[remote[0]]
