@@ -55,7 +55,8 @@ __version__ = "0.1.0"
 # Options of the socket itself; all others of create_connection() are connect()'s.
 _SOCKET_OPTIONS = (
     "fd", "handle", "allow_half_open", "readable", "writable", "onread", "signal",
-    "high_water_mark",
+    "high_water_mark", "write_limit", "when_over", "first_byte_timeout", "write_timeout",
+    "lifetime",
 )  # fmt: skip
 _LISTEN_OPTIONS = (
     "backlog", "port", "path", "fd", "exclusive", "ipv6_only", "reuse_port", "readable_all",

@@ -20,6 +20,7 @@ from ._dispatch import Dispatcher, dispatcher
 from ._publish import publish
 from ._state import CLOSED, CONNECTING, IDLE, MOVES, OPEN
 from ._timers import IdleTimer
+from ._watchdog import Watchdog
 from ._wire import AnyWire
 from .emitter import EventEmitter, Listener, fail
 from .errors import SocketClosedError, StreamDestroyedError, coded, system_error
@@ -68,6 +69,7 @@ class Endpoint(EventEmitter):
         "_refed",
         "_timeout",
         "_waits",
+        "_watchdog",
         "_wire",
         "server",
     )  # fmt: skip
@@ -94,6 +96,7 @@ class Endpoint(EventEmitter):
         self._reader: greenlet | None = None
         self._blocked: list[AsyncResult[Any]] | None = None
         self._waits: list[AsyncResult[Any]] | None = None
+        self._watchdog: Watchdog | None = None
         self._timeout: float | None = None
         self._idle: IdleTimer | None = None
         self._refed = True
@@ -159,6 +162,8 @@ class Endpoint(EventEmitter):
         self._error = error
         self._publish_end(error)
         self._stop_idle_timer()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         # The watchers go before the descriptor: its number may be another's at once.
         dropped = self._teardown()
         self._move("destroy")

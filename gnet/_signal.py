@@ -34,6 +34,10 @@ class Signal:
         if self._waitable is not None and method is not None:
             method()
 
+    def is_ready(self) -> bool:
+        """Whether the waitable is ready already: its call is still to come."""
+        return self._waitable is not None and bool(self._waitable.ready())
+
     def unlink(self) -> None:
         """Do not call any more."""
         waitable, self._waitable = self._waitable, None

@@ -17,8 +17,9 @@ from ._buffer import Buffer, Chunk, WriteQueue
 from ._dispatch import Dispatcher
 from ._endpoint import Endpoint
 from ._state import CLOSED, OPEN
+from ._watchdog import Watchdog
 from ._wire import WRITE
-from .errors import StreamDestroyedError, WriteAfterEndError, annotate
+from .errors import StreamDestroyedError, WriteAfterEndError, WriteLimitError, annotate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -114,9 +115,11 @@ class Writing(Endpoint):
         if self._ending or self._life is CLOSED:
             return self._refuse(callback)
         size = len(data)
+        if self._out is not None and self._watchdog is not None and not self._admit(size):
+            self._drop(callback)
+            return False
         self._written += size
-        out = self._out
-        if out is None and self._life is OPEN and not self._corked:
+        if self._out is None and self._life is OPEN and not self._corked:
             # The one case that must be fast: nothing is queued, and the kernel takes it all.
             sent = self._send(data)
             if sent == size:
@@ -140,6 +143,26 @@ class Writing(Endpoint):
         except OSError as exc:
             self._fail(annotate(exc, "write"))
             return -1
+
+    def _admit(self, size: int) -> bool:
+        """Apply ``write_limit`` to another message behind those that are queued.
+
+        The first one is always taken: part of it may be with the kernel already, and a message
+        is never torn.
+        """
+        watchdog = self._watchdog
+        assert watchdog is not None
+        while self._out is not None and watchdog.over(self._out.size + size):
+            limit = watchdog.limits.write_limit
+            error = self._own(WriteLimitError(limit or 0))
+            if watchdog.limits.when_over == "raise":
+                raise error
+            if watchdog.limits.when_over == "destroy":
+                self._fail(error)
+                return False
+            self._block()
+            self._raise_unless_open()
+        return True
 
     def _moved(self, count: int) -> None:
         """A pipe has had the kernel send so many bytes."""
@@ -176,6 +199,8 @@ class Writing(Endpoint):
             out = self._out = WriteQueue()
             chunk = out.push(data, callback)
             self._update_hold()
+            if self._watchdog is not None:
+                self._watchdog.queued()
             if self._life is OPEN and not self._corked:
                 self._watch_writable()
             return chunk
@@ -269,6 +294,8 @@ class Writing(Endpoint):
                 self._sent(out.consume(self._wire.sendmsg(out.buffers())))  # type: ignore[union-attr]
                 if self._idle is not None:
                     self._idle.touch()
+                if self._watchdog is not None:
+                    self._progressed(self._watchdog)
         except BlockingIOError:
             self._watch_writable()
             return
@@ -276,6 +303,11 @@ class Writing(Endpoint):
             self._fail(annotate(exc, "write"))
             return
         self._emptied()
+
+    def _progressed(self, watchdog: Watchdog) -> None:
+        watchdog.progressed()
+        if self._blocked and watchdog.limits.when_over == "block":
+            self._wake()
 
     def _sent(self, chunks: list[Chunk]) -> None:
         for chunk in chunks:
@@ -291,6 +323,8 @@ class Writing(Endpoint):
         if self._out is not None:
             self._out = None
             self._update_hold()
+            if self._watchdog is not None:
+                self._watchdog.emptied()
         if self._need_drain:
             self._need_drain = False
             if not self._ending:

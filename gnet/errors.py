@@ -22,12 +22,14 @@ __all__ = [
     "AbortError",
     "AggregateError",
     "AlreadyListeningError",
+    "DeadlineError",
     "HandleTypeError",
     "IPBlockedError",
     "NotRunningError",
     "SocketClosedError",
     "StreamDestroyedError",
     "WriteAfterEndError",
+    "WriteLimitError",
     "annotate",
     "code_of",
     "lookup_error",
@@ -89,6 +91,31 @@ class WriteAfterEndError(_Copyable, BrokenPipeError):
 
     def __init__(self, message: str = "write after end") -> None:
         super().__init__(_errno.EPIPE, message)
+
+
+class DeadlineError(_Copyable, TimeoutError):
+    """A peer was too slow, and its connection was destroyed; ``code`` is ``"ETIMEDOUT"``.
+
+    :ivar deadline: which one: ``"connect_timeout"``, ``"first_byte_timeout"``,
+        ``"write_timeout"`` or ``"lifetime"``.
+    :ivar seconds: how long it was.
+    """
+
+    code = "ETIMEDOUT"
+
+    def __init__(self, deadline: str, seconds: float) -> None:
+        super().__init__(_errno.ETIMEDOUT, f"{deadline} of {seconds:g} seconds is over")
+        self.deadline = deadline
+        self.seconds = seconds
+
+
+class WriteLimitError(_Copyable, OSError):
+    """More was written than the peer takes and ``write_limit`` allows to wait for it."""
+
+    code = "ERR_WRITE_LIMIT"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(_errno.ENOBUFS, f"more than the write_limit of {limit} bytes is queued")
 
 
 class IPBlockedError(_Copyable, PermissionError):

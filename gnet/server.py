@@ -14,7 +14,7 @@ import gevent
 from gevent.event import AsyncResult
 from greenlet import getcurrent
 
-from . import _bind, _target, _validate
+from . import _bind, _target, _validate, _watchdog
 from ._acceptor import Acceptor
 from ._admission import Admission
 from ._dispatch import Dispatcher, dispatcher
@@ -84,6 +84,11 @@ class Server(EventEmitter):
         are dropped. ``None``, the default, for no limit.
     :param end_on_return: each connection has a :class:`gevent.Greenlet` of its own for its
         listener; it is closed when the listener returns, and destroyed when it raises.
+    :param write_limit: for its sockets; this and the next four as for :class:`Socket`.
+    :param when_over: for its sockets.
+    :param first_byte_timeout: for its sockets, in seconds.
+    :param write_timeout: for its sockets, in seconds.
+    :param lifetime: for its sockets, in seconds.
     :raises TypeError: an argument of the wrong kind.
     :raises ValueError: an argument of the wrong value.
     """
@@ -106,6 +111,7 @@ class Server(EventEmitter):
         "high_water_mark",
         "keep_alive",
         "keep_alive_initial_delay",
+        "limits",
         "no_delay",
         "pause_on_connect",
     )  # fmt: skip
@@ -127,6 +133,11 @@ class Server(EventEmitter):
         max_connections: int | None = None,
         when_full: str = "drop",
         max_connections_per_address: int | None = None,
+        write_limit: int | None = None,
+        when_over: str = "destroy",
+        first_byte_timeout: float | None = None,
+        write_timeout: float | None = None,
+        lifetime: float | None = None,
     ) -> None:
         super().__init__()
         flag = _validate.flag
@@ -140,6 +151,10 @@ class Server(EventEmitter):
         self.high_water_mark = _validate.integer("high_water_mark", high_water_mark, 0, 2**62)
         self._admission = Admission(
             max_connections, when_full, max_connections_per_address, block_list
+        )
+        #: What a peer may cost, for its sockets.
+        self.limits = _watchdog.limits(
+            write_limit, when_over, first_byte_timeout, write_timeout, lifetime
         )
         self._end_on_return = flag("end_on_return", end_on_return)
         _validate.optional_function("connection_listener", connection_listener)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _options, _target, _validate
+from . import _options, _target, _validate, _watchdog
 from ._dispatch import Dispatcher
 from ._dns.names import check_hints
 from ._publish import publish
@@ -22,6 +22,7 @@ from ._pysocket import PythonSocket
 from ._reading import OnRead
 from ._signal import Signal
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
+from ._watchdog import Watchdog
 from ._wire import AnyWire, Wire, wire_of_fd
 from ._writing import HIGH_WATER_BYTES
 from .address import AddressInfo, is_ip
@@ -86,6 +87,16 @@ class Socket(PythonSocket):
         destroyed with an :class:`~gnet.errors.AbortError`.
     :param high_water_mark: above so many queued bytes :meth:`write` returns ``False``; default
         65,536.
+    :param write_limit: so many bytes may be queued by ``write()`` calls; ``None``, the default,
+        for no limit. One message is always taken.
+    :param when_over: what becomes of a ``write()`` beyond that: ``"destroy"``, the default,
+        destroys the connection with a :class:`~gnet.errors.WriteLimitError`, ``"raise"`` raises
+        that, ``"block"`` blocks the greenlet until there is room.
+    :param first_byte_timeout: destroy a connection whose peer has sent nothing after so many
+        seconds.
+    :param write_timeout: destroy a connection whose peer has taken nothing of what is queued
+        for so many seconds.
+    :param lifetime: destroy a connection after so many seconds.
     :raises TypeError: an argument of the wrong kind.
     :raises ValueError: an argument of the wrong value; ``fd`` is no stream.
     """
@@ -107,17 +118,27 @@ class Socket(PythonSocket):
         onread: OnRead | None = None,
         signal: Any = None,
         high_water_mark: int = HIGH_WATER_BYTES,
+        write_limit: int | None = None,
+        when_over: str = "destroy",
+        first_byte_timeout: float | None = None,
+        write_timeout: float | None = None,
+        lifetime: float | None = None,
     ) -> None:
         half_open = _validate.flag("allow_half_open", allow_half_open)
         mark = _validate.integer("high_water_mark", high_water_mark, 0, 2**62)
         if onread is not None and not isinstance(onread, OnRead):
             raise _validate.wrong_kind("onread", onread, "a gnet.OnRead")
+        limits = _watchdog.limits(
+            write_limit, when_over, first_byte_timeout, write_timeout, lifetime
+        )
         for name, value in (("readable", readable), ("writable", writable)):
             if value is not None:
                 _validate.flag(name, value)
         wire = _wire_of(fd, handle)
         self._begin(mark)
         self.allow_half_open = half_open
+        if limits is not None:
+            self._watchdog = Watchdog(self._loop.timers, self, limits)
         if onread is not None:
             self._onread = onread
             self._flow = True
@@ -148,6 +169,9 @@ class Socket(PythonSocket):
         sock._wire = wire
         sock._connected = True
         sock._move("adopt")
+        if server.limits is not None:
+            sock._watchdog = Watchdog(server._loop.timers, sock, server.limits)
+            sock._watchdog.opened()
         return sock
 
     def _adopt(self, wire: AnyWire) -> None:
@@ -157,6 +181,8 @@ class Socket(PythonSocket):
             return
         self._connected = True
         self._move("adopt")
+        if self._watchdog is not None:
+            self._watchdog.opened()
         self._loop.defer(self._settle)
 
     def _close_sides(self, wire: AnyWire, readable: bool | None, writable: bool | None) -> None:
@@ -197,6 +223,7 @@ class Socket(PythonSocket):
         auto_select_family: bool | None = None,
         auto_select_family_attempt_timeout: float | None = None,
         block_list: BlockList | None = None,
+        connect_timeout: float | None = None,
     ) -> Self:
         """Connect in the background; return at once.
 
@@ -224,6 +251,8 @@ class Socket(PythonSocket):
             it starts the next beside it, in seconds, 0.01 or more; the default is
             :func:`gnet.get_default_auto_select_family_attempt_timeout`.
         :param block_list: a :class:`~gnet.BlockList` of addresses not to connect to.
+        :param connect_timeout: how long it may take in all, the lookup and every attempt
+            included, in seconds; then it fails with a :class:`~gnet.errors.DeadlineError`.
         :returns: the socket.
         :raises TypeError: an argument of the wrong kind, or no address at all.
         :raises ValueError: an argument of the wrong value.
@@ -239,6 +268,7 @@ class Socket(PythonSocket):
             "keep_alive": flag("keep_alive", keep_alive),
             "delay": _validate.seconds("keep_alive_initial_delay", keep_alive_initial_delay) or 0,
         }
+        limit = _validate.seconds("connect_timeout", connect_timeout)
         goal: PathTarget | TcpTarget
         if place.path is not None:
             goal = PathTarget(place.path)
@@ -261,7 +291,7 @@ class Socket(PythonSocket):
                 _block_list(block_list),
             )
         self._check_idle()
-        self._connect(goal, settings, place.listener)
+        self._connect(goal, settings, place.listener, limit)
         return self
 
     def _check_idle(self) -> None:
@@ -273,7 +303,11 @@ class Socket(PythonSocket):
             raise SocketClosedError("connect() may be called again from 'close' on")
 
     def _connect(
-        self, goal: PathTarget | TcpTarget, settings: dict[str, Any], listener: Listener | None
+        self,
+        goal: PathTarget | TcpTarget,
+        settings: dict[str, Any],
+        listener: Listener | None,
+        limit: float | None,
     ) -> None:
         if self._life is CLOSED:
             self._begin_again()
@@ -290,12 +324,17 @@ class Socket(PythonSocket):
         self._move("connect")
         if self._timeout is not None:
             self._start_idle_timer(self._timeout)
+        if limit is not None:
+            if self._watchdog is None:
+                self._watchdog = Watchdog(self._loop.timers, self, _watchdog.NO_LIMITS)
+            self._watchdog.connecting(limit)
         self._loop.defer(partial(self._connect_in_background, connector))
 
     def _begin_again(self) -> None:
         """Dial a second time: listeners, encoding and settings stay, all else is new."""
         kept = (
             "_listeners", "_decoder", "_onread", "_remembered", "_timeout", "_refed", "_signal",
+            "_watchdog",
             "allow_half_open",
         )  # fmt: skip
         values = {name: getattr(self, name) for name in kept}
@@ -307,6 +346,9 @@ class Socket(PythonSocket):
 
     def _connect_in_background(self, connector: Connector) -> None:
         if connector.aborted:
+            return
+        if self._signal is not None and self._signal.is_ready():
+            self._aborted()
             return
         try:
             wire, remote = connector.connect()
@@ -330,6 +372,8 @@ class Socket(PythonSocket):
         self._connected = True
         self._apply_options()
         self._move("connected")
+        if self._watchdog is not None:
+            self._watchdog.opened()
         if self._reset_when_connected:
             wire.reset_on_close()
             self._shut(None)

@@ -33,6 +33,7 @@ ORDER = (
     "_dns.records",
     "_signal",
     "_timers",
+    "_watchdog",
     "_splice",
     "_dispatch",
     "_filewire",
