@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import _fork, _validate, dns, errors
 from ._dispatch import dispatcher
 from ._reading import OnRead
+from ._serve import serve
 from .address import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
 from .blocklist import BlockList
 from .emitter import EventEmitter, Listener
@@ -58,10 +59,6 @@ _SOCKET_OPTIONS = (
     "high_water_mark", "write_limit", "when_over", "first_byte_timeout", "write_timeout",
     "lifetime",
 )  # fmt: skip
-_LISTEN_OPTIONS = (
-    "backlog", "port", "path", "fd", "exclusive", "ipv6_only", "reuse_port", "readable_all",
-    "writable_all", "replace_stale", "signal",
-)  # fmt: skip
 
 _fork.install()
 
@@ -106,28 +103,6 @@ def create_connection(
 
 
 connect = create_connection
-
-
-def serve(handler: Listener, target: Any = None, host: Any = None, **options: Any) -> None:
-    """Serve in blocking style: each connection's handler has a greenlet of its own.
-
-    Blocks until the server has closed. Each connection is closed when its handler returns, and
-    destroyed when it raises.
-
-    :param handler: called with the :class:`Socket`.
-    :param target: as for :meth:`Server.listen`.
-    :param host: as for :meth:`Server.listen`.
-    :param options: those of :class:`Server` and of :meth:`Server.listen`.
-    """
-    _validate.function("handler", handler)
-    listening = {name: options.pop(name) for name in _LISTEN_OPTIONS if name in options}
-    options.setdefault("end_on_return", True)
-    server = Server(handler, **options)
-    server.listen(target, host, **listening)
-    try:
-        server.serve_forever()
-    finally:
-        server.close()
 
 
 def run(timeout: float | None = None) -> bool:

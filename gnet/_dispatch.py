@@ -21,6 +21,7 @@ from gevent.event import Event
 from gevent.exceptions import LoopExit
 from greenlet import getcurrent, greenlet
 
+from ._peerwatch import PeerWatch
 from ._splice import Splicer
 from ._timers import IdleTimers
 
@@ -39,13 +40,14 @@ class Dispatcher:
     :ivar loop: the hub's loop.
     :ivar jobs: what runs in the next turn; whoever puts the first one there calls :meth:`wake`.
     :ivar timers: the idle timers.
+    :ivar peers: what notices that a peer has ended although input is unread.
     :ivar splicer: what moves bytes between sockets inside the kernel.
     :ivar kept: the sockets and servers that the loop refers to (contract, rule 11).
     """
 
     __slots__ = (
         "_batch", "_holds", "_idle", "_joining", "_quiet", "_workers", "hub", "jobs", "kept",
-        "loop", "splicer", "timers",
+        "loop", "peers", "splicer", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -53,6 +55,7 @@ class Dispatcher:
         self.loop = hub.loop
         self.timers = IdleTimers(hub.loop)
         self.splicer = Splicer()
+        self.peers = PeerWatch(hub.loop)
         self.kept: set[object] = set()
         self.jobs: list[Job] = []
         self._batch: list[Job] = []

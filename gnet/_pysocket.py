@@ -203,6 +203,7 @@ class PythonSocket(Reading):
         if self._wire is None or self._given_up:
             return -1
         self._local_name(), self._remote_name()
+        self._unwatch_peer()
         fd = self._wire.detach()
         self.destroy()
         return fd

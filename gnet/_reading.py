@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import _socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -24,9 +24,9 @@ from . import _encoding, _validate
 from ._dispatch import Dispatcher
 from ._pipe import Pipe
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
-from ._wire import READ, AnyWire
+from ._wire import READ, AnyWire, Wire
 from ._writing import HIGH_WATER_BYTES, Callback, Writing
-from .errors import annotate, coded
+from .errors import PeerEndError, annotate, coded
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -98,13 +98,29 @@ class _Unread(ref):  # type: ignore[type-arg]
             reading._on_unread()
 
 
+class _Peer:
+    """Who awaits a peer's end ahead of what is unread.
+
+    :ivar watched: whether the hub's :class:`PeerWatch` has the socket.
+    :ivar ended: whether the end has come.
+    :ivar greenlets: those to interrupt when it comes.
+    """
+
+    __slots__ = ("ended", "greenlets", "watched")
+
+    def __init__(self) -> None:
+        self.watched = False
+        self.ended = False
+        self.greenlets: list[greenlet] = []
+
+
 class Reading(Writing):
     """An endpoint that can be written to and read from."""
 
     __slots__ = (
         "_decoder", "_end_emitted", "_end_is_callers", "_flow", "_linger_timer", "_more",
-        "_onread", "_pipes", "_read_ended", "_read_watcher", "_serving", "_unread", "_watching",
-        "allow_half_open", "bytes_read",
+        "_onread", "_peer", "_pipes", "_read_ended", "_read_watcher", "_serving", "_unread",
+        "_watching", "allow_half_open", "bytes_read",
     )  # fmt: skip
 
     def __init__(
@@ -130,6 +146,8 @@ class Reading(Writing):
         self._onread: OnRead | None = None
         self._pipes: list[Pipe] | None = None
         self._linger_timer: Any = None
+        # Who awaits the peer's end ahead of what is unread.
+        self._peer: _Peer | None = None
 
     # -- properties ---------------------------------------------------------------------------
 
@@ -179,6 +197,8 @@ class Reading(Writing):
         super()._listening(event)
         if event == "data" and self._flow is None:
             self._set_flow(True)
+        elif event == "peer_end":
+            self._watch_peer()
 
     def _unlistened(self, event: str) -> None:
         super()._unlistened(event)
@@ -368,6 +388,7 @@ class Reading(Writing):
     def _serve_end(self) -> None:
         """The peer has ended: tell the listeners, then end the other side (rule 8)."""
         self._read_ended = True
+        self._peer_has_ended()
         self._unwatch()
         if self._decoder is not None:
             self._emit_text(b"", final=True)
@@ -525,6 +546,7 @@ class Reading(Writing):
         else:
             self._read_ended = True
             self._end_is_callers = True
+            self._peer_has_ended()
             self._unwatch()
             self._loop.defer(self._emit_end)
 
@@ -558,6 +580,59 @@ class Reading(Writing):
                     self._rearm()
             if self._blocked:
                 self._wake()
+
+    # -- the peer's end, ahead of what is unread ----------------------------------------------
+
+    @contextmanager
+    def interrupt_on_peer_end(self) -> Iterator[None]:
+        """Interrupt the calling greenlet inside the ``with`` block when the peer leaves.
+
+        Whatever the greenlet is blocked in, a slow query for example, raises
+        :class:`~gnet.errors.PeerEndError` as soon as the peer has ended or reset, also while
+        input is unread. Where the system cannot tell (all but Linux), only an end that nothing
+        stands before is noticed.
+
+        :raises PeerEndError: the peer has left.
+        """
+        peer = self._watch_peer()
+        me = getcurrent()
+        peer.greenlets.append(me)
+        try:
+            if peer.ended or self._read_ended or self._life is CLOSED:
+                raise self._own(PeerEndError())
+            yield
+        finally:
+            peer.greenlets.remove(me)
+
+    def _watch_peer(self) -> _Peer:
+        """Notice the peer's end from now on, although input may be unread."""
+        peer = self._peer
+        if peer is None:
+            peer = self._peer = _Peer()
+        if not peer.watched and self._life is OPEN and isinstance(self._wire, Wire):
+            peer.watched = True
+            self._loop.peers.add(self._wire, self)
+        return peer
+
+    def _unwatch_peer(self) -> None:
+        peer = self._peer
+        if peer is not None and peer.watched and isinstance(self._wire, Wire):
+            peer.watched = False
+            self._loop.peers.remove(self._wire)
+
+    def _peer_has_ended(self) -> None:
+        """The peer has ended or reset, or there is none any more."""
+        peer = self._peer
+        if peer is None or peer.ended:
+            return
+        peer.ended = True
+        self._report_later("peer_end")
+        for blocked in peer.greenlets:
+            self._loop.loop.run_callback(self._interrupt_greenlet, blocked)
+
+    def _interrupt_greenlet(self, blocked: greenlet) -> None:
+        if self._peer is not None and blocked in self._peer.greenlets:
+            blocked.throw(self._own(PeerEndError()))
 
     # -- pipe ---------------------------------------------------------------------------------
 
@@ -683,6 +758,9 @@ class Reading(Writing):
         return super()._holds()
 
     def _teardown(self) -> list[Callback]:
+        if self._peer is not None:
+            self._unwatch_peer()
+            self._peer_has_ended()
         self._watching = False
         if self._read_watcher is not None:
             self._read_watcher.close()

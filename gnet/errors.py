@@ -26,6 +26,7 @@ __all__ = [
     "HandleTypeError",
     "IPBlockedError",
     "NotRunningError",
+    "PeerEndError",
     "SocketClosedError",
     "StreamDestroyedError",
     "WriteAfterEndError",
@@ -91,6 +92,15 @@ class WriteAfterEndError(_Copyable, BrokenPipeError):
 
     def __init__(self, message: str = "write after end") -> None:
         super().__init__(_errno.EPIPE, message)
+
+
+class PeerEndError(_Copyable, ConnectionAbortedError):
+    """The peer has left while a greenlet worked for it."""
+
+    code = "ECONNABORTED"
+
+    def __init__(self, message: str = "The peer has ended the connection") -> None:
+        super().__init__(_errno.ECONNABORTED, message)
 
 
 class DeadlineError(_Copyable, TimeoutError):

@@ -68,11 +68,12 @@ class Socket(PythonSocket):
     It is made by :func:`gnet.create_connection`, given to a server's connection listener, or
     made here and connected with :meth:`connect`.
 
-    Emits ``connect()``, ``ready()``, ``data(chunk)``, ``end()``, ``finish()``, ``drain()``,
-    ``timeout()``, ``error(exc)``, ``close(had_error)``, ``lookup(error, address, family,
-    host)``, ``connection_attempt(ip, port, family)``, ``connection_attempt_failed(ip, port,
-    family, error)``, ``connection_attempt_timeout(ip, port, family)``, ``pipe(source)``,
-    ``unpipe(source)``, ``pause()`` and ``resume()``.
+    Emits ``connect()``, ``ready()``, ``data(chunk)``, ``end()``, ``peer_end()``, ``finish()``,
+    ``drain()``, ``timeout()``, ``error(exc)``, ``close(had_error)``, ``lookup(error, address,
+    family, host)``, ``connection_attempt(ip, port, family)``, ``connection_attempt_failed(ip,
+    port, family, error)``, ``connection_attempt_timeout(ip, port, family)``, ``pipe(source)``,
+    ``unpipe(source)``, ``pause()`` and ``resume()``. ``'peer_end'``, where the system can tell
+    (Linux), comes although input is still unread.
 
     :param fd: the descriptor of a socket, pipe, FIFO or terminal; from then on the socket's
         to close.
@@ -379,6 +380,8 @@ class Socket(PythonSocket):
             self._shut(None)
             return
         self._touch()
+        if "peer_end" in self._listeners:
+            self._watch_peer()
         self._loop.defer(self._emit_connect)
         self._wake()
         if self._out is not None or self._ending:
@@ -458,15 +461,15 @@ class Socket(PythonSocket):
         return self._attempted
 
     @property
-    def peer_credentials(self) -> PeerCredentials:
+    def peer_credentials(self) -> PeerCredentials | None:
         """Who is at the other end of a Unix socket: process, user and group.
 
-        :raises OSError: the socket is not open, not a Unix socket, or the system cannot tell.
+        ``None`` where there is none, or where the system does not tell.
         """
-        wire = self._open_wire()
+        wire = self._wire
         option = getattr(_socket, "SO_PEERCRED", None)
-        if sys.platform == "win32" or option is None or self.family != _socket.AF_UNIX:
-            raise system_error(errno.ENOTSUP, "getsockopt")
+        if option is None or not isinstance(wire, Wire) or wire.is_tcp:
+            return None
         raw = wire.getsockopt(_socket.SOL_SOCKET, option, struct.calcsize("3i"))
         return PeerCredentials(*struct.unpack("3i", raw))
 

@@ -1,0 +1,67 @@
+"""Noticing that a peer has ended although input is still unread.
+
+A read watcher cannot tell: the socket is readable, and stays so. Linux' ``EPOLLRDHUP`` can. The
+loop's watchers do not offer it, so one epoll descriptor per hub has it, which the loop watches.
+Elsewhere an end is noticed when everything before it has been read.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+from typing import Any, Protocol
+from weakref import ref
+
+from ._wire import READ, Wire
+
+__all__ = ["AVAILABLE", "PeerWatch"]
+
+AVAILABLE = sys.platform == "linux"
+
+
+class _Watched(Protocol):
+    def _peer_has_ended(self) -> None: ...
+
+
+class PeerWatch:
+    """The sockets of one hub whose peers' ends are awaited."""
+
+    __slots__ = ("_epoll", "_loop", "_sockets", "_watcher")
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._epoll: Any = None
+        self._watcher: Any = None
+        # Weakly: to be told of an end is no reason to live (rule 11).
+        self._sockets: dict[int, ref[_Watched]] = {}
+
+    def add(self, wire: Wire, socket: _Watched) -> None:
+        """Call ``socket._peer_has_ended()``, once, in the hub."""
+        if not AVAILABLE:
+            return
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            self._watcher = self._loop.io(self._epoll.fileno(), READ, ref=False)
+            self._watcher.start(self._look)
+        fd = wire.fileno()
+        self._sockets[fd] = ref(socket)
+        self._epoll.register(fd, select.EPOLLRDHUP | select.EPOLLONESHOT)
+
+    def remove(self, wire: Wire) -> None:
+        """Await no more; to be called before the descriptor is closed."""
+        fd = wire.fileno()
+        if self._sockets.pop(fd, None) is None:
+            return
+        self._epoll.unregister(fd)
+        if not self._sockets:
+            self._watcher.close()
+            self._epoll.close()
+            self._watcher = self._epoll = None
+
+    def _look(self) -> None:
+        """In the hub: some have ended."""
+        for fd, _ in self._epoll.poll(0):
+            watched = self._sockets.get(fd)
+            socket = watched() if watched is not None else None
+            if socket is not None:
+                socket._peer_has_ended()

@@ -1,0 +1,94 @@
+"""Serving until told to stop: ``gnet.serve``."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+
+from . import _validate
+from .emitter import Listener
+from .server import Server
+
+__all__ = ["serve"]
+
+_LISTEN_OPTIONS = (
+    "backlog", "port", "path", "fd", "exclusive", "ipv6_only", "reuse_port", "readable_all",
+    "writable_all", "replace_stale", "signal",
+)  # fmt: skip
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+class _Stop:
+    """What a signal does: the first one shuts down, a second one does not wait any more."""
+
+    def __init__(self, server: Server, grace: float | None) -> None:
+        self._server = server
+        self._grace = grace
+        self.forced = 0
+
+    def __call__(self, *_: Any) -> None:
+        # This runs wherever the interpreter is, perhaps in the hub, which must not block.
+        grace, self._grace = self._grace, 0
+        gevent.spawn(self._shutdown, grace)
+
+    def _shutdown(self, grace: float | None) -> None:
+        self.forced += self._server.shutdown(grace)
+
+
+@contextmanager
+def _stopping(stop: _Stop) -> Iterator[None]:
+    """Have SIGTERM and SIGINT call ``stop`` inside; only the main thread is told of signals."""
+    before: dict[int, Any] = {}
+    try:
+        for number in STOPPING:
+            before[number] = signal.signal(number, stop)
+    except ValueError:
+        pass
+    try:
+        yield
+    finally:
+        for stopping, handler in before.items():
+            # None: a handler that was not installed from Python, and cannot be put back.
+            signal.signal(stopping, handler if handler is not None else signal.SIG_DFL)
+
+
+def serve(
+    handler: Listener,
+    target: Any = None,
+    host: Any = None,
+    *,
+    grace: float | None = 30.0,
+    **options: Any,
+) -> int:
+    """Serve in blocking style: each connection's handler has a greenlet of its own.
+
+    Blocks until the server has closed. Each connection is closed when its handler returns, and
+    destroyed when it raises. In the main thread, SIGTERM and SIGINT stop the server: it accepts
+    no more, the handlers read an end and may finish, and what is left after ``grace`` seconds is
+    destroyed. A second signal does not wait.
+
+    :param handler: called with the :class:`Socket`.
+    :param target: as for :meth:`Server.listen`.
+    :param host: as for :meth:`Server.listen`.
+    :param grace: how long the handlers have after a signal, in seconds; ``None``: no limit.
+    :param options: those of :class:`Server` and of :meth:`Server.listen`.
+    :returns: how many connections were destroyed after a signal.
+    """
+    _validate.function("handler", handler)
+    _validate.limit("grace", grace)
+    listening = {name: options.pop(name) for name in _LISTEN_OPTIONS if name in options}
+    options.setdefault("end_on_return", True)
+    server = Server(handler, **options)
+    server.listen(target, host, **listening)
+    stop = _Stop(server, grace)
+    try:
+        with _stopping(stop):
+            server.serve_forever()
+    finally:
+        server.close()
+    return stop.forced
