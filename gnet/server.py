@@ -19,6 +19,7 @@ from ._acceptor import Acceptor
 from ._admission import Admission
 from ._dispatch import Dispatcher, dispatcher
 from ._options import address_info
+from ._proxygate import ProxyGate
 from ._publish import publish
 from ._signal import Signal
 from ._wire import Wire
@@ -50,8 +51,9 @@ class _Ends(NamedTuple):
 class DropInfo(_Ends):
     """A connection that was dropped: its addresses, each ``None`` for a path; and why.
 
-    :ivar reason: ``"max_connections"``, ``"block_list"``, ``"per_address"``; or ``"emfile"``:
-        no descriptor is left, and the connections wait for one.
+    :ivar reason: ``"max_connections"``, ``"block_list"``, ``"per_address"``,
+        ``"proxy_protocol"``; or ``"emfile"``: no descriptor is left, and the connections wait
+        for one.
     """
 
     reason: str
@@ -89,6 +91,11 @@ class Server(EventEmitter):
     :param first_byte_timeout: for its sockets, in seconds.
     :param write_timeout: for its sockets, in seconds.
     :param lifetime: for its sockets, in seconds.
+    :param proxy_protocol: ``"require"`` or ``"optional"``: connections begin with a header of
+        the PROXY protocol, version 1 or 2, that names the client. ``remote_address``, block
+        list and limits are then the client's. A header that is malformed, too long, too slow
+        or of a peer that is not trusted closes the connection.
+    :param trusted_proxies: a :class:`~gnet.BlockList` of the proxies to believe.
     :raises TypeError: an argument of the wrong kind.
     :raises ValueError: an argument of the wrong value.
     """
@@ -101,6 +108,7 @@ class Server(EventEmitter):
         "_closing",
         "_drop_max_connection",
         "_end_on_return",
+        "_gate",
         "_holding",
         "_local",
         "_log",
@@ -138,6 +146,8 @@ class Server(EventEmitter):
         first_byte_timeout: float | None = None,
         write_timeout: float | None = None,
         lifetime: float | None = None,
+        proxy_protocol: str | None = None,
+        trusted_proxies: BlockList | None = None,
     ) -> None:
         super().__init__()
         flag = _validate.flag
@@ -159,6 +169,11 @@ class Server(EventEmitter):
         self._end_on_return = flag("end_on_return", end_on_return)
         _validate.optional_function("connection_listener", connection_listener)
         self._loop = dispatcher()
+        self._gate = (
+            None
+            if proxy_protocol is None
+            else ProxyGate(self._loop, proxy_protocol, trusted_proxies)
+        )
         self._bound: _bind.Bound | None = None
         self._acceptor: Acceptor | None = None
         # The local address of every connection, where they all have the same.
@@ -292,7 +307,7 @@ class Server(EventEmitter):
         self._acceptor = Acceptor(
             self._loop,
             bound.wire,
-            self._admit,
+            self._arrived,
             self._accept_failed,
             self._exhausted,
             full,
@@ -324,16 +339,23 @@ class Server(EventEmitter):
 
     # -- accepting ----------------------------------------------------------------------------
 
-    def _admit(self, wire: Wire, remote: Any) -> None:
-        """Take a connection in, or drop it."""
+    def _arrived(self, wire: Wire, remote: Any) -> None:
+        """In the hub: a connection was accepted."""
+        if self._gate is None:
+            self._admit(wire, remote, None)
+        else:
+            self._gate.enter(wire, remote, self._admit, self._drop)
+
+    def _admit(self, wire: Wire, remote: Any, local: Any) -> None:
+        """Take a connection in, or drop it.
+
+        :param local: the local address, if a proxy has told another one than the wire's.
+        """
         reason = self._admission.reason_to_drop(remote)
         if reason is not None:
-            info = _drop_info(wire, remote, reason)
-            # Closed before its listeners hear of it: they may be slow, and the peer waits.
-            wire.close()
-            self._report_drop(info)
+            self._drop(wire, remote, reason)
             return
-        sock = Socket._accepted(self, wire, self._local, remote)
+        sock = Socket._accepted(self, wire, self._local if local is None else local, remote)
         self._admission.add(sock, remote)
         if self.no_delay:
             sock.set_no_delay(True)
@@ -350,15 +372,19 @@ class Server(EventEmitter):
             self._loop.defer(partial(sock._call, self.emit, "connection", sock))
         self._loop.defer(sock._settle)
 
+    def _drop(self, wire: Wire, remote: Any, reason: str) -> None:
+        info = _drop_info(wire, remote, reason)
+        # Closed before its listeners hear of it: they may be slow, and the peer waits.
+        wire.close()
+        self._report_drop(info)
+
     def _report_drop(self, info: DropInfo) -> None:
         self._loop.defer(partial(self._deliver, "drop", info))
         publish(self._loop.defer, "ConnectionDropped", self, info.reason, info)
 
     def _exhausted(self, error: OSError) -> None:
         """In the hub: no descriptor is left for another connection."""
-        self._log.warning(
-            "%r leaves connections waiting: %s", self, os.strerror(error.errno or 0)
-        )
+        self._log.warning("%r leaves connections waiting: %s", self, os.strerror(error.errno or 0))
         self._report_drop(DropInfo(reason="emfile"))
 
     def _leaves_waiting(self) -> bool:
@@ -518,6 +544,8 @@ class Server(EventEmitter):
         if self._acceptor is not None:
             self._acceptor.stop()
             self._acceptor = None
+        if self._gate is not None:
+            self._gate.close()
         if self._signal is not None:
             self._signal.unlink()
             self._signal = None

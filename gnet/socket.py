@@ -8,7 +8,6 @@ from __future__ import annotations
 import _socket
 import errno
 import struct
-import sys
 import warnings
 from collections.abc import Callable
 from functools import partial

@@ -56,6 +56,8 @@ ORDER = (
     "ipc",
     "_bind",
     "_acceptor",
+    "_proxyheader",
+    "_proxygate",
     "_admission",
     "_endpoint",
     "_pipe",

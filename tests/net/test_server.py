@@ -1202,7 +1202,7 @@ def test_serve_listens_and_blocks_until_the_server_has_closed(directory):
     stop.set()
     serving.join(5)
     assert serving.successful()
-    assert serving.value is None
+    assert serving.value == 0
     assert not os.path.exists(path)
 
 
