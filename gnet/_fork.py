@@ -22,6 +22,7 @@ notices.
 
 from __future__ import annotations
 
+import _socket
 import gc
 import os
 from typing import Any
@@ -123,7 +124,8 @@ def _let_go(wire: AnyWire) -> None:
     fd = wire.abandon()
     # The standard streams are every child's to inherit.
     if fd > _STDERR:
-        os.close(fd)
+        # Not os.close(): where that is patched it waits for the loop's next turn.
+        _socket.close(fd)
 
 
 def install() -> None:

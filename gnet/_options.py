@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -70,12 +71,25 @@ def _apply_keep_alive(wire: Wire, value: tuple[bool, int]) -> None:
     wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, enable)
     if not enable:
         return
+    if sys.platform == "win32" and not hasattr(_socket, "TCP_KEEPIDLE"):
+        _apply_old_keep_alive(wire, delay)
+        return
     if delay >= 1:
         idle = getattr(_socket, "TCP_KEEPIDLE", getattr(_socket, "TCP_KEEPALIVE", None))
         if idle is not None:
             wire.setsockopt(_socket.IPPROTO_TCP, idle, delay)
     wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
     wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+
+
+if sys.platform == "win32":
+
+    def _apply_old_keep_alive(wire: Wire, delay: int) -> None:
+        # Before version 1709 of Windows 10 it has both times, in milliseconds, or neither; the
+        # probes are always ten.
+        if delay >= 1:
+            times = (1, delay * 1000, KEEPALIVE_INTERVAL_SECONDS * 1000)
+            wire.ioctl(_socket.SIO_KEEPALIVE_VALS, times)
 
 
 def _apply_tos(wire: Wire, value: int) -> None:

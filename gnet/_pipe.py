@@ -35,6 +35,11 @@ class Pipe:
         self.source.on("close", self._source_closed)
         self.source.on("data", self._data)
         self.source._loop.splicer.acquire()
+        if getattr(destination, "writable_need_drain", False):
+            self._pause()
+        else:
+            # Also a source that was paused: it flows now, as in Node.
+            self.source.resume()
 
     def stop(self) -> None:
         """Detach the listeners; the source stops flowing if nobody else listens."""
@@ -50,12 +55,19 @@ class Pipe:
             destination.off("drain", self._drained)
             destination.off("close", self._destination_closed)
             _tell(destination, "unpipe", source)
+        if self._draining and not source.listener_count("data"):
+            # What is still unread stays in the kernel for whoever comes next.
+            self._draining = False
+            source._set_flow(None)
         self._drained()
 
     def _data(self, chunk: Any) -> None:
         if self.destination.write(chunk) is False:
-            self._draining = True
-            self.source.pause()
+            self._pause()
+
+    def _pause(self) -> None:
+        self._draining = True
+        self.source.pause()
 
     def splice(self, wire: AnyWire) -> int | None:
         """Move what the source's wire has received on, inside the kernel.

@@ -45,7 +45,12 @@ class PythonSocket(Reading):
     def __enter__(self) -> Self:
         self._blocking_style = True
         if self._life is not IDLE:
-            self._await_connection()
+            try:
+                self._await_connection()
+            except BaseException:
+                # __exit__ is not called then: nobody else would close it.
+                self.destroy()
+                raise
         return self
 
     def __exit__(self, *exc_info: Any) -> None:

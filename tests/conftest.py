@@ -17,10 +17,11 @@ if PATCHED:
     monkey.patch_all()
 
 import contextlib
+import faulthandler
 import gc
 import sys
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import gevent
 import pytest
@@ -35,15 +36,27 @@ from tests.helpers.counts import Holdings
 TIME_LIMIT = 10.0
 SETTLING_LIMIT = 5.0
 FAILED_SETTLING_LIMIT = 0.5
+# So long after its time limit a test that blocks the hub, and cannot be ended, ends the run.
+HANG_MARGIN = 60.0
 # How often the loop may run what is ready before it has to wait for an event.
 TURNS = 10
 
 FAILED = pytest.StashKey[bool]()
+STDERR = pytest.StashKey[TextIO]()
 
 
 def pytest_report_header() -> str:
     loop = type(gevent.get_hub().loop)
     return f"gevent: {loop.__module__}, {'patched' if PATCHED else 'not patched'}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Nothing is captured yet: this is the terminal.
+    config.stash[STDERR] = os.fdopen(os.dup(2), "w")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[STDERR].close()
 
 
 def pytest_sessionstart() -> None:
@@ -59,10 +72,26 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     The timer does not hold the loop: where nothing else does either, the hub raises LoopExit
     at once and the limit is not waited for.
     """
-    marker = item.get_closest_marker("limit")
-    seconds = marker.args[0] if marker else TIME_LIMIT
-    with gevent.Timeout(seconds, ref=False):
+    with gevent.Timeout(limit_of(item), ref=False):
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """End the run when a test blocks the hub, where it stands."""
+    faulthandler.dump_traceback_later(
+        limit_of(item) + HANG_MARGIN, exit=True, file=item.config.stash[STDERR]
+    )
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def limit_of(item: pytest.Item) -> float:
+    """How long a test may run, in seconds."""
+    marker = item.get_closest_marker("limit")
+    return marker.args[0] if marker else TIME_LIMIT
 
 
 @pytest.hookimpl(wrapper=True)

@@ -256,7 +256,7 @@ def test_the_proxy_resets_a_client_when_nobody_serves() -> None:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         with example_server("proxy", "127.0.0.1", port) as (process, place):
-            with raw_client(place) as client, pytest.raises(ConnectionResetError):
+            with pytest.raises(ConnectionResetError), raw_client(place) as client:
                 client.recv(1)
             outcome = end_by(process, signal.SIGINT)
     assert outcome.status == 0

@@ -60,11 +60,11 @@ def reap(pid: int) -> None:
 def _run(task: Task, there: int) -> None:
     """In the child: never returns into the parent's test."""
     try:
-        answer = None, task()
+        answer = pickle.dumps((None, task()))
     except BaseException:
-        answer = traceback.format_exc(), None
+        answer = pickle.dumps((traceback.format_exc(), None))
     try:
-        os.write(there, pickle.dumps(answer))
+        os.write(there, answer)
     finally:
         os._exit(0)
 

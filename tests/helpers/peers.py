@@ -64,6 +64,10 @@ class Peer:
         self._process.stdin.write(data)
         self._process.stdin.flush()
 
+    def end(self) -> None:
+        """End its input; it goes on."""
+        self._process.stdin.close()
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self._process.send_signal(number)

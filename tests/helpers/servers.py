@@ -36,11 +36,11 @@ def place_of(transport: str, directory: Path) -> Place:
     return path_at(directory)
 
 
-def path_at(directory: Path) -> Place:
+def path_at(directory: Path, name: str = "socket") -> Place:
     """A path where nobody listens: of a Unix socket, or of a named pipe where those are."""
     if sys.platform == "win32":
         return (rf"\\.\pipe\gnet-test-{uuid4()}",)
-    return (str(directory / "socket"),)
+    return (str(directory / name),)
 
 
 def has_ipv6() -> bool:

@@ -571,9 +571,7 @@ def test_13_a_callable_where_host_may_stand_is_the_listener(
     must_call.wait()
 
 
-def test_13_a_backlog_may_stand_behind_a_path(
-    tcp: Net, must_call: Calls, directory: Any
-) -> None:
+def test_13_a_backlog_may_stand_behind_a_path(tcp: Net, must_call: Calls, directory: Any) -> None:
     """Node's ``listen(path, backlog, callback)``: a path has no host."""
     server = tcp.keep(gnet.create_server())
     server.listen(str(directory / "path"), 5, must_call())

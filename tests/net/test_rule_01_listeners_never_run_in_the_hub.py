@@ -88,7 +88,7 @@ def test_a_clients_listeners_may_block(net: Net, must_call: Calls) -> None:
 
 
 def test_the_listeners_of_attempts_and_lookups_may_block(tcp: Net, must_call: Calls) -> None:
-    port, host = tcp.refusing()
+    port, _host = tcp.refusing()
     sock = tcp.keep(gnet.connect(port, "localhost", family=4))
     sock.on("lookup", must_call(blocks))
     sock.on("connection_attempt", must_call(blocks))
@@ -623,3 +623,90 @@ def test_with_end_on_return_the_greenlets_local_lives_as_long_as_the_connection(
         net.turns(2)
     peer.close()
     assert handled.get()
+
+
+# ---------------------------------------------------------------------------------------------
+# Around a blocked listener.
+
+
+def test_a_listener_that_blocks_while_its_socket_is_destroyed_gets_nothing_more(
+    net: Net,
+) -> None:
+    sock, peer = net.accepted()
+    gate = Gate()
+    sock.on("data", gate)
+    peer.sendall(b"first")
+    gate.entered.wait()
+    peer.sendall(b"second")
+    sock.destroy()
+    net.closed(sock)
+    gate.open.set()
+    net.turns()
+    assert gate.seen == [b"first"]
+
+
+def test_a_listener_that_blocks_from_an_earlier_connection_holds_back_the_next_no_longer(
+    net: Net,
+) -> None:
+    """The socket has connected again; the data of both comes, one at a time."""
+    listener = net.listening_peer()
+    sock = net.connect(listener)
+    gate = Gate()
+    sock.on("data", gate)
+    net.keep(listener.accept()[0]).sendall(b"old")
+    gate.entered.wait()
+    sock.destroy()
+    net.closed(sock)
+    sock.connect(*net.target(listener))
+    net.keep(listener.accept()[0]).sendall(b"new")
+    net.turns()
+    gate.open.set()
+    while len(gate.seen) < 2:
+        net.turns(1)
+    assert gate.seen == [b"old", b"new"]
+
+
+def test_a_listener_that_sleeps_is_no_blocked_call_for_the_idle_timeout(net: Net) -> None:
+    sock, peer = net.accepted()
+    left = Event()
+
+    def received(chunk: bytes) -> None:
+        gevent.sleep(0.1)
+        left.set()
+
+    sock.on("data", received)
+    sock.set_timeout(0.02)
+    peer.sendall(b"data")
+    left.wait()
+    assert not sock.destroyed
+
+
+def test_a_listener_that_pauses_gets_nothing_more_until_resume(net: Net) -> None:
+    sock, peer = net.accepted()
+    chunks: list[bytes] = []
+
+    def received(chunk: bytes) -> None:
+        chunks.append(chunk)
+        sock.pause()
+
+    sock.on("data", received)
+    net.fill(peer)
+    for count in (1, 2):
+        net.turns(5)
+        assert len(chunks) == count
+        sock.resume()
+
+
+def test_what_does_not_block_may_be_called_from_the_hub(net: Net) -> None:
+    """As from a signal's handler, or a timer's callback."""
+    sock, peer = net.accepted()
+    server = net.server()
+    loop = gevent.get_hub().loop
+    loop.run_callback(sock.write, b"from the hub")
+    assert peer.recv(100) == b"from the hub"
+    loop.run_callback(sock.end, b"bye")
+    assert peer.makefile("rb").read() == b"bye"
+    loop.run_callback(sock.destroy)
+    assert net.closed(sock) is False
+    loop.run_callback(server.close)
+    server.wait("close")

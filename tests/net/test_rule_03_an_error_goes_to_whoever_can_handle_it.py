@@ -63,7 +63,7 @@ def test_a_reset_is_raised_in_a_blocked_sendall(net: Net) -> None:
 
 @pytest.mark.parametrize("event", ["data", "end", "drain", "finish", "close", "timeout"])
 def test_an_error_is_raised_in_every_wait(net: Net, event: str) -> None:
-    sock, peer = net.accepted()
+    sock, _peer = net.accepted()
     waiter = net.start(sock.wait, event)
     reason = ValueError("of the test")
     sock.destroy(reason)
@@ -267,7 +267,7 @@ def test_a_wait_for_the_connection_is_woken_by_destroy_in_every_call(tcp: Net) -
 
 def test_a_descriptor_is_not_used_again_under_a_waiter(net: Net) -> None:
     """A greenlet that was blocked on the old socket gets nothing of the new one's."""
-    sock, peer = net.accepted()
+    sock, _peer = net.accepted()
     number = sock.fileno()
     reader = net.start(sock.recv)
     net.turns()
@@ -511,3 +511,39 @@ def test_the_message_of_a_bound_socket_names_its_local_address(tcp: Net) -> None
     error: Any = caught.value
     assert error.local_address == "127.0.0.1"
     assert isinstance(error.local_port, int)
+
+
+def test_a_wait_for_the_error_returns_it(net: Net) -> None:
+    sock, _ = net.accepted()
+    waiter = net.start(sock.wait, "error")
+    reason = ValueError("of the test")
+    sock.destroy(reason)
+    assert waiter.get() == (reason,)
+
+
+def test_a_signal_destroys_an_open_connection_with_its_error(net: Net, must_call: Calls) -> None:
+    listener = net.listening_peer()
+    abort = Event()
+    sock = net.connect(listener, signal=abort)
+    net.keep(listener.accept()[0])
+    sock.wait("connect")
+    reader = net.start(sock.recv)
+    error = must_call()
+    sock.on("error", error)
+    abort.set()
+    assert reader.get().code == "ABORT_ERR"
+    assert error.wait()[0] is reader.get()
+    assert net.closed(sock) is True
+
+
+def test_what_could_not_be_sent_after_close_is_an_error(net: Net, must_call: Calls) -> None:
+    """The program has closed the socket, and its last words are lost: somebody hears of it."""
+    sock, peer = net.accepted()
+    error = must_call()
+    sock.on("error", error)
+    sock.write(bytes(10_000_000))
+    sock.close()
+    net.turns()
+    peer.close()
+    assert isinstance(error.wait()[0], ConnectionError)
+    assert net.closed(sock) is True

@@ -248,3 +248,15 @@ def test_connect_while_connecting_or_connected_is_an_error(net: Net) -> None:
     with pytest.raises(Exception, match="(?i)connect"):
         sock.connect(*net.target(server))
     assert not sock.destroyed
+
+
+def test_a_with_statement_that_is_interrupted_while_it_waits_closes_the_socket(
+    tcp: Net,
+) -> None:
+    """Its __exit__() will not be called: nobody else could."""
+    resolved = Event()
+    sock = tcp.resolving(resolved.wait)
+    with gevent.Timeout(0.03, False), sock:
+        pytest.fail("the body was entered")
+    assert sock.destroyed
+    resolved.set()

@@ -126,9 +126,7 @@ def test_a_paused_socket_notices_that_its_peer_has_ended(net: Net, must_call: Ca
 
 
 @pytest.mark.parametrize("side", ["accepted", "connected"])
-def test_a_socket_that_nobody_reads_notices_a_reset(
-    net: Net, must_call: Calls, side: str
-) -> None:
+def test_a_socket_that_nobody_reads_notices_a_reset(net: Net, must_call: Calls, side: str) -> None:
     sock, peer = getattr(net, side)()
     error, close = must_call(), must_call()
     sock.on("error", error)
@@ -244,7 +242,7 @@ def test_a_pipe_reads_no_more_than_its_destination_takes(net: Net) -> None:
     net.turns(30)
     assert not sender.ready()
     assert source.bytes_read < total / 2
-    assert sink.writable_length < 1_000_000
+    assert sink.writable_length < 3_000_000
     received = 0
     while received < total:
         received += len(sink_peer.recv(1_000_000))

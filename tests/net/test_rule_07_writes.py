@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import pytest
 from gevent.event import AsyncResult, Event
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import gnet
 from tests.helpers.calls import Call, Calls
@@ -82,9 +84,7 @@ def test_a_server_gives_its_high_water_mark_to_its_connections(net: Net) -> None
     assert sock.writable_length > 65536
 
 
-def test_drain_does_not_come_without_a_false(
-    net: Net, must_not_call: MustNotCall
-) -> None:
+def test_drain_does_not_come_without_a_false(net: Net, must_not_call: MustNotCall) -> None:
     sock, peer = net.accepted(high_water_mark=100_000_000)
     sock.on("drain", must_not_call("drain"))
     written = Event()
@@ -584,3 +584,230 @@ def test_a_proxy_of_two_pipes_carries_both_directions(net: Net) -> None:
     sender = gevent.spawn(lambda: (peer.sendall(data), peer.shutdown(1)))
     assert peer.makefile("rb").read() == data
     sender.get()
+
+
+def test_a_pipe_of_a_paused_source_begins(net: Net) -> None:
+    source, source_peer = net.accepted(pause_on_connect=True)
+    sink, sink_peer = net.accepted()
+    source.pipe(sink)
+    source_peer.sendall(b"hello")
+    assert sink_peer.recv(100) == b"hello"
+
+
+@pytest.mark.parametrize("how", ["reset", "destroy", "unpipe"])
+def test_a_destination_that_goes_while_it_is_full_costs_its_source_nothing(
+    net: Net, how: str
+) -> None:
+    source, source_peer = net.accepted()
+    sink, sink_peer = net.accepted()
+    sink.on("error", lambda error: None)
+    source.pipe(sink)
+    sender = net.start(source_peer.sendall, bytes(30_000_000))
+    while not sink.writable_need_drain:
+        net.turns(1)
+    net.turns(20)
+    read_on = source.bytes_read
+    if how == "unpipe":
+        source.unpipe(sink)
+    else:
+        sink_peer.close() if how == "reset" else sink.destroy()
+        net.closed(sink)
+    net.turns(20)
+    assert source.bytes_read == read_on
+    assert len(source.recv(10)) == 10
+    assert not source.destroyed
+    assert not sender.ready()
+
+
+def test_a_source_that_is_reset_leaves_its_destination_open(net: Net, must_call: Calls) -> None:
+    source, source_peer = net.accepted()
+    sink, sink_peer = net.accepted()
+    error = must_call()
+    source.on("error", error)
+    source.pipe(sink)
+    source_peer.sendall(b"one ")
+    assert sink_peer.recv(100) == b"one "
+    net.reset(source, source_peer)
+    assert isinstance(error.wait()[0], ConnectionResetError)
+    net.closed(source)
+    assert sink.writable
+    sink.end(b"two")
+    assert sink_peer.makefile("rb").read() == b"two"
+
+
+def test_a_listener_beside_a_pipe_gets_everything_as_well(net: Net) -> None:
+    source, source_peer = net.accepted()
+    sink, sink_peer = net.accepted()
+    seen = bytearray()
+    source.pipe(sink)
+    source.on("data", seen.extend)
+    data = bytes(range(256)) * 8_000
+    reader = read_all(sink_peer)
+    source_peer.sendall(data)
+    source_peer.close()
+    assert reader.get() == data
+    assert seen == data
+
+
+def test_a_listener_may_come_and_go_beside_a_pipe(net: Net) -> None:
+    source, source_peer = net.accepted()
+    sink, sink_peer = net.accepted()
+    source.pipe(sink)
+    seen: list[bytes] = []
+    for number, message in enumerate((b"one", b"two", b"three")):
+        if number == 1:
+            source.on("data", seen.append)
+        source_peer.sendall(message)
+        assert sink_peer.recv(100) == message
+        if number == 1:
+            source.off("data", seen.append)
+    assert seen == [b"two"]
+    assert source.bytes_read == sink.bytes_written == 11
+
+
+def test_a_pipe_of_text_writes_text(net: Net) -> None:
+    source, source_peer = net.accepted()
+    sink, sink_peer = net.accepted()
+    source.set_encoding("latin1")
+    source.pipe(sink)
+    source_peer.sendall(b"\xe4")
+    source_peer.close()
+    assert sink_peer.makefile("rb").read() == "ä".encode()
+
+
+def test_a_pipe_is_activity_of_both_its_ends(net: Net) -> None:
+    source, source_peer = net.accepted()
+    sink, sink_peer = net.accepted()
+    fired: list[str] = []
+    for name, sock in (("source", source), ("sink", sink)):
+        sock.on("timeout", lambda name=name: fired.append(name))
+        sock.set_timeout(0.3)
+    source.pipe(sink)
+    for _ in range(8):
+        gevent.sleep(0.08)
+        source_peer.sendall(b"x")
+        sink_peer.recv(1)
+    assert fired == []
+
+
+def test_what_is_piped_and_what_is_written_keep_their_order(net: Net) -> None:
+    source, source_peer = net.accepted()
+    sink, sink_peer = net.accepted()
+    sink.write(b"a" * BIG)
+    source.pipe(sink)
+    source_peer.sendall(b"b" * 10)
+    # A full destination holds the pipe up until it has drained.
+    reader = read_all(sink_peer)
+    while source.bytes_read < 10:
+        net.turns(1)
+    sink.write(b"c" * 10)
+    source_peer.close()
+    assert reader.get() == b"a" * BIG + b"b" * 10 + b"c" * 10
+
+
+def test_a_corked_destination_sends_nothing_of_a_pipe(net: Net) -> None:
+    source, source_peer = net.accepted()
+    sink, sink_peer = net.accepted()
+    source.pipe(sink)
+    sink.cork()
+    source_peer.sendall(b"one")
+    while source.bytes_read < 3:
+        net.turns(1)
+    net.turns()
+    assert sink.writable_length == 3
+    sink.uncork()
+    assert sink_peer.recv(100) == b"one"
+
+
+def test_several_sources_of_one_destination_lose_nothing(net: Net) -> None:
+    sink, sink_peer = net.accepted()
+    sources = [net.accepted() for _ in range(3)]
+    reader = read_all(sink_peer)
+    size = 1_000_000
+    senders = []
+    for number, (source, peer) in enumerate(sources):
+        source.pipe(sink, end=False)
+        senders.append(gevent.spawn(peer.sendall, bytes([number]) * size))
+    gevent.joinall(senders, raise_error=True)
+    for source, peer in sources:
+        peer.close()
+        net.closed(source)
+    sink.end()
+    data = reader.get()
+    assert [data.count(number) for number in range(4)] == [size, size, size, 0]
+
+
+def test_a_pipe_may_be_laid_before_the_connections(net: Net) -> None:
+    listeners = [net.listening_peer() for _ in range(2)]
+    source, sink = (net.connect(listener) for listener in listeners)
+    source.pipe(sink)
+    source_peer, sink_peer = (net.keep(listener.accept()[0]) for listener in listeners)
+    source_peer.sendall(b"hello")
+    source_peer.close()
+    assert sink_peer.makefile("rb").read() == b"hello"
+
+
+# ---------------------------------------------------------------------------------------------
+# Any order.
+
+WRITES = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "text", "sendall", "interrupted", "cork", "uncork", "turn"]),
+        st.integers(0, 200_000),
+    ),
+    min_size=1,
+    max_size=15,
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(writes=WRITES)
+@pytest.mark.limit(60)
+def test_any_sequence_of_writes_comes_out_in_its_order(
+    tcp: Net, writes: list[tuple[str, int]]
+) -> None:
+    sock, peer = tcp.accepted()
+    expected = bytearray()
+    corked = 0
+
+    def slow_reader() -> bytes:
+        received = bytearray()
+        while chunk := peer.recv(30_000):
+            received += chunk
+            gevent.sleep(0)
+        return bytes(received)
+
+    reader = gevent.spawn(slow_reader)
+    for number, (how, size) in enumerate(writes):
+        message = bytes([number]) * size
+        if how == "cork":
+            sock.cork()
+            corked += 1
+        elif how == "uncork":
+            sock.uncork()
+            corked = max(0, corked - 1)
+        elif how == "turn":
+            gevent.sleep(0)
+        elif how == "interrupted":
+            with gevent.Timeout(0.001, False):
+                sock.sendall(message)
+            expected += message
+        elif how == "text":
+            sock.write(message.decode("latin1"), "latin1")
+            expected += message
+        elif how == "write" or corked:
+            sock.write(bytearray(message))
+            expected += message
+        else:
+            sock.sendall(message)
+            expected += message
+    assert sock.bytes_written == len(expected)
+    sock.end()
+    received = reader.get()
+    tcp.end_all()
+    tcp._made.clear()
+    assert received == expected

@@ -130,7 +130,7 @@ def test_an_ended_socket_goes_on_reading(net: Net) -> None:
 
 
 def test_end_is_idempotent(net: Net, must_call: Calls) -> None:
-    sock, peer = net.accepted(allow_half_open=True)
+    sock, _peer = net.accepted(allow_half_open=True)
     finished = must_call()
     sock.on("finish", finished)
     assert sock.end() is sock
@@ -507,6 +507,14 @@ def test_a_handler_that_returns_keeps_its_last_words(net: Net) -> None:
     assert peer.makefile("rb").read() == b"goodbye" * 100_000
 
 
+def test_a_handler_that_only_attaches_listeners_is_over_when_it_returns(net: Net) -> None:
+    def handler(sock: gnet.Socket) -> None:
+        sock.on("data", sock.write)
+
+    peer = net.peer(net.server(handler, end_on_return=True))
+    assert peer.recv(1) == b""
+
+
 # ---------------------------------------------------------------------------------------------
 # destroy() and its kin.
 
@@ -577,6 +585,36 @@ def test_shutdown_of_the_writing_side_is_end(net: Net) -> None:
     assert peer.makefile("rb").read() == b"question"
     peer.sendall(b"answer")
     assert sock.recv() == b"answer"
+
+
+def test_shutdown_of_the_reading_side_ends_a_blocked_recv(net: Net) -> None:
+    from gevent import socket
+
+    sock, peer = net.accepted()
+    reader = net.start(sock.recv)
+    sock.shutdown(socket.SHUT_RD)
+    assert reader.get() == b""
+    sock.sendall(b"still writable")
+    assert peer.recv(100) == b"still writable"
+    sock.shutdown(socket.SHUT_RDWR)
+    assert peer.recv(1) == b""
+
+
+def test_the_callbacks_of_writes_come_ahead_of_drain_and_finish(net: Net) -> None:
+    sock, peer = net.accepted(allow_half_open=True)
+    log: list[str] = []
+    sock.on("drain", lambda: log.append("drain"))
+    sock.on("finish", lambda: log.append("finish"))
+    sock.write(bytes(4_000_000), callback=lambda *args: log.append("written"))
+    received = 0
+    while received < 4_000_000:
+        received += len(peer.recv(1_000_000))
+    while "drain" not in log:
+        net.turns(1)
+    sock.write(b"x", callback=lambda *args: log.append("written"))
+    sock.end()
+    sock.wait("finish")
+    assert log == ["written", "drain", "written", "finish"]
 
 
 # ---------------------------------------------------------------------------------------------

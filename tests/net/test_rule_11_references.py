@@ -156,7 +156,7 @@ def test_run_returns_after_the_last_close_has_been_delivered(net: Net) -> None:
 
 
 def test_run_returns_after_the_last_callback_has_been_delivered(net: Net) -> None:
-    sock, peer = net.connected()
+    sock, _peer = net.connected()
     log: list[str] = []
 
     def written(*args: Any) -> None:
