@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _fork, _validate, dns, errors
 from ._dispatch import dispatcher
+from ._inherit import InheritedListener, inherited_listeners
 from ._reading import OnRead
 from ._serve import serve
 from .address import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
@@ -22,6 +23,7 @@ from .socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Socket
 
 if TYPE_CHECKING:
     from . import events
+    from ._handover import take_over
 
 __all__ = [
     "AddressInfo",
@@ -29,6 +31,7 @@ __all__ = [
     "BlockList",
     "DropInfo",
     "EventEmitter",
+    "InheritedListener",
     "OnRead",
     "PeerCredentials",
     "Server",
@@ -42,6 +45,7 @@ __all__ = [
     "events",
     "get_default_auto_select_family",
     "get_default_auto_select_family_attempt_timeout",
+    "inherited_listeners",
     "is_ip",
     "is_ipv4",
     "is_ipv6",
@@ -49,6 +53,7 @@ __all__ = [
     "serve",
     "set_default_auto_select_family",
     "set_default_auto_select_family_attempt_timeout",
+    "take_over",
 ]
 
 __version__ = "0.1.0"
@@ -67,6 +72,8 @@ def __getattr__(name: str) -> Any:
     # gnet.events needs dataclasses, which take longer to import than all the rest.
     if name == "events":
         return import_module(".events", __name__)
+    if name == "take_over":
+        return import_module("._handover", __name__).take_over
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

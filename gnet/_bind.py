@@ -176,7 +176,7 @@ def take_over(handle: Any, fd: int, options: ListenOptions) -> Bound:
             raise annotate(exc, "listen") from None
         raise
     owner = handle if callable(getattr(handle, "close", None)) else None
-    return Bound(wire, None, owner)
+    return Bound(wire, getattr(handle, "file", None), owner)
 
 
 def _check_socket(fd: int) -> None:

@@ -68,7 +68,7 @@ class SocketFile(NamedTuple):
         """The file that ``bind`` has just made; ``None`` for an abstract name."""
         if is_abstract(path):
             return None
-        status = os.stat(path)
+        status = os.lstat(path)
         return cls(os.path.abspath(path), status.st_dev, status.st_ino, os.getpid())
 
     def allow(self, readable: bool, writable: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import gevent
 from gevent.event import AsyncResult
@@ -37,6 +37,15 @@ __all__ = ["DropInfo", "Server"]
 
 #: How many connections may wait to be accepted, unless ``listen()`` is told.
 BACKLOG = 511
+
+
+@runtime_checkable
+class SuccessorHandle(Protocol):
+    """A handle whose former owner waits to hear that it is listened on."""
+
+    fd: int
+
+    def listening(self) -> None: ...
 
 
 class _Ends(NamedTuple):
@@ -113,6 +122,7 @@ class Server(EventEmitter):
         "_local",
         "_log",
         "_loop",
+        "_offer",
         "_refed",
         "_signal",
         "allow_half_open",
@@ -180,6 +190,7 @@ class Server(EventEmitter):
         self._local: Any = None
         self._drop_max_connection = False
         self._signal: Signal | None = None
+        self._offer: Any = None
         self._closing = False
         self._closed_emitted = False
         self._refed = True
@@ -292,6 +303,8 @@ class Server(EventEmitter):
             self.once("listening", place.listener)
         self._signal = abort
         self._start(bound)
+        if isinstance(handle, SuccessorHandle):
+            handle.listening()
         return self
 
     def _start(self, bound: _bind.Bound) -> None:
@@ -544,6 +557,9 @@ class Server(EventEmitter):
         if self._acceptor is not None:
             self._acceptor.stop()
             self._acceptor = None
+        if self._offer is not None:
+            self._offer.close()
+            self._offer = None
         if self._gate is not None:
             self._gate.close()
         if self._signal is not None:
@@ -630,6 +646,36 @@ class Server(EventEmitter):
         if self._bound is not None or self._admission.connections or self._closing:
             self.close()
             self.wait("close")
+
+    # -- a successor --------------------------------------------------------------------------
+
+    def hand_over(self, path: str | os.PathLike[str]) -> Self:
+        """Let a successor take the listening descriptor over, and then close.
+
+        The successor, another process of the same user, calls :func:`gnet.take_over` with the
+        same path and listens on what that gives. No connection is refused meanwhile: the
+        descriptor and its queue are the same. This server's own connections go on to their end.
+
+        :param path: a path for a Unix socket, over which the descriptor is passed.
+        :returns: the server.
+        :raises NotRunningError: the server does not listen.
+        :raises OSError: ``path`` cannot be bound.
+        """
+        from ._handover import Offer  # with the channel it needs, for this alone
+
+        name = _validate.path("path", path)
+        if self._bound is None:
+            raise NotRunningError()
+        if self._offer is not None:
+            self._offer.close()
+        self._offer = Offer(self, name)
+        return self
+
+    def _handed_over(self) -> None:
+        """The successor listens: the file of a Unix socket is its to remove now."""
+        if self._bound is not None:
+            self._bound = self._bound._replace(file=None)
+            self.close()
 
     # -- references ---------------------------------------------------------------------------
 

@@ -1,0 +1,238 @@
+"""Messages and descriptors between a cluster's primary and one of its workers.
+
+A message is a line of JSON on a Unix socket; a descriptor travels with it (``SCM_RIGHTS``).
+Nothing here blocks but :meth:`Channel.ask`.
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import errno
+import json
+import os
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import Any, ClassVar, NamedTuple, cast
+from weakref import WeakSet
+
+from gevent.event import AsyncResult
+
+from ._dispatch import dispatcher
+from ._wire import READ, WRITE, Wire
+from .errors import system_error, wait_timeout
+
+__all__ = ["Channel", "Message"]
+
+READ_BYTES = 65536
+
+_INT_BYTES = array.array("i").itemsize
+_ANSWER = "answer"
+
+
+class Message(NamedTuple):
+    """A message that has arrived.
+
+    :ivar kind: what it is about.
+    :ivar fields: its values.
+    :ivar fd: the descriptor that came with it, the receiver's to close; or ``None``.
+    """
+
+    kind: str
+    fields: dict[str, Any]
+    fd: int | None
+
+
+class Channel:
+    """One end of the connection between the two processes.
+
+    :param wire: the socket.
+    :param receive: called with each :class:`Message`, in a borrowed greenlet.
+    :param lost: called, in a borrowed greenlet, when the other process has gone.
+    :param ref: whether the channel keeps the loop running.
+    """
+
+    #: The open channels of this process: what a forked child must close.
+    opened: ClassVar[WeakSet[Channel]] = WeakSet()
+
+    def __init__(
+        self,
+        wire: Wire,
+        receive: Callable[[Message], object],
+        lost: Callable[[], object],
+        *,
+        ref: bool = True,
+    ) -> None:
+        self._wire = wire
+        self._receive = receive
+        self._lost = lost
+        self._ref = ref
+        self._loop = dispatcher()
+        self._received = b""
+        self._fds: deque[int | None] = deque()
+        self._out: deque[tuple[memoryview, int | None]] = deque()
+        self._numbers = count(1)
+        self._asked: dict[int, AsyncResult[Any]] = {}
+        self._reading = self._loop.loop.io(wire.fileno(), READ, ref=ref)
+        self._writing = self._loop.loop.io(wire.fileno(), WRITE, ref=ref)
+        self._reading.start(self._readable)
+        Channel.opened.add(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._wire.fileno() < 0
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def post(self, kind: str, fd: int | None = None, **fields: Any) -> None:
+        """Send a message, without ever blocking. When the other process has gone, it is lost.
+
+        :param kind: what it is about.
+        :param fd: a descriptor to go with it; it stays the caller's.
+        :param fields: its values; whatever JSON has a notation for.
+        """
+        line = json.dumps({"kind": kind, "with_fd": fd is not None, **fields}).encode() + b"\n"
+        if self.closed:
+            return
+        # Of its own, as the caller may close it before it is sent.
+        self._out.append((memoryview(line), None if fd is None else os.dup(fd)))
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            while self._out:
+                line, fd = self._out[0]
+                sent = self._wire.sendmsg([line], _rights(fd))
+                # The descriptor has gone with the first byte.
+                if fd is not None:
+                    _socket.close(fd)
+                self._out[0] = (line[sent:], None)
+                if sent == len(line):
+                    self._out.popleft()
+            self._writing.stop()
+        except BlockingIOError:
+            self._writing.start(self._flush)
+        except OSError:
+            # The reading side meets the end, and says so.
+            self._drop_unsent()
+
+    def _drop_unsent(self) -> None:
+        while self._out:
+            _, fd = self._out.popleft()
+            if fd is not None:
+                _socket.close(fd)
+        self._writing.stop()
+
+    # -- questions ----------------------------------------------------------------------------
+
+    def ask(self, kind: str, limit: float | None = None, **fields: Any) -> Message:
+        """Send a message and block until it is answered.
+
+        :param kind: what it is about.
+        :param limit: how long to wait at the most, in seconds; ``None`` for no limit.
+        :param fields: its values.
+        :returns: the answer.
+        :raises TimeoutError: the time is over.
+        :raises OSError: ``EPIPE``, the other process has gone.
+        """
+        number = next(self._numbers)
+        answer: AsyncResult[Any] = AsyncResult()
+        self._asked[number] = answer
+        # Somebody waits: that the loop has nothing else to do is no reason to end.
+        self._reading.ref = True
+        try:
+            if self.closed:
+                raise _gone()
+            self.post(kind, number=number, **fields)
+            answer.wait(limit)
+            if not answer.ready():
+                raise wait_timeout(kind, limit)
+            return cast(Message, answer.get())
+        finally:
+            self._asked.pop(number, None)
+            self._reading.ref = self._ref or bool(self._asked)
+
+    def answer(self, question: Message, fd: int | None = None, **fields: Any) -> None:
+        """Answer a message of the other process' :meth:`ask`."""
+        self.post(_ANSWER, fd, number=question.fields["number"], **fields)
+
+    # -- receiving ----------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        """In the hub: something has arrived."""
+        try:
+            data, ancillary, flags, _ = self._wire.recvmsg(
+                READ_BYTES, _socket.CMSG_SPACE(_INT_BYTES), getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
+            )
+        except BlockingIOError:
+            return
+        except OSError:
+            data, ancillary, flags = b"", [], 0
+        for _, _, packed in ancillary:
+            self._fds.extend(_unpacked(packed))
+        if flags & _socket.MSG_CTRUNC and not ancillary:
+            # This process has no descriptor left for the one that was sent.
+            self._fds.append(None)
+        if not data:
+            self.close()
+            self._loop.defer(self._lost)
+            return
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
+            self._arrived(json.loads(line))
+
+    def _arrived(self, fields: dict[str, Any]) -> None:
+        fd = self._fds.popleft() if fields.pop("with_fd") else None
+        message = Message(fields.pop("kind"), fields, fd)
+        if message.kind != _ANSWER:
+            self._loop.defer(partial(self._receive, message))
+            return
+        waiting = self._asked.get(fields["number"])
+        if waiting is not None:
+            waiting.set(message)
+        elif fd is not None:
+            _socket.close(fd)
+
+    def close(self) -> None:
+        """Close this end. Whoever waits for an answer raises."""
+        if self.closed:
+            return
+        Channel.opened.discard(self)
+        self._reading.close()
+        self._drop_unsent()
+        self._writing.close()
+        self._wire.close()
+        for fd in self._fds:
+            if fd is not None:
+                _socket.close(fd)
+        self._fds.clear()
+        for waiting in self._asked.values():
+            waiting.set_exception(_gone())
+
+    @classmethod
+    def close_inherited(cls) -> None:
+        """In a forked child: the channels are the parent's."""
+        for channel in list(cls.opened):
+            channel._asked.clear()
+            channel.close()
+
+
+def _gone() -> OSError:
+    return system_error(errno.EPIPE, "ask")
+
+
+def _rights(fd: int | None) -> list[tuple[int, int, bytes]]:
+    if fd is None:
+        return []
+    return [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())]
+
+
+def _unpacked(packed: bytes) -> list[int]:
+    fds = array.array("i", packed[: len(packed) - len(packed) % _INT_BYTES]).tolist()
+    for fd in fds:
+        # Where the system has no flag for it, it is inheritable at first.
+        os.set_inheritable(fd, False)
+    return fds
