@@ -318,9 +318,13 @@ class Reading(Writing):
             self.bytes_read += size
             if self._decoder is None:
                 # emit() by hand: a call less for every message.
+                listeners = self._listeners.get("data", ())
                 try:
-                    for listener in self._listeners.get("data", ()):
-                        listener(data)
+                    if isinstance(listeners, tuple):
+                        for listener in listeners:
+                            listener(data)
+                    else:
+                        listeners(data)
                 except BaseException as exc:
                     self._listener_failed(exc)
             else:
@@ -337,7 +341,8 @@ class Reading(Writing):
 
         :returns: whether it could.
         """
-        if len(pipes) != 1 or self._decoder is not None or len(self._listeners["data"]) != 1:
+        shared = isinstance(self._listeners.get("data"), tuple)
+        if len(pipes) != 1 or shared or self._decoder is not None:
             return False
         for _ in range(MAX_READS):
             moved = pipes[0].splice(wire)
