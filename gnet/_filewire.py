@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import struct
@@ -72,7 +73,8 @@ class FileWire:
     def close(self) -> None:
         fd = self.detach()
         if fd >= 0:
-            os.close(fd)
+            # Not os.close(): gevent's patched one waits until the loop looks for events again.
+            _socket.close(fd)
 
     def detach(self) -> int:
         fd, self._fd = self._fd, -1

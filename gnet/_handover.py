@@ -107,7 +107,7 @@ class TakenOver:
         """Close the descriptor; the predecessor goes on, unless it has been told."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
-            os.close(fd)
+            _socket.close(fd)
         self._channel.close()
 
 

@@ -6,6 +6,7 @@ put into it is taken out again before anything else runs. It is closed with its 
 
 from __future__ import annotations
 
+import _socket
 import os
 import sys
 from contextlib import suppress
@@ -49,7 +50,7 @@ class Splicer:
     def _close(self) -> None:
         pipe, self._pipe = self._pipe, None
         for fd in pipe or ():
-            os.close(fd)
+            _socket.close(fd)
 
     def ready(self) -> bool:
         """Whether there is a pipe; without a free descriptor there is none."""

@@ -89,7 +89,7 @@ class SocketFile(NamedTuple):
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
             os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(status.st_mode) | added)
         finally:
-            os.close(fd)
+            _socket.close(fd)
 
     def remove(self) -> None:
         """Remove the file if it is still the one that was made.
@@ -131,7 +131,7 @@ def claim(path: str, replace_stale: bool) -> Iterator[None]:
         try:
             os.unlink(path + ".lock")
         finally:
-            os.close(lock)
+            _socket.close(lock)
 
 
 def _is_socket(path: str) -> bool:
