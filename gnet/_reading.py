@@ -33,10 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["LINGER_SECONDS", "READ_BYTES", "OnRead", "Reading"]
 
-#: The size of a read, in bytes.
-READ_BYTES = 65536
+#: The size of a read of the flow, in bytes.
+READ_BYTES = 262144
+#: How much ``recv()`` gives at the most if it is not told, in bytes.
+RECV_BYTES = 65536
+# glibc maps and unmaps every block above 128 KiB anew, and gives freed memory back at once, until
+# a larger block has been freed: then it keeps blocks up to that size. This one is never touched,
+# and so costs nothing. Echo of 1 MiB: twice as fast, with 256 KiB reads; of 100 KiB: a fifth.
+bytes(1 << 22)
 # So many full reads before the other connections get their turn.
-MAX_READS = 16
+MAX_READS = 4
 #: How long ``close()`` waits for the peer's end when everything is sent, in seconds.
 LINGER_SECONDS = 2.0
 
@@ -354,7 +360,7 @@ class Reading(Writing):
                 self._serve_end()
                 break
             self.bytes_read += moved
-            if moved < READ_BYTES or not self._flow or self._wire is not wire:
+            if moved < RECV_BYTES or not self._flow or self._wire is not wire:
                 break
         return True
 
@@ -435,7 +441,7 @@ class Reading(Writing):
 
     # -- blocking reads -----------------------------------------------------------------------
 
-    def recv(self, bufsize: int = READ_BYTES, flags: int = 0) -> bytes:
+    def recv(self, bufsize: int = RECV_BYTES, flags: int = 0) -> bytes:
         """Receive what is there; block until there is something. From ``socket.recv()``.
 
         :param bufsize: the most bytes to give.

@@ -16,6 +16,7 @@ from gevent.queue import Queue
 
 import gnet
 from tests.helpers.servers import path_at
+from tests.helpers.windows import needs_resets
 
 Peer = socket.socket
 HOSTS = {"ipv4": "127.0.0.1", "ipv6": "::1"}
@@ -123,6 +124,7 @@ class Net:
         A Unix socket does that when it is closed with something unread, so ``sock`` sends.
         """
         if self.is_tcp:
+            needs_resets()
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         else:
             sock.write(b"unread")
