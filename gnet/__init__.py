@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import _fork, _validate, dns, errors
 from ._dispatch import dispatcher
 from ._inherit import InheritedListener, inherited_listeners
-from ._reading import OnRead
+from ._onread import OnRead
 from ._serve import serve
 from .address import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
 from .blocklist import BlockList

@@ -6,17 +6,20 @@ From the standard library's ``socket``, *Socket Objects*.
 from __future__ import annotations
 
 import _socket
+import errno
 import io
+import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import _validate
+from ._closing import Closing
 from ._dispatch import Dispatcher
 from ._file import open_file
-from ._reading import Reading
-from ._state import CONNECTING, IDLE, OPEN
+from ._state import CLOSED, CONNECTING, IDLE, OPEN
 from ._wire import Wire
 from ._writing import HIGH_WATER_BYTES
-from .errors import value_error
+from .errors import system_error, value_error
 
 if TYPE_CHECKING:
     from socket import AddressFamily, SocketKind
@@ -25,8 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PythonSocket"]
 
+# So much of a file is read at once.
+FILE_CHUNK_BYTES = 65536
 
-class PythonSocket(Reading):
+
+class PythonSocket(Closing):
     """An endpoint that legacy code takes for a ``socket.socket``."""
 
     __slots__ = ("_close_when_unused", "_local", "_open_files", "_remote")
@@ -57,10 +63,12 @@ class PythonSocket(Reading):
         self.close()
 
     def _open_wire(self) -> Any:
-        """The wire, for what needs a descriptor.
+        """The wire, for what needs a descriptor; of a connection that is being made, then.
 
         :raises OSError: the socket is not open; it has failed.
         """
+        if self._life is CONNECTING:
+            self._await_connection()
         if self._wire is None or self._given_up:
             if self._life is OPEN:
                 raise self._closed_error()
@@ -140,8 +148,9 @@ class PythonSocket(Reading):
         :raises OSError: ``ENOTCONN``, the socket is not connected.
         """
         how = _validate.integer("how", how, _socket.SHUT_RD, _socket.SHUT_RDWR)
-        if self._life is CONNECTING:
-            self._await_connection()
+        if self._life is CLOSED and not self._given_up:
+            # The connection is over, and not by close(): clients of mail servers look for this.
+            raise system_error(errno.ENOTCONN, "shutdown")
         wire = self._open_wire()
         if how != _socket.SHUT_WR:
             wire.shutdown(_socket.SHUT_RD)
@@ -193,18 +202,89 @@ class PythonSocket(Reading):
 
     def _file_closed(self) -> None:
         """A file of :meth:`makefile` was closed."""
-        self._open_files -= 1
+        if self._open_files:
+            self._open_files -= 1
         if self._close_when_unused and not self._open_files:
             self._close_when_unused = False
             self._give_up()
 
+    # What files that others make of a socket, socket.SocketIO for one, know of Python's socket.
+    _decref_socketios = _file_closed
+
+    @property
+    def _io_refs(self) -> int:
+        return self._open_files
+
+    @_io_refs.setter
+    def _io_refs(self, count: int) -> None:
+        self._open_files = count
+
+    @property
+    def _closed(self) -> bool:
+        # paramiko looks at it.
+        return self._given_up or self._close_when_unused or self._life is CLOSED
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a file, as :meth:`sendall` does; leave its position behind what was sent.
+
+        From Python's ``socket.sendfile()``.
+
+        :param file: a file that was opened in binary mode.
+        :param offset: where in it to begin.
+        :param count: how many bytes to send; ``None`` for the rest of the file.
+        :returns: how many bytes were sent.
+        :raises ValueError: the file is one of text, or ``count`` is below 1.
+        """
+        if "b" not in getattr(file, "mode", "b"):
+            raise value_error("the file must be opened in binary mode")
+        if count is not None:
+            _validate.integer("count", count, 1, 2**63 - 1)
+        if _validate.integer("offset", offset, 0, 2**63 - 1):
+            file.seek(offset)
+        sent = 0
+        try:
+            while sent != count:
+                rest = FILE_CHUNK_BYTES if count is None else count - sent
+                chunk = file.read(min(FILE_CHUNK_BYTES, rest))
+                if not chunk:
+                    break
+                self.sendall(chunk)
+                sent += len(chunk)
+        finally:
+            if sent and hasattr(file, "seek"):
+                file.seek(offset + sent)
+        return sent
+
+    def sendmsg(self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0) -> int:
+        """Send several buffers as one message. From Python's ``socket.sendmsg()``.
+
+        :param buffers: bytes-like objects.
+        :param ancdata: must be empty: descriptors cannot be sent along.
+        :param flags: must be 0.
+        :returns: how many bytes were sent: all of them.
+        """
+        if list(ancdata):
+            raise value_error("a gnet.Socket sends no ancillary data")
+        return self.send(b"".join(buffers), flags)
+
+    def get_inheritable(self) -> bool:
+        """As Python's ``socket.get_inheritable()``."""
+        return os.get_inheritable(self._open_wire().fileno())
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """As Python's ``socket.set_inheritable()``."""
+        os.set_inheritable(self._open_wire().fileno(), inheritable)
+
     def detach(self) -> int:
         """Give the descriptor away: the socket is closed, the connection is not.
 
-        From Python's ``socket.detach()``.
+        What is queued is dropped. From Python's ``socket.detach()``.
 
         :returns: the descriptor, in non-blocking mode; ``-1`` if there is none.
+        :raises OSError: the connection was being made, and that has failed.
         """
+        if self._life is CONNECTING:
+            self._await_connection()
         if self._wire is None or self._given_up:
             return -1
         self._local_name(), self._remote_name()

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from . import _options, _target, _validate, _watchdog
 from ._dispatch import Dispatcher
 from ._dns.names import check_hints
+from ._onread import OnRead
 from ._publish import publish
 from ._pysocket import PythonSocket
-from ._reading import OnRead
 from ._signal import Signal
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
 from ._watchdog import Watchdog

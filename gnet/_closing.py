@@ -1,0 +1,104 @@
+"""The end of a socket that its program has no more use for: ``close()`` (contract, rule 8)."""
+
+from __future__ import annotations
+
+import _socket
+from contextlib import suppress
+from typing import Any
+
+from ._dispatch import Dispatcher
+from ._flowing import MAX_READS, READ_BYTES
+from ._reading import Reading
+from ._state import CLOSED, CONNECTING, IDLE, OPEN
+from ._writing import HIGH_WATER_BYTES, Callback
+from .errors import annotate
+
+__all__ = ["LINGER_SECONDS", "Closing"]
+
+#: How long ``close()`` waits for the peer's end when everything is sent, in seconds.
+LINGER_SECONDS = 2.0
+
+# What arrives after close() goes here. One for all: nobody looks at it.
+_scratch = bytearray(READ_BYTES)
+
+
+class Closing(Reading):
+    """An endpoint that closes without losing its last words."""
+
+    __slots__ = ("_linger_timer",)
+
+    def __init__(
+        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
+    ) -> None:
+        super().__init__(high_water_mark, loop)
+        self._linger_timer: Any = None
+
+    def _give_up(self) -> None:
+        """``close()``: send what is queued, end, and let go of the descriptor in good time."""
+        if self._life is CLOSED:
+            self._report_unheard()
+            return
+        self._given_up = True
+        if self._life is IDLE or (self._life is CONNECTING and self._out is None):
+            self._shut(None)
+            return
+        self._interrupt()
+        if self._read_ended and self._out is None and not self._ending:
+            # Both sides are over: the close itself sends the end, without a shutdown before it.
+            self._ending = self._finished = True
+            self._loop.defer(self._emit_finish)
+            self._shut(None)
+            return
+        self._update_hold()
+        self._end()
+        self._rearm()
+        if self._finished:
+            self._linger()
+
+    def _finish_up(self) -> None:
+        """The server shuts down: the connection ends, in a way that leaves time to answer."""
+        if not self._handled:
+            self._end()
+        elif self._wire is not None and not self._read_ended:
+            # Its listener reads to the end and then may answer; this is the end.
+            with suppress(OSError):
+                self._wire.shutdown(_socket.SHUT_RD)
+            self._more = True
+
+    def _linger(self) -> None:
+        """Everything is sent: the peer has some time to end as well."""
+        if self._life is not OPEN:
+            return
+        if self._read_ended:
+            self._loop.defer(self._linger_over)
+        elif self._linger_timer is None:
+            self._linger_timer = self._loop.loop.timer(LINGER_SECONDS)
+            self._linger_timer.start(self._linger_over)
+
+    def _linger_over(self) -> None:
+        self._shut(None)
+
+    def _discard(self) -> None:
+        """In the hub: something arrived after ``close()``."""
+        try:
+            for _ in range(MAX_READS):
+                if not self._wire.recv_into(_scratch):  # type: ignore[union-attr]
+                    break
+            else:
+                return
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            # Nobody is there to hear of it, unless data of the program's was still to be sent.
+            self._shut(self._own(annotate(exc, "read")), heard=self._finished)
+            return
+        self._read_ended = True
+        self._unwatch()
+        if self._finished:
+            self._linger()
+
+    def _teardown(self) -> list[Callback]:
+        if self._linger_timer is not None:
+            self._linger_timer.close()
+            self._linger_timer = None
+        return super()._teardown()

@@ -1,0 +1,436 @@
+"""The readable side of a socket as a flow: to the listeners of ``'data'``, or into a pipe.
+
+One watcher serves the flow and the blocking reads, and stays started from message to message;
+only its callback changes, with who wants the data:
+
+* a flow: :meth:`Flowing._on_flow` asks the dispatcher for a greenlet;
+* a greenlet blocked in ``recv``: its own ``switch``, so that the loop wakes it without a detour;
+* nobody: a weak reference, which looks whether the peer has ended or reset.
+
+When it fires and its data is not wanted, it is stopped: unread data stays in the kernel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from greenlet import getcurrent, greenlet
+
+from . import _encoding, _validate
+from ._departure import Departure
+from ._dispatch import Dispatcher
+from ._onread import OnRead
+from ._pipe import Pipe
+from ._state import CLOSED, OPEN
+from ._wire import READ, AnyWire
+from ._writing import HIGH_WATER_BYTES, Callback
+from .errors import annotate, coded
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["MAX_READS", "READ_BYTES", "Flowing"]
+
+#: The size of a read of the flow, in bytes.
+READ_BYTES = 262144
+# glibc maps and unmaps every block above 128 KiB anew, and gives freed memory back at once, until
+# a larger block has been freed: then it keeps blocks up to that size. This one is never touched,
+# and so costs nothing. Echo of 1 MiB: twice as fast, with 256 KiB reads; of 100 KiB: a fifth.
+bytes(1 << 22)
+# So many full reads before the other connections get their turn.
+MAX_READS = 4
+# A pipe's move of less than this promises no more; the kernel moves in pieces of 64 KiB.
+MOVE_BYTES = 65536
+
+
+class _Unread(ref):  # type: ignore[type-arg]
+    """The watcher's callback while nobody reads. It does not keep the socket (rule 11)."""
+
+    __slots__ = ()
+
+    def __call__(self) -> None:
+        reading = super().__call__()
+        if reading is not None:
+            reading._on_unread()
+
+
+class Flowing(Departure):
+    """An endpoint whose data goes to listeners and pipes."""
+
+    __slots__ = (
+        "_decoder", "_end_emitted", "_end_is_callers", "_flow", "_more", "_onread", "_pipes",
+        "_read_watcher", "_serving", "_unread", "_watching", "allow_half_open", "bytes_read",
+    )  # fmt: skip
+
+    def __init__(
+        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
+    ) -> None:
+        super().__init__(high_water_mark, loop)
+        #: Whether the writable side stays open when the peer has ended.
+        self.allow_half_open = False
+        #: How many bytes were received.
+        self.bytes_read = 0
+        # True: data goes to the listeners. False: paused. None: nobody has asked yet.
+        self._flow: bool | None = None
+        self._serving: greenlet | None = None
+        # The kernel may have data: the last read filled its buffer, or nobody has read yet.
+        self._more = True
+        self._read_watcher: Any = None
+        self._watching = False
+        self._unread: _Unread | None = None
+        self._end_emitted = False
+        self._end_is_callers = False
+        self._decoder: _encoding.Decoder | None = None
+        self._onread: OnRead | None = None
+        self._pipes: list[Pipe] | None = None
+
+    # -- properties ---------------------------------------------------------------------------
+
+    @property
+    def readable(self) -> bool:
+        """Whether there may be something to read: neither ended nor closed."""
+        return self._life is not CLOSED and not self._read_ended and not self._given_up
+
+    @property
+    def readable_ended(self) -> bool:
+        """Whether ``'end'`` has been emitted."""
+        return self._end_emitted
+
+    # -- flowing ------------------------------------------------------------------------------
+
+    def pause(self) -> Self:
+        """Emit no more ``'data'``; what arrives stays in the kernel. From ``socket.pause()``.
+
+        :returns: the socket.
+        """
+        if self._flow is not False:
+            self._set_flow(False)
+            self._report_later("pause")
+        return self
+
+    def resume(self) -> Self:
+        """Emit ``'data'`` again. Without a listener what arrives is lost. From ``resume()``.
+
+        :returns: the socket.
+        """
+        if self._flow is not True:
+            self._set_flow(True)
+            self._report_later("resume")
+        return self
+
+    def is_paused(self) -> bool:
+        """Whether :meth:`pause` was called, and :meth:`resume` was not since."""
+        return self._flow is False
+
+    def _set_flow(self, flow: bool | None) -> None:
+        paused, self._flow = self._flow is False, flow
+        if paused or flow is False:
+            self._update_hold()
+        self._rearm()
+
+    def _listening(self, event: str) -> None:
+        super()._listening(event)
+        if event == "data" and self._flow is None:
+            self._set_flow(True)
+
+    def _unlistened(self, event: str) -> None:
+        super()._unlistened(event)
+        if event == "data" and self._flow is True and self._onread is None:
+            self._set_flow(None)
+
+    def set_encoding(self, encoding: str | None = "utf-8") -> Self:
+        """Emit ``'data'`` as ``str``. A character that is split over chunks comes out whole.
+
+        From Node's ``socket.setEncoding()``. Blocking reads give bytes all the same.
+
+        :param encoding: a name of Python's or Node's (``"utf8"``, ``"latin1"``, ``"hex"``,
+            ``"base64"`` …); ``None`` for bytes again.
+        :returns: the socket.
+        :raises ValueError: the encoding is unknown.
+        """
+        self._decoder = _encoding.decoder(encoding) if encoding is not None else None
+        return self
+
+    # -- the watcher --------------------------------------------------------------------------
+
+    def _watch(self, callback: Callback) -> None:
+        if self._watching:
+            self._read_watcher.callback = callback
+            return
+        if self._read_watcher is None:
+            self._read_watcher = self._wire.watch(self._loop.loop, READ)  # type: ignore[union-attr]
+        self._read_watcher.start(callback)
+        self._watching = True
+
+    def _unwatch(self) -> None:
+        if self._watching:
+            self._watching = False
+            self._read_watcher.stop()
+
+    def _rearm(self) -> None:
+        """Make the watcher fit who wants the data now."""
+        if self._life is not OPEN or self._read_ended:
+            return
+        if self._given_up:
+            self._watch(self._discard)
+        elif self._serving is None and self._reader is None:
+            self._watch(self._on_flow if self._flow else self._unread_callback())
+
+    def _settle(self) -> None:
+        """A new connection has been given to its listeners, and perhaps nobody reads it."""
+        if not self._watching:
+            self._rearm()
+
+    def _unread_callback(self) -> _Unread:
+        if self._unread is None:
+            self._unread = _Unread(self)
+        return self._unread
+
+    def _on_flow(self) -> None:
+        """In the hub: there is something for the listeners."""
+        if self._serving is None:
+            loop = self._loop
+            # defer() by hand: a call less for every message.
+            if not loop.jobs:
+                loop.wake()
+            loop.jobs.append(self._serve)
+        else:
+            # A listener blocks: data and end are held back, but not a reset.
+            self._look()
+
+    def _on_unread(self) -> None:
+        """In the hub: there is something, but nobody reads. An end and a reset are noticed."""
+        if self._look():
+            self._loop.defer(self._serve_unread_end)
+
+    def _look(self) -> bool:
+        """Look what the kernel has, without reading it; tells whether it is the end."""
+        try:
+            ended = self._wire.at_end()  # type: ignore[union-attr]
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            self._fail(annotate(exc, "read"))
+            return False
+        self._unwatch()
+        self._more = True
+        return ended
+
+    # -- serving the listeners ----------------------------------------------------------------
+
+    def _serve(self) -> None:
+        """In a borrowed greenlet: read, and emit what was read."""
+        if self._serving is not None or not self._flow or self._wire is None or self._read_ended:
+            return
+        self._serving = getcurrent()
+        try:
+            if self._onread is not None:
+                self._serve_onread(self._wire, self._onread)
+            elif self._pipes is None or not self._serve_pipe(self._wire, self._pipes):
+                self._serve_data(self._wire)
+        except BlockingIOError:
+            pass
+        except OSError as exc:
+            self._fail(annotate(exc, "read"))
+        finally:
+            self._serving = None
+            # The watcher was stopped if it fired meanwhile; and the flow may have been, too.
+            if not self._watching or not self._flow:
+                self._rearm()
+
+    def _serve_data(self, wire: AnyWire) -> None:
+        reads = 0
+        while True:
+            data = wire.recv(READ_BYTES)
+            if self._idle is not None:
+                self._idle.touch()
+            size = len(data)
+            if not size:
+                self._serve_end()
+                return
+            self.bytes_read += size
+            if self._decoder is None:
+                # emit() by hand: a call less for every message.
+                listeners = self._listeners.get("data", ())
+                try:
+                    if isinstance(listeners, tuple):
+                        for listener in listeners:
+                            listener(data)
+                    else:
+                        listeners(data)
+                except BaseException as exc:
+                    self._listener_failed(exc)
+            else:
+                self._emit_text(data)
+            # Only a full buffer promises more: another read would mostly be for nothing.
+            if size < READ_BYTES or not self._flow or self._wire is not wire:
+                return
+            reads += 1
+            if reads == MAX_READS:
+                return
+
+    def _serve_pipe(self, wire: AnyWire, pipes: list[Pipe]) -> bool:
+        """Let the kernel move what was received to the only one who wants it.
+
+        :returns: whether it could.
+        """
+        shared = isinstance(self._listeners.get("data"), tuple)
+        if len(pipes) != 1 or shared or self._decoder is not None:
+            return False
+        for _ in range(MAX_READS):
+            moved = pipes[0].splice(wire)
+            if moved is None:
+                return False
+            if self._idle is not None:
+                self._idle.touch()
+            if not moved:
+                self._serve_end()
+                break
+            self.bytes_read += moved
+            if moved < MOVE_BYTES or not self._flow or self._wire is not wire:
+                break
+        return True
+
+    def _emit_text(self, data: bytes, final: bool = False) -> None:
+        assert self._decoder is not None
+        text = self._decoder.decode(data, final)
+        if text:
+            self._deliver("data", text)
+
+    def _serve_onread(self, wire: AnyWire, onread: OnRead) -> None:
+        reads = 0
+        while True:
+            try:
+                onread.refresh()
+            except BaseException as exc:
+                self._listener_failed(exc)
+                return
+            size = wire.recv_into(onread.buffer)
+            if self._idle is not None:
+                self._idle.touch()
+            if not size:
+                self._serve_end()
+                return
+            self.bytes_read += size
+            try:
+                if onread.callback(size, onread.buffer) is False:
+                    self.pause()
+            except BaseException as exc:
+                self._listener_failed(exc)
+            if size < onread.size or not self._flow or self._wire is not wire:
+                return
+            reads += 1
+            if reads == MAX_READS:
+                return
+
+    def _serve_end(self) -> None:
+        """The peer has ended: tell the listeners, then end the other side (rule 8)."""
+        self._read_ended = True
+        self._peer_has_ended()
+        self._unwatch()
+        if self._decoder is not None:
+            self._emit_text(b"", final=True)
+        self._emit_end()
+
+    def _serve_unread_end(self) -> None:
+        """In a borrowed greenlet: nobody reads, and the peer has ended."""
+        if self._life is not OPEN or self._read_ended or self._reader is not None:
+            return
+        if self._flow:
+            self._rearm()
+            return
+        # A program in blocking style has still to read this end, and then to answer.
+        self._end_is_callers = self._blocking_style
+        self._serving = getcurrent()
+        try:
+            self._serve_end()
+        finally:
+            self._serving = None
+
+    def _emit_end(self) -> None:
+        if self._close_emitted:
+            return
+        self._end_emitted = True
+        self._deliver("end")
+        if self.allow_half_open or self._end_is_callers or self._handled:
+            self._side_ended()
+        elif self._out is None and not self._ending and self._life is OPEN:
+            # Both sides are over: the close itself sends the end, without a shutdown before it.
+            self._ending = self._finished = True
+            self._emit_finish()
+        else:
+            self._end()
+            self._side_ended()
+
+    def _side_ended(self) -> None:
+        if self._end_emitted and self._finish_emitted:
+            self._shut(None)
+
+    # -- pipe ---------------------------------------------------------------------------------
+
+    def pipe(self, destination: Any, end: bool = True) -> Any:
+        """Write everything that arrives to a destination, no faster than that takes it.
+
+        From Node's ``readable.pipe()``.
+
+        :param destination: anything with a ``write()``: a socket, a file. A ``False`` from it
+            pauses this socket until its ``'drain'``.
+        :param end: whether to ``end()`` the destination when the peer has ended.
+        :returns: the destination.
+        :raises TypeError: the destination has no ``write()``.
+        """
+        if not callable(getattr(destination, "write", None)):
+            raise _validate.wrong_kind("destination", destination, "something with a write()")
+        pipe = Pipe(self, destination, _validate.flag("end", end))
+        if self._pipes is None:
+            self._pipes = []
+        self._pipes.append(pipe)
+        pipe.start()
+        return destination
+
+    def unpipe(self, destination: Any = None) -> Self:
+        """Undo :meth:`pipe` for one destination, or for all.
+
+        :returns: the socket.
+        """
+        for pipe in list(self._pipes or ()):
+            if destination is None or pipe.destination is destination:
+                pipe.stop()
+        return self
+
+    # -- parts of the whole -------------------------------------------------------------------
+
+    def _discard(self) -> None:
+        """In the hub: something arrived after ``close()``."""
+        raise NotImplementedError
+
+    def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
+        if event in ("data", "end") and self._serving is getcurrent():
+            raise coded(
+                RuntimeError(
+                    f"wait({event!r}) inside a listener of this socket's stream would wait for "
+                    "ever: nothing more is read before the listener has returned"
+                ),
+                "ERR_SOCKET_WAITS_FOR_ITSELF",
+            )
+        return super().wait(event, timeout)
+
+    wait.__doc__ = Departure.wait.__doc__
+
+    def _came(self, event: str) -> tuple[Any, ...] | None:
+        if event == "end" and self._end_emitted:
+            return ()
+        return super()._came(event)
+
+    def _holds(self) -> bool:
+        if self._life is OPEN and self._flow is False and self._out is None:
+            return self._given_up and super()._holds()
+        return super()._holds()
+
+    def _teardown(self) -> list[Callback]:
+        self._watching = False
+        if self._read_watcher is not None:
+            self._read_watcher.close()
+            self._read_watcher = None
+        return super()._teardown()
