@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import _fork, _validate, dns, errors
+from ._admission import DropInfo
 from ._dispatch import dispatcher
 from ._inherit import InheritedListener, inherited_listeners
 from ._onread import OnRead
@@ -18,7 +19,7 @@ from .address import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
 from .blocklist import BlockList
 from .emitter import EventEmitter, Listener
 from .errors import AggregateError
-from .server import DropInfo, Server
+from .server import Server
 from .socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Socket
 
 if TYPE_CHECKING:

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _validate
+from ._options import address_info
+from ._wire import Wire
+from .address import AddressInfo
 from .blocklist import BlockList
 
-__all__ = ["Admission"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Admission", "DropInfo", "drop_info"]
 
 WHEN_FULL = ("drop", "wait")
+
+
+class _Ends(NamedTuple):
+    local_address: str | None = None
+    local_port: int | None = None
+    local_family: str | None = None
+    remote_address: str | None = None
+    remote_port: int | None = None
+    remote_family: str | None = None
+
+
+class DropInfo(_Ends):
+    """A connection that was dropped: its addresses, each ``None`` for a path; and why.
+
+    :ivar reason: ``"max_connections"``, ``"block_list"``, ``"per_address"``,
+        ``"proxy_protocol"``; or ``"emfile"``: no descriptor is left, and the connections wait
+        for one.
+    """
+
+    reason: str
+
+    def __new__(cls, *ends: Any, reason: str) -> Self:
+        info = super().__new__(cls, *ends)
+        info.reason = reason
+        return info
 
 
 class Admission:
@@ -60,9 +91,12 @@ class Admission:
             _validate.integer("max_connections", value, 0, 2**62)
         self._max = value
 
-    def full(self) -> bool:
-        """Whether there is no room for another connection."""
-        return self._max is not None and len(self.connections) >= self._max
+    def full(self, entering: int = 0) -> bool:
+        """Whether there is no room for another connection.
+
+        :param entering: so many are about to come in, and have to be counted.
+        """
+        return self._max is not None and len(self.connections) + entering >= self._max
 
     def reason_to_drop(self, remote: Any) -> str | None:
         """Why a connection of ``remote`` is not kept; ``None`` if it is."""
@@ -73,7 +107,7 @@ class Admission:
             if self.block_list is not None and self.block_list.blocks(host):
                 return "block_list"
             limit = self._max_per_address
-            if limit is not None and self._per_address.get(host, 0) >= limit:
+            if limit is not None and self._per_address.get(_unmapped(host), 0) >= limit:
                 return "per_address"
         return None
 
@@ -81,7 +115,13 @@ class Admission:
         """A connection is kept."""
         self.connections.add(sock)
         if self._max_per_address is not None and isinstance(remote, tuple):
-            self._per_address[remote[0]] = self._per_address.get(remote[0], 0) + 1
+            host = _unmapped(remote[0])
+            self._per_address[host] = self._per_address.get(host, 0) + 1
+
+    def clear(self) -> None:
+        """The connections are not the server's any more."""
+        self.connections.clear()
+        self._per_address.clear()
 
     def remove(self, sock: Any, remote: Any) -> None:
         """A connection has closed."""
@@ -89,10 +129,37 @@ class Admission:
             return
         self.connections.discard(sock)
         if self._max_per_address is not None and isinstance(remote, tuple):
-            left = self._per_address[remote[0]] - 1
+            host = _unmapped(remote[0])
+            left = self._per_address[host] - 1
             if left:
-                self._per_address[remote[0]] = left
+                self._per_address[host] = left
             else:
                 # Nothing is remembered of addresses that have gone: a peer with many of them
                 # must not grow it.
-                del self._per_address[remote[0]]
+                del self._per_address[host]
+
+
+def _unmapped(host: str) -> str:
+    """One text for an IPv4 address and the IPv6 address that stands for it (RFC 4291, 2.5.5.2)."""
+    return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
+def drop_info(wire: Wire, remote: Any, reason: str) -> DropInfo:
+    """What ``'drop'`` is emitted with.
+
+    :param wire: the connection, still open.
+    :param remote: the peer's address.
+    :param reason: why it is dropped.
+    """
+    try:
+        local = address_info(wire.getsockname())
+    except OSError:
+        local = None
+    peer = address_info(remote)
+    fields: list[Any] = []
+    for info in (local, peer):
+        if isinstance(info, AddressInfo):
+            fields += [info.address, info.port, info.family]
+        else:
+            fields += [None, None, None]
+    return DropInfo(*fields, reason=reason)

@@ -8,10 +8,10 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from . import dns, ipc
-from ._wire import Wire
+from ._wire import Wire, sockaddr
 from .address import is_ip
 from .errors import annotate, system_error, value_error
 
@@ -40,6 +40,15 @@ class Share(Protocol):
 
     def count_connections(self) -> int:
         """Block for the number of connections that the servers of all workers have."""
+
+
+@runtime_checkable
+class SuccessorHandle(Protocol):
+    """A handle whose former owner waits to hear that it is listened on."""
+
+    fd: int
+
+    def listening(self) -> None: ...
 
 
 class Bound(NamedTuple):
@@ -116,7 +125,7 @@ def _bind_tcp(address: str, family: int, port: int, options: ListenOptions) -> W
         if family == 6:
             # Explicitly, as the systems' defaults differ.
             wire.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, options.ipv6_only)
-        wire.bind((address, port))
+        wire.bind(sockaddr(address, port))
         # With SO_REUSEADDR it is listen() that finds the port in use.
         wire.listen(min(options.backlog, MAX_BACKLOG))
         return wire

@@ -17,12 +17,13 @@ from greenlet import GreenletExit, greenlet
 
 from . import _validate
 from ._dispatch import Dispatcher, dispatcher
+from ._held import Held
 from ._publish import publish
 from ._state import CLOSED, CONNECTING, IDLE, MOVES, OPEN
 from ._timers import IdleTimer
 from ._watchdog import Watchdog
 from ._wire import AnyWire
-from .emitter import EventEmitter, Listener, fail
+from .emitter import Listener, fail
 from .errors import SocketClosedError, StreamDestroyedError, coded, system_error
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class _Owner(ref):  # type: ignore[type-arg]
         return type(None), ()
 
 
-class Endpoint(EventEmitter):
+class Endpoint(Held):
     """What every socket has, whichever way its bytes go."""
 
     __slots__ = (
@@ -61,12 +62,9 @@ class Endpoint(EventEmitter):
         "_given_up",
         "_handled",
         "_heard",
-        "_holding",
         "_idle",
         "_life",
-        "_loop",
         "_reader",
-        "_refed",
         "_timeout",
         "_waits",
         "_watchdog",
@@ -75,12 +73,10 @@ class Endpoint(EventEmitter):
     )  # fmt: skip
 
     _life: str
-    _loop: Dispatcher
     _wire: AnyWire | None
 
     def __init__(self, loop: Dispatcher | None = None) -> None:
-        self._listeners = {}
-        self._loop = loop if loop is not None else dispatcher()
+        super().__init__(loop if loop is not None else dispatcher())
         self._wire = None
         self._life = IDLE
         self._connected = False
@@ -99,8 +95,6 @@ class Endpoint(EventEmitter):
         self._watchdog: Watchdog | None = None
         self._timeout: float | None = None
         self._idle: IdleTimer | None = None
-        self._refed = True
-        self._holding = False
         #: The :class:`~gnet.Server` that accepted the connection, or ``None``.
         self.server: Any = None
 
@@ -444,30 +438,12 @@ class Endpoint(EventEmitter):
 
     # -- references (rule 11) -----------------------------------------------------------------
 
-    def ref(self) -> Self:
-        """Undo :meth:`unref`. From Node's ``socket.ref()``."""
-        self._refed = True
-        self._update_hold()
-        return self
-
-    def unref(self) -> Self:
-        """Let :func:`gnet.run` return although this socket is open. From ``socket.unref()``."""
-        self._refed = False
-        self._update_hold()
-        return self
-
     def _holds(self) -> bool:
         """Whether the socket keeps the program in :func:`gnet.run`."""
         return self._refed and self._life in (CONNECTING, OPEN)
 
     def _update_hold(self) -> None:
-        holds = self._holds()
-        if holds != self._holding:
-            self._holding = holds
-            if holds:
-                self._loop.hold()
-            else:
-                self._loop.release()
+        super()._update_hold()
         # A server refers to its connections itself.
         if self.server is None:
             self._update_kept()

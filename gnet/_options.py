@@ -30,6 +30,13 @@ def address_info(sockaddr: Any) -> AddressInfo | str | None:
     return os.fsdecode(sockaddr) if sockaddr else None
 
 
+def common_address(sockaddr: Any) -> Any:
+    """The address that all connections of a listening socket have; ``None`` for a wildcard."""
+    if isinstance(sockaddr, tuple) and sockaddr[0] in ("0.0.0.0", "::"):
+        return None
+    return sockaddr
+
+
 def address_text(sockaddr: Any) -> str:
     """An address of the system's for people to read."""
     info = address_info(sockaddr)

@@ -16,25 +16,39 @@ import struct
 import sys
 from typing import Any
 
-from ._buffer import first_bytes
 from .errors import annotate, system_error, value_error
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    from ._winsock import WindowsSocket as SystemSocket
+else:
+    from _socket import socket as SystemSocket
+
     from ._filewire import FileWire
 
-__all__ = ["READ", "WRITE", "AnyWire", "Wire", "wire_of_fd"]
+__all__ = ["READ", "WRITE", "AnyWire", "Wire", "sockaddr", "wire_of_fd"]
 
 READ = 1
 WRITE = 2
-
-# Where there is no sendmsg(), so many bytes of small messages are put together.
-JOINED_BYTES = 65536
 
 # Windows' structure has fields of 16 bits.
 _NO_LINGER = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
 
 
-class Wire(_socket.socket):
+def sockaddr(host: str, port: int) -> tuple[Any, ...]:
+    """The address of a host's port in the system's form.
+
+    :param host: an IP address, with its zone if it is a link-local one.
+    :raises OSError: there is no such zone.
+    """
+    address, mark, zone = host.partition("%")
+    if not mark:
+        return host, port
+    # The interpreter takes the zone from the tuple only.
+    scope = int(zone) if zone.isdigit() else _socket.if_nametoindex(zone)
+    return address, port, 0, scope
+
+
+class Wire(SystemSocket):
     """A non-blocking stream socket of TCP or of the Unix domain."""
 
     __slots__ = ()
@@ -106,15 +120,11 @@ class Wire(_socket.socket):
         """:meth:`detach` in a forked child, which leaves alone what it shares with the parent."""
         return self.detach()
 
-    def watch(self, loop: Any, events: int) -> Any:
-        """A watcher of the loop for :data:`READ` or :data:`WRITE`, not started."""
-        return loop.io(self.fileno(), events)
+    if sys.platform != "win32":
 
-    if sys.platform == "win32":
-
-        def sendmsg(self, buffers: list[Any]) -> int:
-            """Send of the buffers what the kernel takes; the system has no such call."""
-            return self.send(first_bytes(buffers, JOINED_BYTES))
+        def watch(self, loop: Any, events: int) -> Any:
+            """A watcher of the loop for :data:`READ` or :data:`WRITE`, not started."""
+            return loop.io(self.fileno(), events)
 
 
 if sys.platform == "win32":

@@ -22,7 +22,7 @@ from ._dispatch import Dispatcher
 from ._publish import publish
 from ._race import Race, interleave
 from ._timers import SHORTEST
-from ._wire import WRITE, AnyWire, Wire
+from ._wire import WRITE, AnyWire, Wire, sockaddr
 from .address import is_ip
 from .blocklist import BlockList
 from .errors import AggregateError, IPBlockedError, annotate, system_error
@@ -236,7 +236,7 @@ class Connector:
         try:
             attempt.wire = wire = self._new_wire(FAMILIES[family])
             _bind(wire, target, family, attempt)
-            number = wire.connect_ex((address, target.port))
+            number = wire.connect_ex(sockaddr(address, target.port))
         except OSError as exc:
             self._settle(attempt, getattr(exc, "errno", None) or errno.EINVAL, exc)
             return attempt
@@ -330,7 +330,7 @@ def _bind(wire: Wire, target: TcpTarget, family: int, attempt: _Attempt) -> None
         if sys.platform != "win32":
             # There it would take the port away from whoever has it.
             wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-        wire.bind(local)
+        wire.bind(sockaddr(*local))
     except OSError as exc:
         raise annotate(exc, "bind", *local) from None
     attempt.local = wire.getsockname()[:2]

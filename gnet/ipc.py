@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ._wire import Wire
 from .errors import annotate
@@ -22,10 +22,17 @@ from .errors import annotate
 if os.name == "posix":
     import fcntl
 
-__all__ = ["PATH_MAX_BYTES", "SocketFile", "address_of", "claim", "is_abstract"]
+__all__ = ["PATH_MAX_BYTES", "SocketFile", "address_of", "claim", "is_abstract", "is_path"]
 
 #: The longest path in bytes: ``sizeof(sun_path)``, less the closing NUL.
 PATH_MAX_BYTES = 107 if sys.platform.startswith("linux") else 103
+
+
+def is_path(target: Any) -> bool:
+    """Whether ``target`` can be nothing but a path."""
+    if isinstance(target, str):
+        return "/" in target or target.startswith(("\0", "\\\\"))
+    return isinstance(target, os.PathLike)
 
 
 def is_abstract(path: str) -> bool:

@@ -8,17 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import AsyncResult
 from greenlet import getcurrent
 
-from . import _bind, _target, _validate, _watchdog
+from . import _bind, _target, _validate, _watchdog, ipc
 from ._acceptor import Acceptor
-from ._admission import Admission
-from ._dispatch import Dispatcher, dispatcher
-from ._options import address_info
+from ._admission import Admission, DropInfo, drop_info
+from ._dispatch import dispatcher
+from ._held import Held
+from ._options import address_info, common_address
 from ._proxygate import ProxyGate
 from ._publish import publish
 from ._signal import Signal
@@ -39,41 +40,7 @@ __all__ = ["DropInfo", "Server"]
 BACKLOG = 511
 
 
-@runtime_checkable
-class SuccessorHandle(Protocol):
-    """A handle whose former owner waits to hear that it is listened on."""
-
-    fd: int
-
-    def listening(self) -> None: ...
-
-
-class _Ends(NamedTuple):
-    local_address: str | None = None
-    local_port: int | None = None
-    local_family: str | None = None
-    remote_address: str | None = None
-    remote_port: int | None = None
-    remote_family: str | None = None
-
-
-class DropInfo(_Ends):
-    """A connection that was dropped: its addresses, each ``None`` for a path; and why.
-
-    :ivar reason: ``"max_connections"``, ``"block_list"``, ``"per_address"``,
-        ``"proxy_protocol"``; or ``"emfile"``: no descriptor is left, and the connections wait
-        for one.
-    """
-
-    reason: str
-
-    def __new__(cls, *ends: Any, reason: str) -> Self:
-        info = super().__new__(cls, *ends)
-        info.reason = reason
-        return info
-
-
-class Server(EventEmitter):
+class Server(Held):
     """A TCP or Unix-domain server.
 
     Emits ``connection(socket)``, ``listening()``, ``close()``, ``error(exc)`` and
@@ -112,18 +79,16 @@ class Server(EventEmitter):
     __slots__ = (
         "_acceptor",
         "_admission",
+        "_binding",
         "_bound",
         "_closed_emitted",
         "_closing",
         "_drop_max_connection",
         "_end_on_return",
         "_gate",
-        "_holding",
         "_local",
         "_log",
-        "_loop",
         "_offer",
-        "_refed",
         "_signal",
         "allow_half_open",
         "high_water_mark",
@@ -133,8 +98,6 @@ class Server(EventEmitter):
         "no_delay",
         "pause_on_connect",
     )  # fmt: skip
-
-    _loop: Dispatcher
 
     def __init__(
         self,
@@ -159,7 +122,7 @@ class Server(EventEmitter):
         proxy_protocol: str | None = None,
         trusted_proxies: BlockList | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(dispatcher())
         flag = _validate.flag
         self.allow_half_open = flag("allow_half_open", allow_half_open)
         self.pause_on_connect = flag("pause_on_connect", pause_on_connect)
@@ -178,7 +141,6 @@ class Server(EventEmitter):
         )
         self._end_on_return = flag("end_on_return", end_on_return)
         _validate.optional_function("connection_listener", connection_listener)
-        self._loop = dispatcher()
         self._gate = (
             None
             if proxy_protocol is None
@@ -189,12 +151,11 @@ class Server(EventEmitter):
         # The local address of every connection, where they all have the same.
         self._local: Any = None
         self._drop_max_connection = False
+        self._binding: object | None = None
         self._signal: Signal | None = None
         self._offer: Any = None
         self._closing = False
         self._closed_emitted = False
-        self._refed = True
-        self._holding = False
         if connection_listener is not None:
             self.on("connection", connection_listener)
 
@@ -255,7 +216,7 @@ class Server(EventEmitter):
         :raises ValueError: an argument of the wrong value.
         """
         handle = target if _is_handle(target) else None
-        if isinstance(host, int) and (handle is not None or _is_path(target)):
+        if isinstance(host, int) and (handle is not None or ipc.is_path(target)):
             # Node's listen(path, backlog) and listen(handle, backlog).
             host, backlog, listening_listener = None, host, listening_listener or backlog
         elif callable(backlog):
@@ -276,36 +237,45 @@ class Server(EventEmitter):
         )
         if fd is not None:
             _validate.integer("fd", fd, 0, 2**31 - 1)
-        if self._bound is not None:
+        if self._bound is not None or self._binding is not None:
             raise AlreadyListeningError()
-        abort = Signal(signal, self.close) if signal is not None else None
+        self._signal = Signal(signal, self.close) if signal is not None else None
         alone = exclusive or reuse_port or handle is not None
         ask_primary = None if alone else _bind.ask_primary
+        # While a name is looked up, close() may be called: it takes the token away.
+        binding = self._binding = object()
         try:
             if ask_primary is not None:
-                bound = ask_primary(self, place.host, place.port, place.path, fd, options)
+                bound = ask_primary(self, place.host or None, place.port, place.path, fd, options)
             elif handle is not None or fd is not None:
                 bound = _take_over(handle, fd, options)
             else:
-                bound = _bind.bind(place.host, place.port, place.path, options)
-        except OSError as exc:
-            if abort is not None:
-                abort.unlink()
-            if "error" not in self._listeners:
+                bound = _bind.bind(place.host or None, place.port, place.path, options)
+        except BaseException as exc:
+            if self._binding is binding:
+                self._forget_signal()
+            if not isinstance(exc, OSError) or "error" not in self._listeners:
                 raise
             self._loop.defer(partial(self._emit_error, exc))
             return self
-        except BaseException:
-            if abort is not None:
-                abort.unlink()
-            raise
+        finally:
+            closed = self._binding is not binding
+            if not closed:
+                self._binding = None
+        if closed:
+            bound.close()
+            return self
         if place.listener is not None:
             self.once("listening", place.listener)
-        self._signal = abort
         self._start(bound)
-        if isinstance(handle, SuccessorHandle):
+        if isinstance(handle, _bind.SuccessorHandle):
             handle.listening()
         return self
+
+    def _forget_signal(self) -> None:
+        if self._signal is not None:
+            self._signal.unlink()
+            self._signal = None
 
     def _start(self, bound: _bind.Bound) -> None:
         # Not with gnet, whose import it would double; and not when the line is to be written,
@@ -326,7 +296,7 @@ class Server(EventEmitter):
             full,
             bound.share is not None,
         )
-        self._local = _common_address(bound.wire.getsockname())
+        self._local = common_address(bound.wire.getsockname())
         self._loop.kept.add(self)
         self._update_hold()
         self._loop.defer(partial(self._emit_listening, bound))
@@ -356,6 +326,9 @@ class Server(EventEmitter):
         """In the hub: a connection was accepted."""
         if self._gate is None:
             self._admit(wire, remote, None)
+        elif self._admission.full(self._entering):
+            # Who it is does not matter, and a client that never says so must not cost anything.
+            self._drop(wire, remote, "max_connections")
         else:
             self._gate.enter(wire, remote, self._admit, self._drop)
 
@@ -386,10 +359,13 @@ class Server(EventEmitter):
         self._loop.defer(sock._settle)
 
     def _drop(self, wire: Wire, remote: Any, reason: str) -> None:
-        info = _drop_info(wire, remote, reason)
+        info = drop_info(wire, remote, reason)
         # Closed before its listeners hear of it: they may be slow, and the peer waits.
         wire.close()
         self._report_drop(info)
+        if self._gate is not None:
+            self._take_again()
+            self._close_if_drained()
 
     def _report_drop(self, info: DropInfo) -> None:
         self._loop.defer(partial(self._deliver, "drop", info))
@@ -397,14 +373,22 @@ class Server(EventEmitter):
 
     def _exhausted(self, error: OSError) -> None:
         """In the hub: no descriptor is left for another connection."""
-        self._log.warning("%r leaves connections waiting: %s", self, os.strerror(error.errno or 0))
+        text = os.strerror(error.errno or 0)
+        # A handler of the log may block.
+        log = partial(self._log.warning, "%r leaves connections waiting: %s", self, text)
+        self._loop.defer(log)
         self._report_drop(DropInfo(reason="emfile"))
+
+    @property
+    def _entering(self) -> int:
+        """How many connections have still to say who they are."""
+        return len(self._gate.waiting) if self._gate is not None else 0
 
     def _leaves_waiting(self) -> bool:
         """Whether the next connection waits for room, or for a cluster's other worker."""
         if self._drop_max_connection and self._admission.when_full == "drop":
             return False
-        return self._admission.full()
+        return self._admission.full(self._entering)
 
     def _take_again(self) -> None:
         """There may be room again for what was left waiting."""
@@ -540,7 +524,7 @@ class Server(EventEmitter):
         :returns: the server.
         """
         _validate.optional_function("callback", callback)
-        running = self._bound is not None
+        running = self._bound is not None or self._binding is not None
         if callback is not None:
             error = None if running else NotRunningError()
             self.once("close", lambda: self._run_callback(callback, error))
@@ -550,26 +534,27 @@ class Server(EventEmitter):
         return self
 
     def _stop(self) -> None:
+        """Listen no more, and close what has not come in yet."""
+        self._stop_listening()
+        if self._gate is not None:
+            self._gate.close()
+
+    def _stop_listening(self) -> None:
         """Give the listening descriptor up."""
         bound, self._bound = self._bound, None
+        self._binding = None
+        self._forget_signal()
         if bound is None:
             return
         if self._acceptor is not None:
             self._acceptor.stop()
             self._acceptor = None
-        if self._offer is not None:
-            self._offer.close()
-            self._offer = None
-        if self._gate is not None:
-            self._gate.close()
-        if self._signal is not None:
-            self._signal.unlink()
-            self._signal = None
+        self._withdraw_offer()
         bound.close()
         self._update_hold()
 
     def _close_if_drained(self) -> None:
-        if self._closing and not self._admission.connections:
+        if self._closing and not self._admission.connections and not self._entering:
             self._closing = False
             self._loop.defer(self._emit_close)
 
@@ -666,46 +651,28 @@ class Server(EventEmitter):
         name = _validate.path("path", path)
         if self._bound is None:
             raise NotRunningError()
-        if self._offer is not None:
-            self._offer.close()
+        self._withdraw_offer()
         self._offer = Offer(self, name)
         return self
+
+    def _withdraw_offer(self) -> None:
+        offer, self._offer = self._offer, None
+        if offer is not None:
+            offer.close()
 
     def _handed_over(self) -> None:
         """The successor listens: the file of a Unix socket is its to remove now."""
         if self._bound is not None:
             self._bound = self._bound._replace(file=None)
-            self.close()
+            # What was accepted is served, also what has still to say who it is.
+            self._stop_listening()
+            self._closing = True
+            self._close_if_drained()
 
     # -- references ---------------------------------------------------------------------------
 
-    def ref(self) -> Self:
-        """Undo :meth:`unref`. From Node's ``server.ref()``."""
-        self._refed = True
-        self._update_hold()
-        return self
-
-    def unref(self) -> Self:
-        """Let :func:`gnet.run` return although this server is open. From ``server.unref()``."""
-        self._refed = False
-        self._update_hold()
-        return self
-
-    def _update_hold(self) -> None:
-        holds = self._refed and self._bound is not None
-        if holds != self._holding:
-            self._holding = holds
-            if holds:
-                self._loop.hold()
-            else:
-                self._loop.release()
-
-
-def _common_address(sockname: Any) -> Any:
-    """The address that every connection has at this end; ``None`` if it is a wildcard."""
-    if isinstance(sockname, tuple) and sockname[0] in ("0.0.0.0", "::"):
-        return None
-    return sockname
+    def _holds(self) -> bool:
+        return self._refed and self._bound is not None
 
 
 def _is_handle(target: Any) -> bool:
@@ -713,13 +680,6 @@ def _is_handle(target: Any) -> bool:
     if isinstance(target, (str, bytes, int, tuple, os.PathLike)) or target is None:
         return False
     return isinstance(target, Server) or hasattr(target, "fd") or hasattr(target, "fileno")
-
-
-def _is_path(target: Any) -> bool:
-    """Whether ``target`` can be nothing but a path."""
-    if isinstance(target, str):
-        return "/" in target or target.startswith(("\0", "\\\\"))
-    return isinstance(target, os.PathLike)
 
 
 def _take_over(handle: Any, fd: int | None, options: _bind.ListenOptions) -> _bind.Bound:
@@ -732,18 +692,3 @@ def _take_over(handle: Any, fd: int | None, options: _bind.ListenOptions) -> _bi
         fd = _validate.integer("fd", fd, 0, 2**31 - 1)
     assert fd is not None
     return _bind.take_over(handle, fd, options)
-
-
-def _drop_info(wire: Wire, remote: Any, reason: str) -> DropInfo:
-    try:
-        local = address_info(wire.getsockname())
-    except OSError:
-        local = None
-    peer = address_info(remote)
-    fields: list[Any] = []
-    for info in (local, peer):
-        if isinstance(info, AddressInfo):
-            fields += [info.address, info.port, info.family]
-        else:
-            fields += [None, None, None]
-    return DropInfo(*fields, reason=reason)

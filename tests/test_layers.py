@@ -36,6 +36,7 @@ ORDER = (
     "_watchdog",
     "_splice",
     "_filewire",
+    "_winsock",
     "_wire",
     "_peerwatch",
     "_dispatch",
@@ -62,6 +63,7 @@ ORDER = (
     "_proxyheader",
     "_proxygate",
     "_admission",
+    "_held",
     "_endpoint",
     "_pipe",
     "_writing",
@@ -125,11 +127,11 @@ def _imported(node: ast.AST, importer: str) -> Iterator[str]:
         yield base
         yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
     elif isinstance(node, ast.Import):
-        yield from (
-            alias.name.removeprefix("gnet.")
-            for alias in node.names
-            if alias.name.startswith("gnet.")
-        )
+        for alias in node.names:
+            if alias.name == "gnet":
+                yield "__init__"
+            elif alias.name.startswith("gnet."):
+                yield alias.name.removeprefix("gnet.")
 
 
 def test_every_module_has_its_place() -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from gevent import socket
+from gevent import monkey, socket
 
 import gnet
 from tests.helpers.counts import descriptors
+
+if TYPE_CHECKING:
+    from tests.helpers.calls import Call
+    from tests.net.conftest import Net
+
+# The one of gevent's, where it is patched in, closes only when the loop next looks for events.
+close = monkey.get_original("os", "close")
 
 KIND = (TypeError, "ERR_INVALID_ARG_TYPE")
 VALUE = (ValueError, "ERR_INVALID_ARG_VALUE")
@@ -31,7 +39,9 @@ NO_TEXTS = [1, True, b"text", [], object()]
 NO_SIGNALS = [1, "now", True, object()]
 
 
-def refused(right: tuple[type[Exception], str], call: Callable[..., Any], *args: Any, **kw: Any):
+def refused(
+    right: tuple[type[Exception], str], call: Callable[..., Any], *args: Any, **kw: Any
+) -> str:
     """Call and give the error, which has to be of the right kind and code."""
     kind, code = right
     before = descriptors()
@@ -88,7 +98,7 @@ def checked_message(text: str, option: str, value: Any) -> None:
 
 
 @cases(*CONNECT_OPTIONS)
-def test_connect_refuses(option, value, right):
+def test_connect_refuses(option: Any, value: Any, right: Any) -> None:
     sock = gnet.Socket()
     arguments = {"port": 1, "host": "127.0.0.1", option: value}
     checked_message(refused(right, sock.connect, **arguments), option, value)
@@ -108,37 +118,37 @@ def test_connect_refuses(option, value, right):
     ("high_water_mark", ["1", True, 1.5, [], object()], KIND),
     ("onread", [1, {}, object(), bytearray(4)], KIND),
 )
-def test_create_connection_refuses(option, value, right):
+def test_create_connection_refuses(option: Any, value: Any, right: Any) -> None:
     arguments = {"port": 1, "host": "127.0.0.1", option: value}
     checked_message(refused(right, gnet.create_connection, **arguments), option, value)
 
 
 @pytest.mark.parametrize("path", [1, True, b"/tmp/x.sock", [], object()])
-def test_connect_refuses_a_path_of_another_kind(path):
+def test_connect_refuses_a_path_of_another_kind(path: Any) -> None:
     checked_message(refused(KIND, gnet.connect, path=path), "path", path)
 
 
 @pytest.mark.parametrize("path", ["", "/tmp/a\0b"])
-def test_connect_refuses_a_path_that_is_none(path):
+def test_connect_refuses_a_path_that_is_none(path: Any) -> None:
     checked_message(refused(VALUE, gnet.connect, path=path), "path", path)
 
 
 @pytest.mark.parametrize("target", [True, 1.5, b"80", [], {}, object(), ["127.0.0.1", 80]])
 @pytest.mark.parametrize("call", ["connect", "create_connection", "Socket.connect"])
-def test_connect_refuses_a_target_of_another_kind(call, target):
+def test_connect_refuses_a_target_of_another_kind(call: Any, target: Any) -> None:
     function = gnet.Socket().connect if "." in call else getattr(gnet, call)
     assert repr(target) in refused(KIND, function, target)
 
 
 @pytest.mark.parametrize("target", [-1, 65536, "65536", ("127.0.0.1", -1), ("127.0.0.1", "x")])
-def test_connect_refuses_a_target_that_is_no_port(target):
+def test_connect_refuses_a_target_that_is_no_port(target: Any) -> None:
     assert "port" in refused(PORT, gnet.connect, target)
 
 
 @pytest.mark.parametrize(
     "target", [(), ("127.0.0.1",), ("127.0.0.1", 80, 0, 0, 0), (80, "127.0.0.1"), (None, True)]
 )
-def test_connect_refuses_a_tuple_that_is_no_address(target):
+def test_connect_refuses_a_tuple_that_is_no_address(target: Any) -> None:
     with pytest.raises((TypeError, ValueError)) as caught:
         gnet.connect(target)
     assert caught.value.code.startswith("ERR_")
@@ -146,7 +156,7 @@ def test_connect_refuses_a_tuple_that_is_no_address(target):
 
 @pytest.mark.parametrize("arguments", [{}, {"host": "localhost"}, {"no_delay": True}])
 @pytest.mark.parametrize("call", ["create_connection", "Socket.connect"])
-def test_connect_needs_a_port_or_a_path(call, arguments):
+def test_connect_needs_a_port_or_a_path(call: Any, arguments: Any) -> None:
     function = gnet.Socket().connect if "." in call else getattr(gnet, call)
     text = refused((TypeError, "ERR_MISSING_ARGS"), function, **arguments)
     assert "port" in text
@@ -154,7 +164,7 @@ def test_connect_needs_a_port_or_a_path(call, arguments):
 
 
 @pytest.mark.parametrize("call", ["connect", "create_connection", "Socket.connect"])
-def test_host_before_port_is_refused_with_both_right_forms(call):
+def test_host_before_port_is_refused_with_both_right_forms(call: Any) -> None:
     function = gnet.Socket().connect if "." in call else getattr(gnet, call)
     text = refused(KIND, function, "localhost", 8124)
     assert "8124, 'localhost'" in text
@@ -162,7 +172,7 @@ def test_host_before_port_is_refused_with_both_right_forms(call):
 
 
 @pytest.mark.parametrize("call", ["Server.listen", "serve"])
-def test_host_before_port_is_refused_where_one_listens_as_well(call):
+def test_host_before_port_is_refused_where_one_listens_as_well(call: Any) -> None:
     if call == "serve":
         text = refused(KIND, gnet.serve, print, "localhost", 8124)
     else:
@@ -185,19 +195,19 @@ def test_host_before_port_is_refused_where_one_listens_as_well(call):
     ("signal", NO_SIGNALS, KIND),
     ("high_water_mark", NO_INTEGERS, KIND),
 )
-def test_socket_refuses(option, value, right):
+def test_socket_refuses(option: Any, value: Any, right: Any) -> None:
     checked_message(refused(right, gnet.Socket, **{option: value}), option, value)
 
 
-def test_socket_refuses_a_negative_high_water_mark():
+def test_socket_refuses_a_negative_high_water_mark() -> None:
     with pytest.raises(ValueError, match="high_water_mark") as caught:
         gnet.Socket(high_water_mark=-1)
     assert caught.value.code in ("ERR_OUT_OF_RANGE", "ERR_INVALID_ARG_VALUE")
 
 
-def test_socket_refuses_a_descriptor_that_is_not_open():
+def test_socket_refuses_a_descriptor_that_is_not_open() -> None:
     fd = os.dup(0)
-    os.close(fd)
+    close(fd)
     with pytest.raises(OSError) as caught:
         gnet.Socket(fd=fd)
     assert caught.value.code == "EBADF"
@@ -205,7 +215,7 @@ def test_socket_refuses_a_descriptor_that_is_not_open():
     assert isinstance(caught.value.syscall, str)
 
 
-def test_socket_refuses_the_descriptor_of_a_file_and_leaves_it_open(tmp_path):
+def test_socket_refuses_the_descriptor_of_a_file_and_leaves_it_open(tmp_path: Path) -> None:
     with open(tmp_path / "file", "w") as file:
         with pytest.raises((TypeError, ValueError)) as caught:
             gnet.Socket(fd=file.fileno())
@@ -213,7 +223,7 @@ def test_socket_refuses_the_descriptor_of_a_file_and_leaves_it_open(tmp_path):
         os.fstat(file.fileno())
 
 
-def test_socket_refuses_a_datagram_socket_and_leaves_it_open():
+def test_socket_refuses_a_datagram_socket_and_leaves_it_open() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         with pytest.raises((TypeError, ValueError)) as caught:
             gnet.Socket(handle=datagrams)
@@ -222,23 +232,23 @@ def test_socket_refuses_a_datagram_socket_and_leaves_it_open():
 
 
 @pytest.mark.parametrize("buffer", [1, "text", None, object()])
-def test_onread_refuses_a_buffer_that_is_none(buffer):
+def test_onread_refuses_a_buffer_that_is_none(buffer: Any) -> None:
     text = refused(KIND, gnet.OnRead, buffer, print)
     assert "buffer" in text
 
 
-def test_onread_refuses_a_buffer_that_cannot_be_written():
+def test_onread_refuses_a_buffer_that_cannot_be_written() -> None:
     assert "buffer" in refused(KIND, gnet.OnRead, b"constant", print)
 
 
-def test_onread_refuses_a_buffer_without_room():
+def test_onread_refuses_a_buffer_without_room() -> None:
     with pytest.raises(ValueError, match="buffer") as caught:
         gnet.OnRead(bytearray(), print)
     assert caught.value.code in ("ERR_INVALID_ARG_VALUE", "ERR_OUT_OF_RANGE")
 
 
 @pytest.mark.parametrize("callback", [*NO_FUNCTIONS, None])
-def test_onread_refuses_a_callback_that_cannot_be_called(callback):
+def test_onread_refuses_a_callback_that_cannot_be_called(callback: Any) -> None:
     checked_message(refused(KIND, gnet.OnRead, bytearray(8), callback), "callback", callback)
 
 
@@ -257,8 +267,10 @@ def test_onread_refuses_a_callback_that_cannot_be_called(callback):
     ("end_on_return", NO_FLAGS, KIND),
     ("connection_listener", NO_FUNCTIONS, KIND),
 )
-@pytest.mark.parametrize("make", [gnet.Server, gnet.create_server], ids=["Server", "create_server"])
-def test_server_refuses(make, option, value, right):
+@pytest.mark.parametrize(
+    "make", [gnet.Server, gnet.create_server], ids=["Server", "create_server"]
+)
+def test_server_refuses(make: Any, option: Any, value: Any, right: Any) -> None:
     checked_message(refused(right, make, **{option: value}), option, value)
 
 
@@ -277,7 +289,9 @@ def test_server_refuses(make, option, value, right):
     ("replace_stale", NO_FLAGS, KIND),
     ("signal", NO_SIGNALS, KIND),
 )
-def test_listen_refuses(option, value, right, must_not_call):
+def test_listen_refuses(
+    option: Any, value: Any, right: Any, must_not_call: Callable[..., Call]
+) -> None:
     server = gnet.Server()
     server.on("error", must_not_call("'error' for a bad argument"))
     arguments = {"port": 0, "host": "127.0.0.1", option: value}
@@ -296,38 +310,38 @@ def test_listen_refuses(option, value, right, must_not_call):
     ("fd", ["1", True, 1.5, [], object()], KIND),
     ("fd", [-1], RANGE),
 )
-def test_listen_refuses_as_its_only_argument(option, value, right):
+def test_listen_refuses_as_its_only_argument(option: Any, value: Any, right: Any) -> None:
     server = gnet.Server()
     checked_message(refused(right, server.listen, **{option: value}), option, value)
     assert not server.listening
 
 
 @pytest.mark.parametrize("target", [True, 1.5, b"80", [], {}, object()])
-def test_listen_refuses_a_target_of_another_kind(target):
+def test_listen_refuses_a_target_of_another_kind(target: Any) -> None:
     server = gnet.Server()
     assert repr(target) in refused(KIND, server.listen, target)
     assert not server.listening
 
 
 @pytest.mark.parametrize("target", [-1, 65536, "65536", ("127.0.0.1", -1)])
-def test_listen_refuses_a_target_that_is_no_port(target):
+def test_listen_refuses_a_target_that_is_no_port(target: Any) -> None:
     assert "port" in refused(PORT, gnet.Server().listen, target)
 
 
-def test_listen_refuses_a_server_that_does_not_listen():
+def test_listen_refuses_a_server_that_does_not_listen() -> None:
     with pytest.raises((TypeError, ValueError, OSError)) as caught:
         gnet.Server().listen(gnet.Server())
     assert isinstance(caught.value.code, str)
 
 
 @cases(("max_connections", ["1", 1.5, [], object(), True], KIND), ("max_connections", [-1], RANGE))
-def test_a_server_refuses_as_its_attribute(option, value, right):
+def test_a_server_refuses_as_its_attribute(option: Any, value: Any, right: Any) -> None:
     server = gnet.Server()
     checked_message(refused(right, setattr, server, option, value), option, value)
 
 
 @cases(("drop_max_connection", NO_FLAGS, KIND))
-def test_a_server_refuses_as_its_flag(option, value, right):
+def test_a_server_refuses_as_its_flag(option: Any, value: Any, right: Any) -> None:
     server = gnet.Server()
     checked_message(refused(right, setattr, server, option, value), option, value)
 
@@ -343,7 +357,7 @@ SERVER_CALLS = [
 
 
 @pytest.mark.parametrize(("method", "values", "right", "argument"), SERVER_CALLS)
-def test_a_servers_method_refuses(method, values, right, argument):
+def test_a_servers_method_refuses(method: Any, values: Any, right: Any, argument: Any) -> None:
     server = gnet.Server()
     server.listen(0, "127.0.0.1")
     try:
@@ -358,7 +372,7 @@ def test_a_servers_method_refuses(method, values, right, argument):
 
 
 @pytest.fixture
-def sock(tcp) -> gnet.Socket:
+def sock(tcp: Net) -> gnet.Socket:
     """A connected socket, whose peer is silent."""
     return tcp.connected()[0]
 
@@ -402,38 +416,42 @@ SOCKET_CALLS: list[tuple[str, tuple[Any, ...], str, list[Any], tuple[type[Except
 @pytest.mark.parametrize(
     ("method", "ahead", "argument", "value", "right"),
     [
-        pytest.param(method, ahead, argument, value, right, id=f"{method}-{argument}-{value!r:.20}")
+        pytest.param(
+            method, ahead, argument, value, right, id=f"{method}-{argument}-{value!r:.20}"
+        )
         for method, ahead, argument, values, right in SOCKET_CALLS
         for value in values
     ],
 )
-def test_a_sockets_method_refuses(sock, method, ahead, argument, value, right):
+def test_a_sockets_method_refuses(
+    sock: gnet.Socket, method: Any, ahead: Any, argument: Any, value: Any, right: Any
+) -> None:
     text = refused(right, getattr(sock, method), *ahead, value)
     assert argument in text
     assert sock.ready_state == "open"
     assert sock.bytes_written == 0
 
 
-def test_nothing_is_no_data(sock):
+def test_nothing_is_no_data(sock: gnet.Socket) -> None:
     with pytest.raises(TypeError) as caught:
         sock.write(None)
     assert caught.value.code in ("ERR_STREAM_NULL_VALUES", "ERR_INVALID_ARG_TYPE")
 
 
 @pytest.mark.parametrize("call", [lambda s: s.settimeout(0), lambda s: s.setblocking(False)])
-def test_a_non_blocking_mode_is_refused_with_the_reason(sock, call):
+def test_a_non_blocking_mode_is_refused_with_the_reason(sock: gnet.Socket, call: Any) -> None:
     with pytest.raises(ValueError, match="block") as caught:
         call(sock)
     assert caught.value.code.startswith("ERR_")
 
 
-def test_setblocking_true_is_what_it_is_anyway(sock):
+def test_setblocking_true_is_what_it_is_anyway(sock: gnet.Socket) -> None:
     sock.setblocking(True)
     assert sock.gettimeout() is None
 
 
 @pytest.mark.parametrize("how", [-1, 3, 99])
-def test_shutdown_refuses_what_is_no_direction(sock, how):
+def test_shutdown_refuses_what_is_no_direction(sock: gnet.Socket, how: Any) -> None:
     with pytest.raises(ValueError, match="how") as caught:
         sock.shutdown(how)
     assert caught.value.code.startswith("ERR_")
@@ -455,7 +473,7 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("call", UNKNOWN, ids=range(len(UNKNOWN)))
 @pytest.mark.parametrize("option", ["allowHalfOpen", "nodelay", "timeout_ms"])
-def test_an_unknown_option_is_a_type_error_that_names_it(call, option):
+def test_an_unknown_option_is_a_type_error_that_names_it(call: Any, option: Any) -> None:
     before = descriptors()
     with pytest.raises(TypeError, match=option):
         call(**{option: 1})
@@ -463,22 +481,22 @@ def test_an_unknown_option_is_a_type_error_that_names_it(call, option):
 
 
 @pytest.mark.parametrize("value", NO_SECONDS)
-def test_run_refuses_a_timeout_of_another_kind(value):
+def test_run_refuses_a_timeout_of_another_kind(value: Any) -> None:
     checked_message(refused(KIND, gnet.run, value), "timeout", value)
 
 
 @pytest.mark.parametrize("value", BAD_SECONDS)
-def test_run_refuses_a_timeout_that_is_none(value):
+def test_run_refuses_a_timeout_that_is_none(value: Any) -> None:
     assert "timeout" in refused(RANGE, gnet.run, value)
 
 
 @pytest.mark.parametrize("handler", [*NO_FUNCTIONS, None])
-def test_serve_refuses_a_handler_that_cannot_be_called(handler):
+def test_serve_refuses_a_handler_that_cannot_be_called(handler: Any) -> None:
     checked_message(refused(KIND, gnet.serve, handler, 0, "127.0.0.1"), "handler", handler)
 
 
 @pytest.mark.parametrize("value", NO_FLAGS)
-def test_the_default_of_family_selection_is_a_flag(value):
+def test_the_default_of_family_selection_is_a_flag(value: Any) -> None:
     before = gnet.get_default_auto_select_family()
     refused(KIND, gnet.set_default_auto_select_family, value)
     assert gnet.get_default_auto_select_family() is before
@@ -488,7 +506,7 @@ def test_the_default_of_family_selection_is_a_flag(value):
     ("value", "right"),
     [*((v, KIND) for v in [*NO_SECONDS, None]), *((v, RANGE) for v in [0, *BAD_SECONDS])],
 )
-def test_the_default_of_the_attempts_time_is_above_zero(value, right):
+def test_the_default_of_the_attempts_time_is_above_zero(value: Any, right: Any) -> None:
     before = gnet.get_default_auto_select_family_attempt_timeout()
     refused(right, gnet.set_default_auto_select_family_attempt_timeout, value)
     assert gnet.get_default_auto_select_family_attempt_timeout() == before
@@ -502,6 +520,6 @@ def test_the_default_of_the_attempts_time_is_above_zero(value, right):
     ("hints", [-1, 1 << 40], VALUE),
     ("all", ["yes", 2, 1.0, []], KIND),
 )
-def test_lookup_refuses(option, value, right):
+def test_lookup_refuses(option: Any, value: Any, right: Any) -> None:
     arguments = {"hostname": "localhost", option: value}
     checked_message(refused(right, gnet.dns.lookup, **arguments), option, value)

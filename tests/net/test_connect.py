@@ -157,9 +157,11 @@ def test_options_of_tcp_are_ignored_for_a_path(
     dial: Callable[..., gnet.Socket], directory: Path
 ) -> None:
     path = directory / "a.sock"
-    with gnet.Server(lambda sock: sock.end(b"hello")).listen(path):
-        with dial(path=path, no_delay=True, keep_alive=True, family=4) as sock:
-            assert sock.recv() == b"hello"
+    with (
+        gnet.Server(lambda sock: sock.end(b"hello")).listen(path),
+        dial(path=path, no_delay=True, keep_alive=True, family=4) as sock,
+    ):
+        assert sock.recv() == b"hello"
 
 
 def test_the_host_is_localhost_by_default(tcp: Net, dial: Callable[..., gnet.Socket]) -> None:
@@ -750,13 +752,16 @@ def test_the_default_of_the_attempts_time_counts_and_is_at_least_10_milliseconds
     assert gnet.get_default_auto_select_family_attempt_timeout() == 0.25
     port.blackhole("127.0.0.1")
     port.accepts("127.0.0.2")
-    gnet.set_default_auto_select_family_attempt_timeout(0.001)
+    hook = answers("127.0.0.1", "127.0.0.2")
     try:
+        gnet.set_default_auto_select_family_attempt_timeout(60)
+        slow = dial(port.number, "some.host", lookup=hook)
+        with pytest.raises(TimeoutError):
+            slow.wait("connect", 0.3)
+        gnet.set_default_auto_select_family_attempt_timeout(0.001)
         assert gnet.get_default_auto_select_family_attempt_timeout() == 0.01
-        with gevent.Timeout(0.2):
-            dial(port.number, "some.host", lookup=answers("127.0.0.1", "127.0.0.2")).wait(
-                "connect"
-            )
+        dial(port.number, "some.host", lookup=hook).wait("connect", 5)
+        assert slow.connecting
     finally:
         gnet.set_default_auto_select_family_attempt_timeout(0.25)
 
@@ -888,6 +893,27 @@ def test_a_signal_after_connecting_destroys_the_socket(net: Net, make: Any) -> N
     assert error.get(timeout=5).code == "ABORT_ERR"
     sock.wait("close", 5)
     assert sock.destroyed
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_signal_destroys_a_socket_that_has_never_connected(when: str) -> None:
+    signal = Event()
+    if when == "before":
+        signal.set()
+    sock = gnet.Socket(signal=signal)
+    if when == "after":
+        gevent.spawn(signal.set)
+    aborted(sock)
+
+
+def test_a_signal_destroys_a_socket_that_was_made_from_a_descriptor(tcp: Net) -> None:
+    here, there = socket.socketpair()
+    with there:
+        signal = Event()
+        sock = tcp.keep(gnet.Socket(fd=here.detach(), readable=True, writable=True, signal=signal))
+        gevent.spawn(signal.set)
+        aborted(sock)
+        assert there.recv(1) == b""
 
 
 def test_a_blocked_reader_raises_the_abort(tcp: Net) -> None:
@@ -1038,9 +1064,11 @@ def test_a_path_that_is_too_long_is_einval_with_the_limit(
 
 def test_with_raises_what_the_connection_failed_with(port: Port) -> None:
     port.refuses("127.0.0.1")
-    with pytest.raises(ConnectionRefusedError, match="connect ECONNREFUSED") as caught:
-        with gnet.connect(port.number, "127.0.0.1"):
-            pytest.fail("there is no connection")
+    with (
+        pytest.raises(ConnectionRefusedError, match="connect ECONNREFUSED") as caught,
+        gnet.connect(port.number, "127.0.0.1"),
+    ):
+        pytest.fail("there is no connection")
     assert caught.value.port == port.number
 
 
@@ -1095,3 +1123,115 @@ def test_ten_slow_connects_run_side_by_side(tcp: Net, dial: Callable[..., gnet.S
         gate.set()
     for sock in sockets:
         sock.wait("connect", 5)
+
+
+# -- what else may happen ------------------------------------------------------------------
+
+
+def test_connecting_what_is_connected_is_an_error_that_harms_nothing(tcp: Net) -> None:
+    sock, peer = tcp.connected()
+    with pytest.raises((OSError, RuntimeError)) as caught:
+        sock.connect(*tcp.target(tcp.server()))
+    assert isinstance(caught.value.code, str)
+    sock.sendall(b"still")
+    assert peer.recv(100) == b"still"
+
+
+def test_connecting_what_is_connecting_is_an_error_that_harms_nothing(tcp: Net) -> None:
+    server = tcp.server(lambda sock: sock.end(b"hello"))
+    sock = tcp.connect(server)
+    with pytest.raises((OSError, RuntimeError)) as caught:
+        sock.connect(*tcp.target(server))
+    assert isinstance(caught.value.code, str)
+    assert sock.recv() == b"hello"
+
+
+def test_a_bound_address_of_the_other_family_is_an_error(
+    tcp: Net, dial: Callable[..., gnet.Socket]
+) -> None:
+    error = failure(dial(*tcp.target(tcp.server()), local_address="::1"))
+    assert isinstance(error, OSError)
+    assert isinstance(error.code, str)
+    assert "::1" in str(error)
+
+
+def test_a_bound_port_that_is_taken_is_eaddrinuse(
+    tcp: Net, dial: Callable[..., gnet.Socket]
+) -> None:
+    taken = tcp.listening_peer().getsockname()[1]
+    target = tcp.target(tcp.server())
+    error = failure(dial(*target, local_address="127.0.0.1", local_port=taken))
+    assert error.code == "EADDRINUSE"
+    assert str(taken) in str(error)
+
+
+def test_every_connection_of_one_socket_may_go_to_another_kind_of_place(
+    tcp: Net, dial: Callable[..., gnet.Socket], directory: Path
+) -> None:
+    path = directory / "a.sock"
+    over_tcp = tcp.server(lambda sock: sock.end(b"tcp"))
+    with gnet.Server(lambda sock: sock.end(b"path")).listen(path):
+        sock = dial(*tcp.target(over_tcp))
+        assert b"".join(sock) == b"tcp"
+        sock.destroy().wait("close", 5)
+        sock.connect(path)
+        assert b"".join(sock) == b"path"
+        assert sock.remote_port is None
+        sock.destroy().wait("close", 5)
+
+
+def test_a_write_before_the_connection_is_sent_with_it(net: Net) -> None:
+    server = net.server(lambda sock: sock.pipe(sock))
+    sock = net.connect(server)
+    assert sock.write("before ") is True
+    assert sock.bytes_written == 7
+    sock.end(b"and end")
+    assert b"".join(sock) == b"before and end"
+
+
+def test_the_callback_of_a_write_before_a_failed_connection_gets_an_error(
+    dial: Callable[..., gnet.Socket], port: Port, must_call: Calls
+) -> None:
+    port.refuses("127.0.0.1")
+    sock = dial(port.number, "127.0.0.1")
+    called = must_call()
+    sock.write(b"x", callback=called)
+    failure(sock)
+    must_call.wait()
+    assert isinstance(called.args[0], Exception)
+
+
+def test_a_connection_that_was_refused_tells_its_last_target(
+    dial: Callable[..., gnet.Socket], port: Port
+) -> None:
+    port.refuses("127.0.0.1")
+    sock = dial(port.number, "127.0.0.1")
+    failure(sock)
+    assert "closed" in repr(sock)
+    assert sock.ready_state == "closed"
+    assert sock.fileno() == -1
+
+
+@linux_only
+def test_an_abandoned_race_ends_with_the_greenlet_that_waited_for_it(port: Port, tcp: Net) -> None:
+    """A ``with`` that is interrupted while it waits leaves no attempt behind."""
+    port.blackhole("127.0.0.1")
+    before = descriptors()
+    with gevent.Timeout(0.05, False), gnet.connect(port.number, "127.0.0.1"):
+        pytest.fail("nobody answers")
+    tcp.turns()
+    assert descriptors() == before
+
+
+@linux_only
+def test_many_races_at_once_each_find_their_way(
+    dial: Callable[..., gnet.Socket], port: Port
+) -> None:
+    port.refuses("127.0.0.1")
+    listener = port.accepts("127.0.0.2")
+    listener.listen(64)
+    hook = answers("127.0.0.1", "127.0.0.2")
+    sockets = [dial(port.number, "some.host", lookup=hook) for _ in range(50)]
+    for sock in sockets:
+        sock.wait("connect", 5)
+        assert sock.remote_address == "127.0.0.2"
