@@ -27,8 +27,10 @@ import gevent
 import pytest
 import zope.event
 from gevent import subprocess
+from gevent.event import Event
 from gevent.exceptions import LoopExit
 
+from tests.helpers import windows
 from tests.helpers.calls import Call, Calls
 from tests.helpers.counts import Holdings
 
@@ -42,7 +44,10 @@ HANG_MARGIN = 60.0
 TURNS = 10
 
 FAILED = pytest.StashKey[bool]()
+SKIPPED = pytest.StashKey[bool]()
 STDERR = pytest.StashKey[TextIO]()
+
+collect_ignore = list(windows.MODULES) if sys.platform == "win32" else []
 
 
 def pytest_report_header() -> str:
@@ -63,6 +68,13 @@ def pytest_sessionstart() -> None:
     """Have gevent make what it makes once and keeps: threads of its pool, a child watcher."""
     gevent.get_hub().threadpool.apply(int)
     subprocess.call([sys.executable, "-c", ""])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        reason = windows.reason_to_skip(item.nodeid)
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -91,7 +103,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def limit_of(item: pytest.Item) -> float:
     """How long a test may run, in seconds."""
     marker = item.get_closest_marker("limit")
-    return marker.args[0] if marker else TIME_LIMIT
+    seconds: float = marker.args[0] if marker else TIME_LIMIT
+    return seconds * windows.SLOWNESS
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,11 +114,14 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         item.stash[FAILED] = True
+    elif report.skipped and report.when == "call":
+        # In its midst, by a helper: what it expected does not come, and is no news.
+        item.stash[FAILED] = item.stash[SKIPPED] = True
     return report
 
 
 @pytest.fixture(autouse=True)
-def hub_errors() -> Iterator[list[BaseException]]:
+def hub_errors(request: pytest.FixtureRequest) -> Iterator[list[BaseException]]:
     """The exceptions that nobody caught. Those that a test expects it has to clear."""
     hub = gevent.get_hub()
     seen: list[BaseException] = []
@@ -122,18 +138,19 @@ def hub_errors() -> Iterator[list[BaseException]]:
         yield seen
     finally:
         del hub.handle_error
-    assert not seen, f"nobody caught {seen!r}"
+    assert not seen or SKIPPED in request.node.stash, f"nobody caught {seen!r}"
 
 
 @pytest.fixture
-def must_call() -> Iterator[Calls]:
+def must_call(request: pytest.FixtureRequest) -> Iterator[Calls]:
     """Makes callables that have to be called: ``must_call(function=None, times=1)``.
 
     :meth:`~tests.helpers.calls.Calls.wait` waits for all of them.
     """
     calls = Calls()
     yield calls
-    calls.verify()
+    if SKIPPED not in request.node.stash:
+        calls.verify()
 
 
 @pytest.fixture
@@ -192,13 +209,26 @@ def settle(before: Holdings, seconds: float) -> list[str]:
             for _ in range(TURNS):
                 if not before.changes(limit.timer):
                     return []
-                gevent.sleep(0)
+                turn()
             await_event()
     return before.changes()
 
 
+def turn() -> None:
+    """Have the loop run what is ready and look for events, without waiting for any.
+
+    ``gevent.sleep(0)`` would do no more than the first, and what is to be done after a look, as
+    the patched ``os.close`` of a directory, would be waited for in vain.
+    """
+    hub = gevent.get_hub()
+    with hub.loop.timer(0) as now:
+        hub.wait(now)
+
+
 def await_event() -> None:
     """Block until the loop has looked for events; when something is ready, that is at once."""
-    hub = gevent.get_hub()
-    with hub.loop.check(ref=False) as looked:
-        hub.wait(looked)
+    looked = Event()
+    with gevent.get_hub().loop.check(ref=False) as look:
+        # Not our switch: what goes on inside the loop's check must not use the loop.
+        look.start(looked.set)
+        looked.wait()

@@ -42,8 +42,6 @@ def blackhole(host: str = "127.0.0.1", port: int = 0) -> Iterator[Blackhole]:
     """An address where ``connect()`` gets no answer."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listener, ExitStack() as fillers:
-        # A given port may have been a client's a moment ago.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(0)
         for _ in range(MOST_FILLERS):

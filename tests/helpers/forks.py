@@ -8,13 +8,21 @@ import os
 import pickle
 import traceback
 import warnings
+
+# Not os.close(): where that is patched it waits until the loop looks for events again.
+from _socket import close
 from collections.abc import Callable
 from typing import Any
 
-import gevent
 import gevent.os
+from gevent.monkey import get_original
 
 Task = Callable[[], Any]
+
+# The system's own, also where they are patched: gevent's fork() of a patched program watches for
+# the child's end besides, and its waitpid() waits for what it sees then.
+fork = get_original("os", "fork") if hasattr(os, "fork") else None
+waitpid = get_original("os", "waitpid")
 
 
 class Child:
@@ -24,7 +32,7 @@ class Child:
     :param fork: the function that forks.
     """
 
-    def __init__(self, task: Task, fork: Callable[[], int] = os.fork) -> None:
+    def __init__(self, task: Task, fork: Callable[[], int]) -> None:
         self._results, there = os.pipe()
         # Newer Pythons warn of the threads of gevent's pool.
         with warnings.catch_warnings():
@@ -32,7 +40,7 @@ class Child:
             self.pid = fork()
         if self.pid == 0:
             _run(task, there)
-        os.close(there)
+        close(there)
 
     def result(self) -> Any:
         """Wait for what the task has returned; raises if it has failed."""
@@ -42,7 +50,7 @@ class Child:
             while chunk := gevent.os.nb_read(self._results, 65536):
                 received += chunk
         finally:
-            os.close(self._results)
+            close(self._results)
             reap(self.pid)
         failure, value = pickle.loads(received) if received else ("it said nothing", None)
         if failure:
@@ -54,7 +62,7 @@ def reap(pid: int) -> None:
     """Wait for a child that is about to exit."""
     # A loop that watches any child waits for all of them when the signal comes.
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+        waitpid(pid, 0)
 
 
 def _run(task: Task, there: int) -> None:
@@ -77,7 +85,7 @@ def by_multiprocessing(task: Task) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         process.start()
-    os.close(there)
+    close(there)
     with open(here, "rb") as results:
         received = results.read()
     process.join()

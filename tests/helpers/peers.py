@@ -49,6 +49,11 @@ class Peer:
             env=settings,
         )
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return int(self._process.pid)
+
     def line(self) -> bytes:
         """Its next line of output, without the line's end."""
         line: bytes = self._process.stdout.readline()

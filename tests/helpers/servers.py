@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket as std_socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ import pytest
 from gevent import socket
 
 import gnet
+from tests.helpers.windows import needs_resets
 
 TRANSPORTS = ("ipv4", "ipv6", "unix")
 STYLES = ("event", "blocking")
@@ -23,6 +25,8 @@ STYLES = ("event", "blocking")
 Place = tuple[Any, ...]
 
 LOOPBACK: Place = (0, "127.0.0.1")
+
+MOST_PORTS = 20
 
 
 def place_of(transport: str, directory: Path) -> Place:
@@ -123,6 +127,38 @@ def closing(*sockets: gnet.Socket) -> Iterator[None]:
             each.destroy()
 
 
+@contextmanager
+def on_one_port(
+    *openers: Callable[[int], AbstractContextManager[Any]],
+) -> Iterator[list[Any]]:
+    """What the openers open: the first one on a port of the system's choice, the others on it too.
+
+    A port that is free on one address may be in use on another, be it by a connection that is
+    over but not yet forgotten; then another port is tried.
+    """
+    for _ in range(MOST_PORTS):
+        with ExitStack() as stack:
+            try:
+                opened = _open_all(openers, stack)
+            except OSError as exc:
+                if exc.errno != errno.EADDRINUSE:
+                    raise
+                continue
+            yield opened
+            return
+    raise AssertionError(f"none of {MOST_PORTS} ports is free on all addresses")
+
+
+def _open_all(
+    openers: Sequence[Callable[[int], AbstractContextManager[Any]]], stack: ExitStack
+) -> list[Any]:
+    first, *others = openers
+    opened = [stack.enter_context(first(0))]
+    port = opened[0].address().port
+    opened += [stack.enter_context(opener(port)) for opener in others]
+    return opened
+
+
 # -- plain sockets, for what a peer of gnet's would not do ----------------------------------------
 
 
@@ -171,6 +207,7 @@ def send_end(sock: socket.socket) -> None:
 
 def send_reset(sock: socket.socket) -> None:
     """RST: close at once; the peer's next call fails."""
+    needs_resets()
     sock.setsockopt(std_socket.SOL_SOCKET, std_socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
@@ -183,7 +220,8 @@ def receive_all(sock: socket.socket) -> bytes:
 def receive(sock: socket.socket, size: int) -> bytes:
     """Exactly ``size`` bytes, or what came before the peer's end."""
     chunks = []
-    while size > 0 and (chunk := sock.recv(size)):
+    # A buffer of the whole size for every read would take most of the time.
+    while size > 0 and (chunk := sock.recv(min(size, 1 << 18))):
         chunks.append(chunk)
         size -= len(chunk)
     return b"".join(chunks)

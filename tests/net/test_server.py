@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
 import errno
-import fcntl
 import os
 import signal
 import stat
 import struct
 import sys
-import termios
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -72,6 +69,10 @@ def read_all(peer: Any) -> bytes:
 
 def unread(fd: int) -> int:
     """How many bytes stand in the kernel for a descriptor."""
+    import array
+    import fcntl
+    import termios
+
     count = array.array("i", [0])
     fcntl.ioctl(fd, termios.FIONREAD, count)
     return count[0]
@@ -1488,12 +1489,11 @@ def test_a_link_local_address_needs_its_zone(server: gnet.Server) -> None:
 
 # -- when descriptors run out, signals come, and handlers are killed -----------------------
 
-resource = pytest.importorskip("resource")
-
 
 @pytest.fixture
 def no_descriptors() -> Iterator[Callable[[], None]]:
     """A function after whose call nothing can be opened, until the test ends."""
+    resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     held: list[int] = []
 
@@ -1512,6 +1512,7 @@ def no_descriptors() -> Iterator[Callable[[], None]]:
 def test_a_server_survives_a_lack_of_descriptors_without_spinning(
     tcp: Net, no_descriptors: Callable[[], None], hub_errors: list[BaseException]
 ) -> None:
+    resource = pytest.importorskip("resource")
     server = tcp.server(greets)
     errors: list[Any] = []
     server.on("error", errors.append)

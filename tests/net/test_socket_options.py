@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
-import tty
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import pytest
 from gevent import monkey, socket
+from gevent.os import nb_read
 from gevent.queue import Queue
 
 import gnet
 
 if TYPE_CHECKING:
     from tests.helpers.calls import Call, Calls
+    from tests.net.conftest import Net
 
 # The one of gevent's, where it is patched in, closes only when the loop next looks for events.
 close = monkey.get_original("os", "close")
@@ -162,6 +162,7 @@ def pipe(directory: Any, kind: str) -> tuple[int, int]:
 
 
 def test_the_descriptor_of_a_terminal(tcp: Net) -> None:
+    pty, tty = pytest.importorskip("pty"), pytest.importorskip("tty")
     master, slave = pty.openpty()
     tty.setraw(slave)
     sock = tcp.keep(gnet.Socket(fd=slave, readable=True, writable=True))
@@ -692,6 +693,29 @@ def test_write_encodes_text(tcp: Net, text: Any, encoding: Any, raw: Any) -> Non
     sock.write(text, encoding)
     sock.end(text, encoding)
     assert read_all(peer) == raw * 2
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "raw"),
+    [
+        (["utf8", "utf-8", "UTF-8", "Utf8"], "ñ€", "ñ€".encode()),
+        (["ucs2", "ucs-2", "utf16le", "utf-16le", "UTF16LE"], "ñ€", "ñ€".encode("utf-16-le")),
+        (["latin1", "binary", "LATIN1"], "ñ", b"\xf1"),
+        (["ascii"], "n", b"n"),
+        (["hex", "HEX"], "00ff", b"\x00\xff"),
+        (["base64"], "+/8=", b"\xfb\xff"),
+        (["base64url"], "-_8", b"\xfb\xff"),
+    ],
+)
+def test_every_name_of_an_encoding_of_nodes_is_known(
+    tcp: Net, names: list[str], text: str, raw: bytes
+) -> None:
+    sock, peer = tcp.connected()
+    for name in names:
+        sock.set_encoding(name)
+        sock.write(text, name)
+    sock.end()
+    assert read_all(peer) == raw * len(names)
 
 
 @pytest.mark.parametrize("data", [b"x", bytearray(b"x"), memoryview(b"x"), "x"], ids=type)

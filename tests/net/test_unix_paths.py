@@ -8,7 +8,7 @@ import subprocess as plain_subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from gevent import socket, subprocess

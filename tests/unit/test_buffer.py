@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,14 +22,14 @@ def content(queue: WriteQueue) -> bytes:
     return found
 
 
-def test_an_empty_queue_has_nothing_to_send():
+def test_an_empty_queue_has_nothing_to_send() -> None:
     queue = WriteQueue()
     assert queue.size == 0
     assert list(queue.buffers()) == []
     assert list(queue.clear()) == []
 
 
-def test_messages_come_out_in_the_order_of_their_writing():
+def test_messages_come_out_in_the_order_of_their_writing() -> None:
     queue = WriteQueue()
     for each in (b"one", b"two", b"three"):
         queue.push(each)
@@ -35,7 +37,7 @@ def test_messages_come_out_in_the_order_of_their_writing():
     assert content(queue) == b"onetwothree"
 
 
-def test_bytes_are_not_copied():
+def test_bytes_are_not_copied() -> None:
     queue, data = WriteQueue(), bytes(1000)
     queue.push(data)
     (buffer,) = queue.buffers()
@@ -43,7 +45,7 @@ def test_bytes_are_not_copied():
     assert held is data
 
 
-def test_the_rest_of_a_message_is_not_copied():
+def test_the_rest_of_a_message_is_not_copied() -> None:
     queue, data = WriteQueue(), bytes(range(256))
     queue.push(data)
     queue.consume(100)
@@ -53,7 +55,7 @@ def test_the_rest_of_a_message_is_not_copied():
     assert rest == data[100:]
 
 
-def test_consume_gives_the_messages_that_are_sent_whole():
+def test_consume_gives_the_messages_that_are_sent_whole() -> None:
     queue = WriteQueue()
     one, two, three = (queue.push(each) for each in (b"aaa", b"bbb", b"ccc"))
     assert list(queue.consume(2)) == []
@@ -67,21 +69,21 @@ def test_consume_gives_the_messages_that_are_sent_whole():
     assert three.sent
 
 
-def test_consume_of_everything_at_once_gives_every_message():
+def test_consume_of_everything_at_once_gives_every_message() -> None:
     queue = WriteQueue()
     chunks = [queue.push(each) for each in (b"aaa", b"bbb")]
     assert list(queue.consume(6)) == chunks
     assert list(queue.buffers()) == []
 
 
-def test_a_message_keeps_its_callback():
+def test_a_message_keeps_its_callback() -> None:
     queue = WriteQueue()
     queue.push(b"a", print)
     (chunk,) = queue.consume(1)
     assert chunk.callback is print
 
 
-def test_clear_gives_what_was_not_sent_whole():
+def test_clear_gives_what_was_not_sent_whole() -> None:
     queue = WriteQueue()
     queue.push(b"aaa")
     two = queue.push(b"bbb")
@@ -94,7 +96,7 @@ def test_clear_gives_what_was_not_sent_whole():
     assert list(queue.buffers()) == []
 
 
-def test_one_look_gives_no_more_buffers_than_a_system_call_takes():
+def test_one_look_gives_no_more_buffers_than_a_system_call_takes() -> None:
     queue = WriteQueue()
     for number in range(3000):
         queue.push(bytes([number % 256]))
@@ -102,14 +104,14 @@ def test_one_look_gives_no_more_buffers_than_a_system_call_takes():
     assert content(queue) == bytes(number % 256 for number in range(3000))
 
 
-def test_memoryviews_are_counted_in_bytes():
+def test_memoryviews_are_counted_in_bytes() -> None:
     queue = WriteQueue()
     queue.push(memoryview(b"12345678"))
     assert queue.size == 8
 
 
 @pytest.mark.parametrize("rest", [b"", b"x"])
-def test_an_empty_message_does_not_stand_in_the_way(rest):
+def test_an_empty_message_does_not_stand_in_the_way(rest: Any) -> None:
     queue = WriteQueue()
     queue.push(b"a")
     empty = queue.push(b"")
@@ -121,7 +123,7 @@ def test_an_empty_message_does_not_stand_in_the_way(rest):
 
 
 @given(st.lists(st.one_of(st.binary(min_size=1, max_size=20), st.integers(1, 30)), max_size=60))
-def test_any_sequence_of_writes_and_sends_keeps_the_stream(steps):
+def test_any_sequence_of_writes_and_sends_keeps_the_stream(steps: Any) -> None:
     queue, written, taken, whole = WriteQueue(), b"", b"", []
     for step in steps:
         if isinstance(step, bytes):

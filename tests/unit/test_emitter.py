@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -37,27 +38,29 @@ def log() -> Log:
 # -- on, emit ------------------------------------------------------------------------------
 
 
-def test_listeners_are_called_in_the_order_of_their_adding(emitter, log):
+def test_listeners_are_called_in_the_order_of_their_adding(
+    emitter: EventEmitter, log: Log
+) -> None:
     for name in "abc":
         emitter.on("event", log.listener(name))
     emitter.emit("event")
     assert log == [("a",), ("b",), ("c",)]
 
 
-def test_emit_passes_all_its_arguments(emitter, log):
+def test_emit_passes_all_its_arguments(emitter: EventEmitter, log: Log) -> None:
     emitter.on("event", log.listener("a"))
     emitter.emit("event", 1, "two", None)
     assert log == [("a", 1, "two", None)]
 
 
-def test_emit_says_whether_there_was_a_listener(emitter, log):
+def test_emit_says_whether_there_was_a_listener(emitter: EventEmitter, log: Log) -> None:
     assert emitter.emit("event") is False
     emitter.on("event", log.listener("a"))
     assert emitter.emit("event") is True
     assert emitter.emit("another") is False
 
 
-def test_a_listener_hears_its_own_event_only(emitter, log):
+def test_a_listener_hears_its_own_event_only(emitter: EventEmitter, log: Log) -> None:
     emitter.on("one", log.listener("a"))
     emitter.emit("other", 1)
     assert log == []
@@ -66,12 +69,16 @@ def test_a_listener_hears_its_own_event_only(emitter, log):
 @pytest.mark.parametrize(
     "method", ["on", "once", "add_listener", "prepend_listener", "prepend_once_listener"]
 )
-def test_adding_a_listener_returns_the_emitter(emitter, log, method):
+def test_adding_a_listener_returns_the_emitter(
+    emitter: EventEmitter, log: Log, method: Any
+) -> None:
     assert getattr(emitter, method)("event", log.listener("a")) is emitter
 
 
 @pytest.mark.parametrize("method", ["off", "remove_listener"])
-def test_removing_a_listener_returns_the_emitter(emitter, log, method):
+def test_removing_a_listener_returns_the_emitter(
+    emitter: EventEmitter, log: Log, method: Any
+) -> None:
     a = log.listener("a")
     emitter.on("event", a)
     assert getattr(emitter, method)("event", a) is emitter
@@ -80,7 +87,7 @@ def test_removing_a_listener_returns_the_emitter(emitter, log, method):
     assert emitter.remove_all_listeners("event") is emitter
 
 
-def test_on_and_off_have_their_long_names(emitter, log):
+def test_on_and_off_have_their_long_names(emitter: EventEmitter, log: Log) -> None:
     a = log.listener("a")
     emitter.add_listener("event", a)
     emitter.emit("event")
@@ -89,7 +96,7 @@ def test_on_and_off_have_their_long_names(emitter, log):
     assert log == [("a",)]
 
 
-def test_a_listener_that_was_added_twice_is_called_twice(emitter, log):
+def test_a_listener_that_was_added_twice_is_called_twice(emitter: EventEmitter, log: Log) -> None:
     a = log.listener("a")
     emitter.on("event", a).on("event", a)
     emitter.emit("event")
@@ -97,7 +104,9 @@ def test_a_listener_that_was_added_twice_is_called_twice(emitter, log):
     assert emitter.listener_count("event") == 2
 
 
-def test_off_removes_one_registration_at_a_time_the_latest_first(emitter, log):
+def test_off_removes_one_registration_at_a_time_the_latest_first(
+    emitter: EventEmitter, log: Log
+) -> None:
     a, b = log.listener("a"), log.listener("b")
     emitter.on("event", a).on("event", b).on("event", a)
     emitter.off("event", a)
@@ -106,7 +115,7 @@ def test_off_removes_one_registration_at_a_time_the_latest_first(emitter, log):
     assert emitter.listeners("event") == [b]
 
 
-def test_off_of_what_is_not_there_is_silent(emitter, log):
+def test_off_of_what_is_not_there_is_silent(emitter: EventEmitter, log: Log) -> None:
     a, b = log.listener("a"), log.listener("b")
     emitter.off("event", a)
     emitter.on("event", b)
@@ -115,7 +124,7 @@ def test_off_of_what_is_not_there_is_silent(emitter, log):
     assert emitter.listeners("event") == [b]
 
 
-def test_bound_methods_are_removed_by_equality(emitter):
+def test_bound_methods_are_removed_by_equality(emitter: EventEmitter) -> None:
     class Holder:
         def __init__(self) -> None:
             self.calls = 0
@@ -144,7 +153,9 @@ def test_bound_methods_are_removed_by_equality(emitter):
     ],
 )
 @pytest.mark.parametrize("listener", [1, "text", object(), []])
-def test_what_cannot_be_called_is_no_listener(emitter, method, listener):
+def test_what_cannot_be_called_is_no_listener(
+    emitter: EventEmitter, method: Any, listener: Any
+) -> None:
     with pytest.raises(TypeError) as caught:
         getattr(emitter, method)("event", listener)
     assert caught.value.code == "ERR_INVALID_ARG_TYPE"
@@ -155,14 +166,14 @@ def test_what_cannot_be_called_is_no_listener(emitter, method, listener):
 # -- once, prepend -------------------------------------------------------------------------
 
 
-def test_once_is_called_for_the_first_emit_only(emitter, log):
+def test_once_is_called_for_the_first_emit_only(emitter: EventEmitter, log: Log) -> None:
     emitter.once("event", log.listener("a"))
     assert emitter.emit("event", 1) is True
     assert emitter.emit("event", 2) is False
     assert log == [("a", 1)]
 
 
-def test_a_once_listener_is_gone_before_it_is_called(emitter, log):
+def test_a_once_listener_is_gone_before_it_is_called(emitter: EventEmitter, log: Log) -> None:
     counts = []
 
     def listener(*_: Any) -> None:
@@ -174,7 +185,9 @@ def test_a_once_listener_is_gone_before_it_is_called(emitter, log):
     assert counts == [0]
 
 
-def test_a_once_listener_can_be_removed_by_the_function_that_was_given(emitter, log):
+def test_a_once_listener_can_be_removed_by_the_function_that_was_given(
+    emitter: EventEmitter, log: Log
+) -> None:
     a = log.listener("a")
     emitter.once("event", a)
     emitter.off("event", a)
@@ -182,7 +195,7 @@ def test_a_once_listener_can_be_removed_by_the_function_that_was_given(emitter, 
     assert log == []
 
 
-def test_a_once_listener_that_raises_is_removed_nevertheless(emitter):
+def test_a_once_listener_that_raises_is_removed_nevertheless(emitter: EventEmitter) -> None:
     def listener() -> None:
         raise KeyError("once")
 
@@ -192,7 +205,7 @@ def test_a_once_listener_that_raises_is_removed_nevertheless(emitter):
     assert emitter.listener_count("event") == 0
 
 
-def test_prepended_listeners_come_first(emitter, log):
+def test_prepended_listeners_come_first(emitter: EventEmitter, log: Log) -> None:
     emitter.on("event", log.listener("a"))
     emitter.prepend_listener("event", log.listener("b"))
     emitter.prepend_once_listener("event", log.listener("c"))
@@ -201,7 +214,7 @@ def test_prepended_listeners_come_first(emitter, log):
     assert log == [("c",), ("b",), ("a",), ("b",), ("a",)]
 
 
-def test_once_twice_calls_twice_and_no_more(emitter, log):
+def test_once_twice_calls_twice_and_no_more(emitter: EventEmitter, log: Log) -> None:
     a = log.listener("a")
     emitter.once("event", a).once("event", a)
     emitter.emit("event")
@@ -212,7 +225,9 @@ def test_once_twice_calls_twice_and_no_more(emitter, log):
 # -- decorators ----------------------------------------------------------------------------
 
 
-def test_on_without_a_listener_is_a_decorator_that_leaves_the_function(emitter):
+def test_on_without_a_listener_is_a_decorator_that_leaves_the_function(
+    emitter: EventEmitter,
+) -> None:
     calls = []
 
     @emitter.on("event")
@@ -227,7 +242,7 @@ def test_on_without_a_listener_is_a_decorator_that_leaves_the_function(emitter):
     assert emitter.listeners("event") == [listener]
 
 
-def test_the_other_three_decorate_as_well(emitter, log):
+def test_the_other_three_decorate_as_well(emitter: EventEmitter, log: Log) -> None:
     @emitter.on("event")
     def first() -> None:
         log.append("on")
@@ -250,7 +265,7 @@ def test_the_other_three_decorate_as_well(emitter, log):
     assert all(callable(each) for each in (first, second, third, fourth))
 
 
-def test_decorators_can_be_stacked(emitter, log):
+def test_decorators_can_be_stacked(emitter: EventEmitter, log: Log) -> None:
     @emitter.on("one")
     @emitter.on("two")
     def listener() -> None:
@@ -261,7 +276,7 @@ def test_decorators_can_be_stacked(emitter, log):
     assert log == ["call", "call"]
 
 
-def test_a_decorated_thing_has_to_be_callable(emitter):
+def test_a_decorated_thing_has_to_be_callable(emitter: EventEmitter) -> None:
     with pytest.raises(TypeError) as caught:
         emitter.on("event")(5)
     assert caught.value.code == "ERR_INVALID_ARG_TYPE"
@@ -270,7 +285,9 @@ def test_a_decorated_thing_has_to_be_callable(emitter):
 # -- while an event is emitted -------------------------------------------------------------
 
 
-def test_a_listener_added_during_an_emit_hears_the_next_one(emitter, log):
+def test_a_listener_added_during_an_emit_hears_the_next_one(
+    emitter: EventEmitter, log: Log
+) -> None:
     def adder() -> None:
         log.append("adder")
         emitter.on("event", log.listener("late"))
@@ -282,7 +299,9 @@ def test_a_listener_added_during_an_emit_hears_the_next_one(emitter, log):
     assert log == ["adder", ("late",)]
 
 
-def test_a_listener_removed_during_an_emit_still_hears_that_one(emitter, log):
+def test_a_listener_removed_during_an_emit_still_hears_that_one(
+    emitter: EventEmitter, log: Log
+) -> None:
     second = log.listener("second")
 
     def remover() -> None:
@@ -297,7 +316,9 @@ def test_a_listener_removed_during_an_emit_still_hears_that_one(emitter, log):
     assert log == ["remover", ("second",), "remover"]
 
 
-def test_a_listener_that_removes_itself_makes_no_other_miss_the_event(emitter, log):
+def test_a_listener_that_removes_itself_makes_no_other_miss_the_event(
+    emitter: EventEmitter, log: Log
+) -> None:
     def first() -> None:
         emitter.off("event", first)
         log.append("first")
@@ -309,7 +330,9 @@ def test_a_listener_that_removes_itself_makes_no_other_miss_the_event(emitter, l
     assert log == ["first", ("second",), ("third",)]
 
 
-def test_remove_all_listeners_during_an_emit_does_not_cut_it_short(emitter, log):
+def test_remove_all_listeners_during_an_emit_does_not_cut_it_short(
+    emitter: EventEmitter, log: Log
+) -> None:
     def first() -> None:
         emitter.remove_all_listeners("event")
 
@@ -320,7 +343,9 @@ def test_remove_all_listeners_during_an_emit_does_not_cut_it_short(emitter, log)
     assert emitter.emit("event") is False
 
 
-def test_an_event_emitted_by_a_listener_is_delivered_at_once(emitter, log):
+def test_an_event_emitted_by_a_listener_is_delivered_at_once(
+    emitter: EventEmitter, log: Log
+) -> None:
     def outer() -> None:
         log.append("outer begins")
         emitter.emit("inner")
@@ -333,7 +358,9 @@ def test_an_event_emitted_by_a_listener_is_delivered_at_once(emitter, log):
     assert log == ["outer begins", ("inner",), "outer ends", ("second",)]
 
 
-def test_the_same_event_emitted_by_its_listener_calls_a_later_once_listener_once(emitter, log):
+def test_the_same_event_emitted_by_its_listener_calls_a_later_once_listener_once(
+    emitter: EventEmitter, log: Log
+) -> None:
     def again() -> None:
         emitter.off("event", again)
         emitter.emit("event")
@@ -344,7 +371,9 @@ def test_the_same_event_emitted_by_its_listener_calls_a_later_once_listener_once
     assert log == [("once",)]
 
 
-def test_an_exception_of_a_listener_leaves_emit_and_the_rest_is_not_called(emitter, log):
+def test_an_exception_of_a_listener_leaves_emit_and_the_rest_is_not_called(
+    emitter: EventEmitter, log: Log
+) -> None:
     def first() -> None:
         raise LookupError("mine")
 
@@ -359,20 +388,22 @@ def test_an_exception_of_a_listener_leaves_emit_and_the_rest_is_not_called(emitt
 # -- what is there -------------------------------------------------------------------------
 
 
-def test_listeners_gives_the_functions_that_were_added(emitter, log):
+def test_listeners_gives_the_functions_that_were_added(emitter: EventEmitter, log: Log) -> None:
     a, b, c = (log.listener(name) for name in "abc")
     emitter.on("event", a).once("event", b).prepend_once_listener("event", c)
     assert emitter.listeners("event") == [c, a, b]
     assert emitter.listeners("another") == []
 
 
-def test_listeners_gives_a_copy(emitter, log):
+def test_listeners_gives_a_copy(emitter: EventEmitter, log: Log) -> None:
     emitter.on("event", log.listener("a"))
     emitter.listeners("event").clear()
     assert emitter.listener_count("event") == 1
 
 
-def test_listener_count_counts_the_registrations_of_one_event(emitter, log):
+def test_listener_count_counts_the_registrations_of_one_event(
+    emitter: EventEmitter, log: Log
+) -> None:
     a = log.listener("a")
     emitter.on("one", a).once("one", a).on("two", a)
     assert emitter.listener_count("one") == 2
@@ -380,7 +411,9 @@ def test_listener_count_counts_the_registrations_of_one_event(emitter, log):
     assert emitter.listener_count("three") == 0
 
 
-def test_event_names_are_those_that_have_listeners_in_the_order_of_their_adding(emitter, log):
+def test_event_names_are_those_that_have_listeners_in_the_order_of_their_adding(
+    emitter: EventEmitter, log: Log
+) -> None:
     a = log.listener("a")
     emitter.on("one", a).on("two", a).once("three", a).on("one", a)
     assert list(emitter.event_names()) == ["one", "two", "three"]
@@ -391,7 +424,9 @@ def test_event_names_are_those_that_have_listeners_in_the_order_of_their_adding(
     assert list(emitter.event_names()) == []
 
 
-def test_remove_all_listeners_of_one_event_leaves_the_others(emitter, log):
+def test_remove_all_listeners_of_one_event_leaves_the_others(
+    emitter: EventEmitter, log: Log
+) -> None:
     emitter.on("one", log.listener("a")).on("two", log.listener("b"))
     emitter.remove_all_listeners("one")
     assert list(emitter.event_names()) == ["two"]
@@ -399,7 +434,9 @@ def test_remove_all_listeners_of_one_event_leaves_the_others(emitter, log):
     assert list(emitter.event_names()) == ["two"]
 
 
-def test_remove_all_listeners_without_an_event_removes_those_of_all(emitter, log):
+def test_remove_all_listeners_without_an_event_removes_those_of_all(
+    emitter: EventEmitter, log: Log
+) -> None:
     emitter.on("one", log.listener("a")).once("two", log.listener("b"))
     emitter.remove_all_listeners()
     assert emitter.emit("one") is False
@@ -409,7 +446,9 @@ def test_remove_all_listeners_without_an_event_removes_those_of_all(emitter, log
 # -- "new_listener", "remove_listener" -----------------------------------------------------
 
 
-def test_new_listener_tells_the_event_and_the_function_that_was_given(emitter, log):
+def test_new_listener_tells_the_event_and_the_function_that_was_given(
+    emitter: EventEmitter, log: Log
+) -> None:
     a, b = log.listener("a"), log.listener("b")
     emitter.on("new_listener", log.listener("new"))
     emitter.on("event", a)
@@ -417,7 +456,7 @@ def test_new_listener_tells_the_event_and_the_function_that_was_given(emitter, l
     assert log == [("new", "event", a), ("new", "event", b)]
 
 
-def test_new_listener_comes_before_the_listener_is_there(emitter, log):
+def test_new_listener_comes_before_the_listener_is_there(emitter: EventEmitter, log: Log) -> None:
     counts = []
     emitter.on("new_listener", lambda event, _: counts.append(emitter.listener_count(event)))
     emitter.on("event", log.listener("a"))
@@ -425,7 +464,7 @@ def test_new_listener_comes_before_the_listener_is_there(emitter, log):
     assert counts == [0, 1]
 
 
-def test_what_a_new_listener_listener_adds_comes_first(emitter, log):
+def test_what_a_new_listener_listener_adds_comes_first(emitter: EventEmitter, log: Log) -> None:
     def insert(event: str, _: Any) -> None:
         if event == "event":
             emitter.on("event", log.listener("b"))
@@ -436,7 +475,7 @@ def test_what_a_new_listener_listener_adds_comes_first(emitter, log):
     assert log == [("b",), ("a",)]
 
 
-def test_remove_listener_comes_when_the_listener_has_gone(emitter, log):
+def test_remove_listener_comes_when_the_listener_has_gone(emitter: EventEmitter, log: Log) -> None:
     counts = []
     a, b = log.listener("a"), log.listener("b")
     emitter.on("remove_listener", lambda event, _: counts.append(emitter.listener_count(event)))
@@ -448,13 +487,17 @@ def test_remove_listener_comes_when_the_listener_has_gone(emitter, log):
     assert counts == [1, 0]
 
 
-def test_remove_listener_is_not_emitted_for_what_was_not_there(emitter, log):
+def test_remove_listener_is_not_emitted_for_what_was_not_there(
+    emitter: EventEmitter, log: Log
+) -> None:
     emitter.on("remove_listener", log.listener("removed"))
     emitter.off("event", log.listener("a"))
     assert log == []
 
 
-def test_remove_listener_is_emitted_for_a_once_listener_that_has_been_called(emitter, log):
+def test_remove_listener_is_emitted_for_a_once_listener_that_has_been_called(
+    emitter: EventEmitter, log: Log
+) -> None:
     a = log.listener("a")
     emitter.on("remove_listener", log.listener("removed"))
     emitter.once("event", a)
@@ -462,7 +505,9 @@ def test_remove_listener_is_emitted_for_a_once_listener_that_has_been_called(emi
     assert log == [("removed", "event", a), ("a",)]
 
 
-def test_remove_all_listeners_tells_each_removal_the_latest_first(emitter, log):
+def test_remove_all_listeners_tells_each_removal_the_latest_first(
+    emitter: EventEmitter, log: Log
+) -> None:
     a, b = log.listener("a"), log.listener("b")
     emitter.on("event", a).on("event", b)
     emitter.on("remove_listener", log.listener("removed"))
@@ -470,7 +515,9 @@ def test_remove_all_listeners_tells_each_removal_the_latest_first(emitter, log):
     assert log == [("removed", "event", b), ("removed", "event", a)]
 
 
-def test_remove_all_listeners_of_all_events_tells_the_removals_too(emitter, log):
+def test_remove_all_listeners_of_all_events_tells_the_removals_too(
+    emitter: EventEmitter, log: Log
+) -> None:
     a, b = log.listener("a"), log.listener("b")
     emitter.on("remove_listener", log.listener("removed"))
     emitter.on("one", a).on("two", b)
@@ -482,14 +529,14 @@ def test_remove_all_listeners_of_all_events_tells_the_removals_too(emitter, log)
 # -- "error" -------------------------------------------------------------------------------
 
 
-def test_an_error_that_nobody_hears_is_raised(emitter):
+def test_an_error_that_nobody_hears_is_raised(emitter: EventEmitter) -> None:
     error = ValueError("mine")
     with pytest.raises(ValueError, match="mine") as caught:
         emitter.emit("error", error)
     assert caught.value is error
 
 
-def test_an_error_that_somebody_hears_is_not_raised(emitter, log):
+def test_an_error_that_somebody_hears_is_not_raised(emitter: EventEmitter, log: Log) -> None:
     error = ValueError("mine")
     emitter.on("error", log.listener("a"))
     assert emitter.emit("error", error) is True
@@ -497,7 +544,9 @@ def test_an_error_that_somebody_hears_is_not_raised(emitter, log):
 
 
 @pytest.mark.parametrize("args", [(), ("no exception",), (None,)])
-def test_an_unheard_error_that_is_no_exception_raises_one_all_the_same(emitter, args):
+def test_an_unheard_error_that_is_no_exception_raises_one_all_the_same(
+    emitter: EventEmitter, args: Any
+) -> None:
     with pytest.raises(Exception) as caught:
         emitter.emit("error", *args)
     assert isinstance(caught.value, Exception)
@@ -506,17 +555,17 @@ def test_an_unheard_error_that_is_no_exception_raises_one_all_the_same(emitter, 
 # -- wait ----------------------------------------------------------------------------------
 
 
-def test_wait_gives_the_arguments_of_the_event_as_a_tuple(emitter):
+def test_wait_gives_the_arguments_of_the_event_as_a_tuple(emitter: EventEmitter) -> None:
     gevent.spawn(emitter.emit, "event", 1, "two")
     assert emitter.wait("event") == (1, "two")
 
 
-def test_wait_gives_an_empty_tuple_for_an_event_without_arguments(emitter):
+def test_wait_gives_an_empty_tuple_for_an_event_without_arguments(emitter: EventEmitter) -> None:
     gevent.spawn(emitter.emit, "event")
     assert emitter.wait("event", timeout=5) == ()
 
 
-def test_wait_raises_an_error_that_comes_first(emitter):
+def test_wait_raises_an_error_that_comes_first(emitter: EventEmitter) -> None:
     error = OSError("mine")
     gevent.spawn(emitter.emit, "error", error)
     with pytest.raises(OSError, match="mine") as caught:
@@ -524,13 +573,13 @@ def test_wait_raises_an_error_that_comes_first(emitter):
     assert caught.value is error
 
 
-def test_wait_for_the_error_itself_gives_it(emitter):
+def test_wait_for_the_error_itself_gives_it(emitter: EventEmitter) -> None:
     error = OSError("mine")
     gevent.spawn(emitter.emit, "error", error)
     assert emitter.wait("error") == (error,)
 
 
-def test_an_error_after_the_event_is_not_the_waits(emitter, log):
+def test_an_error_after_the_event_is_not_the_waits(emitter: EventEmitter, log: Log) -> None:
     def both() -> None:
         emitter.emit("event", 1)
         emitter.emit("error", OSError("late"))
@@ -541,20 +590,20 @@ def test_an_error_after_the_event_is_not_the_waits(emitter, log):
     assert len(log) == 1
 
 
-def test_wait_raises_timeout_error_when_its_time_is_over(emitter):
+def test_wait_raises_timeout_error_when_its_time_is_over(emitter: EventEmitter) -> None:
     with pytest.raises(TimeoutError) as caught:
         emitter.wait("event", timeout=0.01)
     assert caught.value.code == "ETIMEDOUT"
     assert "event" in str(caught.value)
 
 
-def test_wait_with_no_time_at_all_raises_timeout_error(emitter):
+def test_wait_with_no_time_at_all_raises_timeout_error(emitter: EventEmitter) -> None:
     with pytest.raises(TimeoutError):
         emitter.wait("event", timeout=0)
 
 
 @pytest.mark.parametrize("timeout", ["1", True, [], object()])
-def test_a_timeout_of_a_wrong_kind_is_a_type_error(emitter, timeout):
+def test_a_timeout_of_a_wrong_kind_is_a_type_error(emitter: EventEmitter, timeout: Any) -> None:
     with pytest.raises(TypeError) as caught:
         emitter.wait("event", timeout=timeout)
     assert caught.value.code == "ERR_INVALID_ARG_TYPE"
@@ -562,20 +611,20 @@ def test_a_timeout_of_a_wrong_kind_is_a_type_error(emitter, timeout):
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])
-def test_a_timeout_of_a_wrong_value_is_a_value_error(emitter, timeout):
+def test_a_timeout_of_a_wrong_value_is_a_value_error(emitter: EventEmitter, timeout: Any) -> None:
     with pytest.raises(ValueError, match="timeout") as caught:
         emitter.wait("event", timeout=timeout)
     assert caught.value.code == "ERR_OUT_OF_RANGE"
 
 
 @pytest.mark.parametrize("ending", ["event", "error", "timeout", "kill", "gevent.Timeout"])
-def test_a_wait_leaves_no_listener_behind_however_it_ends(emitter, ending):
+def test_a_wait_leaves_no_listener_behind_however_it_ends(
+    emitter: EventEmitter, ending: Any
+) -> None:
     def waiter() -> None:
-        with gevent.Timeout(0.01 if ending == "gevent.Timeout" else 5, False):
-            try:
-                emitter.wait("event", timeout=0.01 if ending == "timeout" else None)
-            except OSError:
-                pass
+        limit = gevent.Timeout(0.01 if ending == "gevent.Timeout" else 5, False)
+        with limit, contextlib.suppress(OSError):
+            emitter.wait("event", timeout=0.01 if ending == "timeout" else None)
 
     waiting = gevent.spawn(waiter)
     gevent.sleep(0)
@@ -590,7 +639,7 @@ def test_a_wait_leaves_no_listener_behind_however_it_ends(emitter, ending):
     assert emitter.event_names() == []
 
 
-def test_any_number_of_greenlets_wait_for_one_event(emitter):
+def test_any_number_of_greenlets_wait_for_one_event(emitter: EventEmitter) -> None:
     waiting = [gevent.spawn(emitter.wait, "event") for _ in range(5)]
     gevent.sleep(0)
     emitter.emit("event", 7)
@@ -598,7 +647,7 @@ def test_any_number_of_greenlets_wait_for_one_event(emitter):
     assert [each.value for each in waiting] == [(7,)] * 5
 
 
-def test_an_error_goes_to_every_waiting_greenlet(emitter):
+def test_an_error_goes_to_every_waiting_greenlet(emitter: EventEmitter) -> None:
     def waiter() -> BaseException | None:
         try:
             emitter.wait("event")
@@ -617,7 +666,7 @@ def test_an_error_goes_to_every_waiting_greenlet(emitter):
 # -- as a whole ----------------------------------------------------------------------------
 
 
-def test_an_emitter_can_be_a_base_class_that_never_calls_it():
+def test_an_emitter_can_be_a_base_class_that_never_calls_it() -> None:
     class Door(EventEmitter):
         def __init__(self) -> None:
             super().__init__()
@@ -672,7 +721,7 @@ class Model:
 
 
 @given(st.lists(STEPS, max_size=40))
-def test_any_sequence_of_calls_does_what_a_plain_list_would_do(steps):
+def test_any_sequence_of_calls_does_what_a_plain_list_would_do(steps: Any) -> None:
     emitter, model, log = EventEmitter(), Model(), Log()
     listeners = {name: log.listener(name) for name in NAMES}
     for step in steps:

@@ -6,6 +6,7 @@ import errno
 import os
 import pickle
 import socket
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ SYSTEM = [
 
 
 @pytest.mark.parametrize(("code", "kind"), SYSTEM)
-def test_a_system_error_is_of_the_class_that_an_except_would_name(code, kind):
+def test_a_system_error_is_of_the_class_that_an_except_would_name(code: Any, kind: Any) -> None:
     error = errors.system_error(getattr(errno, code), "connect", "127.0.0.1", 8124)
     assert isinstance(error, kind)
     assert error.errno == getattr(errno, code)
@@ -46,21 +47,21 @@ def test_a_system_error_is_of_the_class_that_an_except_would_name(code, kind):
     assert f"connect {code} 127.0.0.1:8124" in str(error)
 
 
-def test_annotate_changes_the_error_itself_and_returns_it():
+def test_annotate_changes_the_error_itself_and_returns_it() -> None:
     error = OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     assert errors.annotate(error, "connect", "::1", 80) is error
     assert type(error) is ConnectionRefusedError
     assert error.strerror == "connect ECONNREFUSED ::1:80"
 
 
-def test_the_message_of_a_path_has_no_port():
+def test_the_message_of_a_path_has_no_port() -> None:
     error = errors.system_error(errno.ENOENT, "connect", "/tmp/none.sock")
     assert "connect ENOENT /tmp/none.sock" in str(error)
     assert error.address == "/tmp/none.sock"
     assert getattr(error, "port", None) is None
 
 
-def test_the_message_names_the_local_address_where_the_socket_was_bound():
+def test_the_message_names_the_local_address_where_the_socket_was_bound() -> None:
     error = errors.system_error(
         errno.ECONNREFUSED, "connect", "127.0.0.1", 8124, local=("127.0.0.1", 40000)
     )
@@ -68,19 +69,19 @@ def test_the_message_names_the_local_address_where_the_socket_was_bound():
     assert (error.local_address, error.local_port) == ("127.0.0.1", 40000)
 
 
-def test_an_error_without_an_address_names_the_call():
+def test_an_error_without_an_address_names_the_call() -> None:
     error = errors.system_error(errno.ECONNRESET, "read")
     assert error.strerror == "read ECONNRESET"
     assert getattr(error, "address", None) is None
 
 
-def test_a_port_of_zero_is_named():
+def test_a_port_of_zero_is_named() -> None:
     error = errors.system_error(errno.EADDRNOTAVAIL, "listen", "192.0.2.1", 0)
     assert error.port == 0
     assert "listen EADDRNOTAVAIL 192.0.2.1:0" in str(error)
 
 
-def test_an_unknown_number_has_a_code_nevertheless():
+def test_an_unknown_number_has_a_code_nevertheless() -> None:
     error = errors.annotate(OSError(987654, "strange"), "connect")
     assert error.code == "UNKNOWN"
 
@@ -93,7 +94,7 @@ def test_an_unknown_number_has_a_code_nevertheless():
     [
         (OSError(errno.EADDRINUSE, ""), "EADDRINUSE"),
         (TimeoutError("timed out"), "ETIMEDOUT"),
-        (socket.timeout("timed out"), "ETIMEDOUT"),
+        (TimeoutError("timed out"), "ETIMEDOUT"),
         (socket.gaierror(socket.EAI_NONAME, ""), "ENOTFOUND"),
         (socket.gaierror(socket.EAI_NODATA, ""), "ENOTFOUND"),
         (socket.gaierror(socket.EAI_AGAIN, ""), "EAI_AGAIN"),
@@ -108,14 +109,14 @@ def test_an_unknown_number_has_a_code_nevertheless():
     ],
     ids=repr,
 )
-def test_every_exception_has_a_code(exc, code):
+def test_every_exception_has_a_code(exc: Any, code: Any) -> None:
     assert errors.code_of(exc) == code
 
 
 # -- lookup_error --------------------------------------------------------------------------
 
 
-def test_a_lookup_error_made_of_a_code_is_a_gaierror():
+def test_a_lookup_error_made_of_a_code_is_a_gaierror() -> None:
     error = errors.lookup_error("ENOTFOUND", "no.such.host")
     assert isinstance(error, socket.gaierror)
     assert isinstance(error, OSError)
@@ -126,7 +127,7 @@ def test_a_lookup_error_made_of_a_code_is_a_gaierror():
     assert "getaddrinfo ENOTFOUND no.such.host" in str(error)
 
 
-def test_a_lookup_error_keeps_the_resolvers_exception():
+def test_a_lookup_error_keeps_the_resolvers_exception() -> None:
     cause = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     error = errors.lookup_error(cause, "some.host")
     assert error is cause
@@ -136,7 +137,7 @@ def test_a_lookup_error_keeps_the_resolvers_exception():
     assert "getaddrinfo EAI_AGAIN some.host" in str(error)
 
 
-def test_a_lookup_error_names_what_was_asked():
+def test_a_lookup_error_names_what_was_asked() -> None:
     error = errors.lookup_error("ENOTFOUND", "example.test", "queryMx")
     assert error.syscall == "queryMx"
     assert "queryMx ENOTFOUND example.test" in str(error)
@@ -157,25 +158,25 @@ CLASSES = [
 
 
 @pytest.mark.parametrize(("error", "code", "kind"), CLASSES, ids=[code for _, code, _ in CLASSES])
-def test_gnets_own_errors_have_nodes_code_and_a_message(error, code, kind):
+def test_gnets_own_errors_have_nodes_code_and_a_message(error: Any, code: Any, kind: Any) -> None:
     assert error.code == code
     assert isinstance(error, kind)
     assert len(str(error)) > 5
 
 
-def test_messages_name_what_they_are_about():
+def test_messages_name_what_they_are_about() -> None:
     assert "192.0.2.1" in str(errors.IPBlockedError("192.0.2.1"))
     assert errors.IPBlockedError("192.0.2.1").address == "192.0.2.1"
     assert "pipe" in str(errors.StreamDestroyedError("pipe"))
 
 
-def test_gnets_system_like_errors_have_an_errno_that_names_them():
+def test_gnets_system_like_errors_have_an_errno_that_names_them() -> None:
     for error, _, kind in CLASSES:
         if isinstance(error, OSError):
             assert error.errno in errno.errorcode, kind
 
 
-def test_bad_arguments_are_the_builtin_classes_with_a_code():
+def test_bad_arguments_are_the_builtin_classes_with_a_code() -> None:
     wrong = errors.type_error("message")
     assert type(wrong) is TypeError
     assert wrong.code == "ERR_INVALID_ARG_TYPE"
@@ -196,7 +197,7 @@ def attempts() -> list[OSError]:
     ]
 
 
-def test_an_aggregate_error_has_all_attempts_in_order_and_the_firsts_number_and_code():
+def test_an_aggregate_error_has_all_attempts_in_order_and_the_firsts_number_and_code() -> None:
     every = attempts()
     error = gnet.AggregateError(every)
     assert isinstance(error, OSError)
@@ -205,27 +206,27 @@ def test_an_aggregate_error_has_all_attempts_in_order_and_the_firsts_number_and_
     assert error.code == "ECONNREFUSED"
 
 
-def test_an_aggregate_errors_message_names_each_attempt():
+def test_an_aggregate_errors_message_names_each_attempt() -> None:
     text = str(gnet.AggregateError(attempts()))
     assert "connect ECONNREFUSED ::1:80" in text
     assert "connect ETIMEDOUT 127.0.0.1:80" in text
 
 
-def test_an_aggregate_error_is_one_name():
+def test_an_aggregate_error_is_one_name() -> None:
     assert gnet.AggregateError is errors.AggregateError
 
 
 @pytest.mark.parametrize(
     "error", [*(each for each, _, _ in CLASSES), gnet.AggregateError(attempts())], ids=repr
 )
-def test_errors_survive_pickling(error):
+def test_errors_survive_pickling(error: Any) -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
     assert str(copy) == str(error)
     assert copy.code == error.code
 
 
-def test_a_waits_timeout_says_what_was_waited_for_and_how_long():
+def test_a_waits_timeout_says_what_was_waited_for_and_how_long() -> None:
     error = errors.wait_timeout("connect", 0.5)
     assert isinstance(error, TimeoutError)
     assert error.code == "ETIMEDOUT"
@@ -233,6 +234,6 @@ def test_a_waits_timeout_says_what_was_waited_for_and_how_long():
     assert "0.5" in str(error)
 
 
-def test_everything_that_is_public_is_there_and_documented():
+def test_everything_that_is_public_is_there_and_documented() -> None:
     for name in errors.__all__:
         assert getattr(errors, name).__doc__, name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,12 +77,12 @@ def addresses(text: str) -> list[tuple[str, int]]:
         ("4a 4a 6b 4a 6b 6c", "4a 6b 6c"),
     ],
 )
-def test_families_take_turns_and_each_address_is_tried_once(given, order):
+def test_families_take_turns_and_each_address_is_tried_once(given: Any, order: Any) -> None:
     assert list(interleave(addresses(given))) == addresses(order)
 
 
 @given(st.lists(st.tuples(st.integers(0, 99).map(str), st.sampled_from([4, 6]))))
-def test_interleaving_loses_nothing_and_keeps_the_order_within_a_family(given):
+def test_interleaving_loses_nothing_and_keeps_the_order_within_a_family(given: Any) -> None:
     order = list(interleave(given))
     given = list(dict.fromkeys(given))
     assert sorted(order) == sorted(given)
@@ -96,27 +98,27 @@ def test_interleaving_loses_nothing_and_keeps_the_order_within_a_family(given):
 # -- who starts when -----------------------------------------------------------------------
 
 
-def test_the_first_attempt_starts_at_once():
+def test_the_first_attempt_starts_at_once() -> None:
     race = Race(count=3, delay=0.25)
     assert race.advance(now=10.0) == [("start", 0)]
     assert race.due == 10.25
 
 
-def test_the_only_attempt_has_no_clock():
+def test_the_only_attempt_has_no_clock() -> None:
     race = Race(count=1, delay=0.25)
     assert race.advance(now=0.0) == [("start", 0)]
     assert race.due is None
     assert race.advance(now=100.0) == []
 
 
-def test_an_attempt_that_connects_in_time_is_the_only_one():
+def test_an_attempt_that_connects_in_time_is_the_only_one() -> None:
     assert play(0.25, [(0.2, "connects"), (0.1, "connects")]) == [
         (0.0, "start", 0),
         (0.2, "connects", 0),
     ]
 
 
-def test_a_slow_attempt_stays_in_the_race_beside_the_next():
+def test_a_slow_attempt_stays_in_the_race_beside_the_next() -> None:
     assert play(0.25, [(0.375, "connects"), (None, "hangs")]) == [
         (0.0, "start", 0),
         (0.25, "timeout", 0),
@@ -125,7 +127,7 @@ def test_a_slow_attempt_stays_in_the_race_beside_the_next():
     ]
 
 
-def test_the_next_attempt_wins_against_a_hanging_one():
+def test_the_next_attempt_wins_against_a_hanging_one() -> None:
     assert play(0.25, [(None, "hangs"), (0.125, "connects")]) == [
         (0.0, "start", 0),
         (0.25, "timeout", 0),
@@ -134,7 +136,7 @@ def test_the_next_attempt_wins_against_a_hanging_one():
     ]
 
 
-def test_a_failure_starts_the_next_attempt_without_delay():
+def test_a_failure_starts_the_next_attempt_without_delay() -> None:
     assert play(0.25, [(0.125, "fails"), (0.125, "connects")]) == [
         (0.0, "start", 0),
         (0.125, "fails", 0),
@@ -143,28 +145,28 @@ def test_a_failure_starts_the_next_attempt_without_delay():
     ]
 
 
-def test_the_delay_counts_from_the_latest_start():
+def test_the_delay_counts_from_the_latest_start() -> None:
     history = play(0.25, [(0.125, "fails"), (None, "hangs"), (None, "hangs"), (None, "hangs")])
     assert starts(history) == [(0.0, 0), (0.125, 1), (0.375, 2), (0.625, 3)]
 
 
-def test_every_attempt_but_the_last_is_reported_as_slow():
+def test_every_attempt_but_the_last_is_reported_as_slow() -> None:
     history = play(0.25, [(None, "hangs")] * 4)
     assert [number for _, what, number in history if what == "timeout"] == [0, 1, 2]
     assert starts(history) == [(0.0, 0), (0.25, 1), (0.5, 2), (0.75, 3)]
 
 
-def test_a_slow_attempt_that_fails_does_not_shorten_the_time_of_the_one_after_it():
+def test_a_slow_attempt_that_fails_does_not_shorten_the_time_of_the_one_after_it() -> None:
     history = play(1.0, [(1.5, "fails"), (None, "hangs"), (None, "hangs")])
     assert starts(history) == [(0.0, 0), (1.0, 1), (2.0, 2)]
 
 
-def test_the_race_is_lost_when_the_last_attempt_has_failed():
+def test_the_race_is_lost_when_the_last_attempt_has_failed() -> None:
     history = play(0.25, [(0.125, "fails"), (0.125, "fails")])
     assert history[-1] == (0.25, "lost", -1)
 
 
-def test_the_race_is_not_lost_while_a_slow_attempt_runs():
+def test_the_race_is_not_lost_while_a_slow_attempt_runs() -> None:
     race = Race(count=2, delay=0.25)
     race.advance(0.0)
     race.advance(0.25)
@@ -174,7 +176,7 @@ def test_the_race_is_not_lost_while_a_slow_attempt_runs():
     assert race.lost
 
 
-def test_running_says_who_is_in_the_race():
+def test_running_says_who_is_in_the_race() -> None:
     race = Race(count=3, delay=0.25)
     race.advance(0.0)
     race.advance(0.25)
@@ -184,14 +186,14 @@ def test_running_says_who_is_in_the_race():
     assert set(race.running) == {0, 2}
 
 
-def test_a_clock_that_is_late_starts_one_attempt_only():
+def test_a_clock_that_is_late_starts_one_attempt_only() -> None:
     race = Race(count=3, delay=0.25)
     race.advance(0.0)
     assert race.advance(5.0) == [("timeout", 0), ("start", 1)]
     assert race.due == 5.25
 
 
-def test_looking_early_changes_nothing():
+def test_looking_early_changes_nothing() -> None:
     race = Race(count=2, delay=0.25)
     race.advance(0.0)
     assert race.advance(0.1) == []
@@ -205,7 +207,7 @@ OUTCOMES = st.tuples(
 
 
 @given(st.lists(OUTCOMES, min_size=1, max_size=6))
-def test_the_rules_hold_in_any_race(outcomes):
+def test_the_rules_hold_in_any_race(outcomes: Any) -> None:
     delay = 0.5
     history = play(delay, outcomes)
     begun = starts(history)

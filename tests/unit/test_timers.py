@@ -103,7 +103,7 @@ def timers(clock: Clock) -> IdleTimers:
     return IdleTimers(clock)
 
 
-def test_a_timer_expires_once_when_its_time_is_over(clock, timers):
+def test_a_timer_expires_once_when_its_time_is_over(clock: Clock, timers: IdleTimers) -> None:
     owner = Owner(clock.monotonic)
     timer = IdleTimer(timers, owner, 5.0)
     clock.pass_time(4.9)
@@ -113,7 +113,7 @@ def test_a_timer_expires_once_when_its_time_is_over(clock, timers):
     timer.cancel()
 
 
-def test_activity_puts_it_off(clock, timers):
+def test_activity_puts_it_off(clock: Clock, timers: IdleTimers) -> None:
     owner = Owner(clock.monotonic)
     timer = IdleTimer(timers, owner, 5.0)
     clock.pass_time(3)
@@ -126,7 +126,7 @@ def test_activity_puts_it_off(clock, timers):
     assert owner.times == [pytest.approx(1011.0)]
 
 
-def test_activity_after_it_has_expired_starts_it_again(clock, timers):
+def test_activity_after_it_has_expired_starts_it_again(clock: Clock, timers: IdleTimers) -> None:
     owner = Owner(clock.monotonic)
     timer = IdleTimer(timers, owner, 5.0)
     clock.pass_time(20)
@@ -135,7 +135,7 @@ def test_activity_after_it_has_expired_starts_it_again(clock, timers):
     assert owner.times == [pytest.approx(1005.0), pytest.approx(1025.0)]
 
 
-def test_a_cancelled_timer_never_expires(clock, timers):
+def test_a_cancelled_timer_never_expires(clock: Clock, timers: IdleTimers) -> None:
     owner = Owner(clock.monotonic)
     timer = IdleTimer(timers, owner, 5.0)
     timer.cancel()
@@ -144,7 +144,9 @@ def test_a_cancelled_timer_never_expires(clock, timers):
     assert owner.times == []
 
 
-def test_restarting_gives_it_another_time_longer_or_shorter(clock, timers):
+def test_restarting_gives_it_another_time_longer_or_shorter(
+    clock: Clock, timers: IdleTimers
+) -> None:
     owner = Owner(clock.monotonic)
     timer = IdleTimer(timers, owner, 5.0)
     clock.pass_time(3)
@@ -157,7 +159,7 @@ def test_restarting_gives_it_another_time_longer_or_shorter(clock, timers):
     assert timer.seconds == 1.0
 
 
-def test_all_timers_together_cost_one_watcher(clock, timers):
+def test_all_timers_together_cost_one_watcher(clock: Clock, timers: IdleTimers) -> None:
     owner = Owner(clock.monotonic)
     every = [IdleTimer(timers, owner, 5.0 + number / 100) for number in range(1000)]
     assert len(clock.active) == 1
@@ -170,7 +172,9 @@ def test_all_timers_together_cost_one_watcher(clock, timers):
     assert clock.active == []
 
 
-def test_no_watcher_is_left_when_the_last_timer_is_cancelled(clock, timers):
+def test_no_watcher_is_left_when_the_last_timer_is_cancelled(
+    clock: Clock, timers: IdleTimers
+) -> None:
     owner = Owner(clock.monotonic)
     every = [IdleTimer(timers, owner, 5.0) for _ in range(10)]
     for timer in every:
@@ -180,7 +184,9 @@ def test_no_watcher_is_left_when_the_last_timer_is_cancelled(clock, timers):
     assert owner.times == []
 
 
-def test_a_shorter_time_is_not_kept_waiting_by_a_longer_one(clock, timers):
+def test_a_shorter_time_is_not_kept_waiting_by_a_longer_one(
+    clock: Clock, timers: IdleTimers
+) -> None:
     slow, quick = Owner(clock.monotonic), Owner(clock.monotonic)
     IdleTimer(timers, slow, 60.0)
     clock.pass_time(1)
@@ -192,7 +198,9 @@ def test_a_shorter_time_is_not_kept_waiting_by_a_longer_one(clock, timers):
     assert slow.times == [pytest.approx(1060.0)]
 
 
-def test_an_owner_may_cancel_and_make_timers_while_it_expires(clock, timers):
+def test_an_owner_may_cancel_and_make_timers_while_it_expires(
+    clock: Clock, timers: IdleTimers
+) -> None:
     later = Owner(clock.monotonic)
     victim = Owner(clock.monotonic)
 
@@ -211,7 +219,7 @@ def test_an_owner_may_cancel_and_make_timers_while_it_expires(clock, timers):
     assert later.times == [pytest.approx(1006.0)]
 
 
-def test_many_restarts_leave_no_pile_behind(clock, timers):
+def test_many_restarts_leave_no_pile_behind(clock: Clock, timers: IdleTimers) -> None:
     owner = Owner(clock.monotonic)
     timer = IdleTimer(timers, owner, 5.0)
     for _ in range(20_000):
@@ -222,7 +230,7 @@ def test_many_restarts_leave_no_pile_behind(clock, timers):
     assert len(owner.times) == 1
 
 
-def test_it_works_on_the_real_loop():
+def test_it_works_on_the_real_loop() -> None:
     timers = IdleTimers(gevent.get_hub().loop)
     owner = Owner(time.monotonic)
     began = time.monotonic()

@@ -1,0 +1,132 @@
+"""The command ``gnet`` as a child process, with pipes or on a terminal of its own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent import subprocess
+from gevent.os import nb_read, nb_write
+
+from tests.helpers.peers import PROGRAM_LIMIT, Outcome, Peer, run, running
+from tests.helpers.servers import Place
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def gnet_command(*arguments: object) -> list[str]:
+    """The command line of ``gnet`` with some arguments, wherever it is run."""
+    start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from gnet.cli import main; "
+    return [sys.executable, "-c", start + "sys.exit(main())", *map(str, arguments)]
+
+
+def run_gnet(*arguments: object, data: bytes = b"") -> Outcome:
+    """Run ``gnet`` to its end, with ``data`` as its input."""
+    return run(*gnet_command(*arguments), data=data)
+
+
+@contextmanager
+def gnet_server(*arguments: object) -> Iterator[tuple[Peer, Place]]:
+    """Run a ``gnet`` that says where it listens; gives it and where to connect."""
+    with running(*gnet_command(*arguments)) as process:
+        yield process, place_said(process.complaint().decode())
+
+
+def place_said(line: str) -> Place:
+    """Where a line says that somebody listens: what ``connect()`` and the like take."""
+    said, _, target = line.partition(" on ")
+    assert said == "listening", line
+    if target.startswith("unix:"):
+        return (target.removeprefix("unix:"),)
+    return (int(target.rpartition(":")[2]), "127.0.0.1")
+
+
+def target_of(place: Place) -> str:
+    """A place as ``gnet`` is told it."""
+    return f"unix:{place[0]}" if len(place) == 1 else f"{place[1]}:{place[0]}"
+
+
+class Terminal:
+    """A program on a terminal.
+
+    :ivar shown: all that it has written there.
+    :ivar slave: the terminal as the program was given it.
+    """
+
+    def __init__(self, arguments: list[str], **streams: Any) -> None:
+        self._master, self.slave = os.openpty()
+        os.set_blocking(self._master, False)
+        self.shown = b""
+        standard = {**dict.fromkeys(("stdin", "stdout", "stderr"), self.slave), **streams}
+        self._process: Any = subprocess.Popen(
+            arguments,
+            **standard,
+            preexec_fn=lambda: _make_controlling(self.slave),
+        )
+
+    def type(self, text: str) -> None:
+        """Type; ``"\\x03"`` is Ctrl-C and ``"\\x04"`` Ctrl-D."""
+        nb_write(self._master, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it is shown."""
+        while text.encode() not in self.shown:
+            assert self._read(), self.shown
+
+    def wait(self) -> int:
+        """Wait for the program's end; gives its status."""
+        status: int = self._process.wait()
+        self._close_slave()
+        while self._read():
+            pass
+        return status
+
+    def _read(self) -> bool:
+        try:
+            data: bytes = nb_read(self._master, 65536)
+        except OSError as exc:
+            # So ends a terminal.
+            if exc.errno != errno.EIO:
+                raise
+            return False
+        self.shown += data
+        return bool(data)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._close_slave()
+        os.close(self._master)
+
+    def _close_slave(self) -> None:
+        # The terminal ends for its reader when nobody has it open any more.
+        slave, self.slave = self.slave, -1
+        if slave >= 0:
+            os.close(slave)
+
+
+def _make_controlling(terminal: int) -> None:
+    import fcntl
+    import termios
+
+    # gevent starts a new session only behind this.
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+
+@contextmanager
+def on_terminal(*arguments: object, **streams: Any) -> Iterator[Terminal]:
+    """Run ``gnet`` on a terminal; each of ``stdin``, ``stdout`` and ``stderr`` may be a file."""
+    with gevent.Timeout(PROGRAM_LIMIT, ref=False):
+        terminal = Terminal(gnet_command(*arguments), **streams)
+        try:
+            yield terminal
+        finally:
+            terminal.close()

@@ -1,0 +1,99 @@
+"""Which tests do not run on Windows, or not on Wine, and why.
+
+What is not listed here runs there. A pattern is one of :mod:`fnmatch` for a test's id, below
+``tests/``.
+"""
+
+from __future__ import annotations
+
+import sys
+from fnmatch import fnmatchcase
+
+import pytest
+
+__all__ = ["MODULES", "needs_resets", "reason_to_skip"]
+
+# Modules of tests of what only POSIX systems have; they cannot be imported elsewhere.
+MODULES = (
+    "cli",
+    "net/test_fork.py",
+    "net/test_server.py",
+    "net/test_socket_options.py",
+    "net/test_unix_paths.py",
+    "peers",
+    "test_benchmarks.py",
+    "test_docs.py",
+    "test_examples.py",
+)
+
+# What they need.
+_A_BLACKHOLE = "no address is known that does not answer"
+_DESCRIPTORS = "there are handles, and none of files"
+_UNIX_PATHS = "its paths are those of Unix sockets"
+_RESETS = "Wine reads a reset as an end"
+_TCP_KEEP = "the options can be set and not be read"
+
+WINDOWS = {
+    "net/test_bad_input.py::*descriptor*": _DESCRIPTORS,
+    "net/test_bad_input.py::test_socket_refuses_a_datagram_socket_and*": _DESCRIPTORS,
+    "net/test_connect.py::*_keep_alive_*": _TCP_KEEP,
+    "net/test_connect.py::*_path_*": _UNIX_PATHS,
+    "net/test_connect.py::test_options_of_tcp_are_ignored_for_a_path": _UNIX_PATHS,
+    "net/test_monkey.py::test_a_timeout_is_for_all_of_the_connecting": _A_BLACKHOLE,
+    "net/test_monkey.py::test_the_addresses_are_raced": _A_BLACKHOLE,
+    "net/test_monkey.py::test_the_guard_leaves_everything_else_alone*": _UNIX_PATHS,
+    "net/test_questions_settled.py::test_13_*": _UNIX_PATHS,
+    "net/test_rule_02*::test_a_path_that_is_too_long*": _UNIX_PATHS,
+    "net/test_rule_03*::test_a_descriptor_is_not_used_again*": _DESCRIPTORS,
+    "net/test_rule_08*::test_reset_and_destroy_of_a_path*": "socketpair() is of TCP",
+    "net/test_rule_11*::test_a_program_that_is_interrupted*": "there is no SIGINT for one process",
+    "net/test_rule_12*::test_a_handle_may_be_any_kind_of_socket[[]_socket*": _DESCRIPTORS,
+    "net/test_rule_12*::test_an_exchange_is_the_same*": _UNIX_PATHS,
+    "node/test_net_autoselectfamily.py::*does_not_answer*": _A_BLACKHOLE,
+    "node/test_net_better_error_messages_path.py::test_a_path_where*": _UNIX_PATHS,
+    "node/test_net_connect_options_fd.py*": _UNIX_PATHS,
+    "unit/test_address.py::test_the_system_agrees*": "Windows reads 01.2.3.4 as an address",
+}
+
+WINE = {
+    "net/test_events.py::test_a_connection_tells_what_has_ended_it": _RESETS,
+    "net/test_rule_08*::test_reset_and_destroy_resets": _RESETS,
+    "net/test_wsgi.py::*reset*": _RESETS,
+    "node/test_net_connect_reset*": _RESETS,
+}
+
+
+def _is_wine() -> bool:
+    if sys.platform != "win32":
+        return False
+    import ctypes
+
+    return hasattr(ctypes.windll.ntdll, "wine_get_version")
+
+
+IS_WINE = _is_wine()
+
+# A process that starts and a message over TCP take so many times as long as on Linux, at least.
+SLOWNESS = 3 if sys.platform == "win32" else 1
+
+
+def needs_resets() -> None:
+    """Skip the test where a connection that was reset looks like one that has ended."""
+    if IS_WINE:
+        pytest.skip(_RESETS)
+
+
+def reason_to_skip(test: str) -> str | None:
+    """Why a test does not run on this system, if it does not.
+
+    :param test: its id.
+    """
+    if sys.platform != "win32":
+        return None
+    lists = [WINDOWS, WINE] if IS_WINE else [WINDOWS]
+    name = test.removeprefix("tests/")
+    for each in lists:
+        for pattern, reason in each.items():
+            if fnmatchcase(name, pattern):
+                return reason
+    return None
