@@ -52,7 +52,7 @@ class FileWire:
                 return None
             raise
 
-    def send(self, data: Any) -> int:
+    def send(self, data: Any, flags: int = 0) -> int:
         return os.write(self._fd, data)
 
     def sendmsg(self, buffers: list[Any]) -> int:

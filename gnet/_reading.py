@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,10 @@ __all__ = ["RECV_BYTES", "Reading"]
 RECV_BYTES = 65536
 
 
+_DONTWAIT = getattr(_socket, "MSG_DONTWAIT", 0)
+_WAITALL = getattr(_socket, "MSG_WAITALL", 0)
+
+
 class Reading(Flowing):
     """An endpoint that can be read by blocking calls, too."""
 
@@ -28,7 +33,9 @@ class Reading(Flowing):
         """Receive what is there; block until there is something. From ``socket.recv()``.
 
         :param bufsize: the most bytes to give.
-        :param flags: the system's ``MSG_`` flags, for example ``MSG_PEEK``.
+        :param flags: the system's ``MSG_`` flags: ``MSG_PEEK``; ``MSG_WAITALL``, which blocks
+            until all is there; ``MSG_DONTWAIT``, which raises :class:`BlockingIOError` instead
+            of blocking.
         :returns: the bytes, or ``b""`` at the end of the stream.
         :raises OSError: the connection has failed, or is closed.
         :raises RuntimeError: the socket is flowing.
@@ -42,14 +49,18 @@ class Reading(Flowing):
             if rest is not None:
                 return rest
         self._blocking_style = True
+        if flags & _WAITALL:
+            return self._recv_all(bufsize, flags & ~_WAITALL)
         while True:
-            if not self._more or self._reader is not None:
+            if not (self._more or flags & _DONTWAIT) or self._reader is not None:
                 self._await_readable()
             if self._read_ended:
                 return b""
             try:
                 data = self._wire.recv(bufsize, flags)  # type: ignore[union-attr]
             except BlockingIOError:
+                if flags & _DONTWAIT:
+                    raise
                 self._more = False
                 continue
             except OSError as exc:
@@ -57,6 +68,16 @@ class Reading(Flowing):
             if not flags:
                 self._received(len(data), bufsize)
             return data
+
+    def _recv_all(self, bufsize: int, flags: int) -> bytes:
+        """``MSG_WAITALL``: all that was asked for, unless the stream ends before."""
+        data = self.recv(bufsize, flags)
+        while data and len(data) < bufsize:
+            more = self.recv(bufsize - len(data), flags)
+            if not more:
+                break
+            data += more
+        return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """:meth:`recv` into a buffer. From Python's ``socket.recv_into()``.
@@ -74,13 +95,15 @@ class Reading(Flowing):
             return len(rest)
         self._blocking_style = True
         while True:
-            if not self._more or self._reader is not None:
+            if not (self._more or flags & _DONTWAIT) or self._reader is not None:
                 self._await_readable()
             if self._read_ended:
                 return 0
             try:
                 count = self._wire.recv_into(buffer, nbytes, flags)  # type: ignore[union-attr]
             except BlockingIOError:
+                if flags & _DONTWAIT:
+                    raise
                 self._more = False
                 continue
             except OSError as exc:

@@ -115,7 +115,7 @@ class Writing(Endpoint):
         if self._ending or self._life is CLOSED:
             return self._refuse(callback)
         size = len(data)
-        if self._out is not None and self._watchdog is not None and not self._admit(size):
+        if self._watchdog is not None and not self._admit(self._watchdog, size):
             self._drop(callback)
             return False
         self._written += size
@@ -132,37 +132,53 @@ class Writing(Endpoint):
             data = memoryview(data)[sent:]
         return self._queue(data, callback)
 
-    def _send(self, data: Any) -> int:
+    def _send(self, data: Any, flags: int = 0) -> int:
         """Give ``data`` to the kernel; how much it took, or -1 if the connection has failed."""
         if self._idle is not None:
             self._idle.touch()
         try:
-            return self._wire.send(data)  # type: ignore[union-attr]
+            return self._wire.send(data, flags)  # type: ignore[union-attr]
         except BlockingIOError:
             return 0
         except OSError as exc:
             self._fail(annotate(exc, "write"))
             return -1
 
-    def _admit(self, size: int) -> bool:
+    def _admit(self, watchdog: Watchdog, size: int) -> bool:
         """Apply ``write_limit`` to another message behind those that are queued.
 
         The first one is always taken: part of it may be with the kernel already, and a message
         is never torn.
         """
-        watchdog = self._watchdog
-        assert watchdog is not None
-        while self._out is not None and watchdog.over(self._out.size + size):
-            limit = watchdog.limits.write_limit
-            error = self._own(WriteLimitError(limit or 0))
-            if watchdog.limits.when_over == "raise":
-                raise error
-            if watchdog.limits.when_over == "destroy":
-                self._fail(error)
-                return False
-            self._block()
-            self._raise_unless_open()
-        return True
+        if not watchdog.turns and not self._over(watchdog, size):
+            return True
+        if watchdog.limits.when_over == "block":
+            self._await_room(watchdog, size)
+            return True
+        error = self._own(WriteLimitError(watchdog.limits.write_limit or 0))
+        if watchdog.limits.when_over == "raise":
+            raise error
+        self._fail(error)
+        return False
+
+    def _over(self, watchdog: Watchdog, size: int) -> bool:
+        return self._out is not None and watchdog.over(self._out.size + size)
+
+    def _await_room(self, watchdog: Watchdog, size: int) -> None:
+        """Block until there is room; the messages keep the order of their calls (rule 7)."""
+        turn = object()
+        watchdog.turns.append(turn)
+        try:
+            while watchdog.turns[0] is not turn or self._over(watchdog, size):
+                self._block()
+                if self._life is CLOSED:
+                    self._raise_unless_open()
+                if self._ending:
+                    raise self._own(WriteAfterEndError())
+        finally:
+            watchdog.turns.remove(turn)
+            if watchdog.turns:
+                self._wake()
 
     def _moved(self, count: int) -> None:
         """A pipe has had the kernel send so many bytes."""
@@ -199,8 +215,6 @@ class Writing(Endpoint):
             out = self._out = WriteQueue()
             chunk = out.push(data, callback)
             self._update_hold()
-            if self._watchdog is not None:
-                self._watchdog.queued()
             if self._life is OPEN and not self._corked:
                 self._watch_writable()
             return chunk
@@ -214,7 +228,8 @@ class Writing(Endpoint):
         From Python's ``socket.sendall()``.
 
         :param data: a bytes-like object.
-        :param flags: must be 0.
+        :param flags: the system's ``MSG_`` flags, for example ``MSG_OOB``: the message is sent
+            with them when everything before it has been.
         :raises TypeError: ``data`` is not bytes-like.
         :raises OSError: the connection has failed, is closed, or its writable side has ended.
         :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
@@ -224,10 +239,13 @@ class Writing(Endpoint):
         self._blocking_style = True
         if self._life is not OPEN or self._ending or self._given_up:
             self._begin_sending()
+        if flags and self._out is not None:
+            # An empty message is sent when everything before it has been.
+            self._await_sent(self._push(b"", None))
         size = len(data)
         self._written += size
         if self._out is None and not self._corked:
-            sent = self._send(data)
+            sent = self._send(data, flags)
             if sent == size:
                 return
             if sent < 0:
@@ -280,6 +298,8 @@ class Writing(Endpoint):
         if self._write_watcher is None:
             self._write_watcher = self._wire.watch(self._loop.loop, WRITE)  # type: ignore[union-attr]
         self._write_watcher.start(self._flush)
+        if self._watchdog is not None:
+            self._watchdog.stalled()
 
     def _flush(self) -> None:
         """Send of the queue what the kernel takes; then what was waiting for that.
@@ -287,6 +307,7 @@ class Writing(Endpoint):
         Runs in the hub, or in the greenlet that uncorks or connects.
         """
         if self._life is not OPEN or self._corked:
+            self._hold_back()
             return
         out = self._out
         try:
@@ -303,6 +324,13 @@ class Writing(Endpoint):
             self._fail(annotate(exc, "write"))
             return
         self._emptied()
+
+    def _hold_back(self) -> None:
+        """The peer would take something, but the program has corked it."""
+        if self._write_watcher is not None:
+            self._write_watcher.stop()
+        if self._watchdog is not None:
+            self._watchdog.unstalled()
 
     def _progressed(self, watchdog: Watchdog) -> None:
         watchdog.progressed()
@@ -324,7 +352,7 @@ class Writing(Endpoint):
             self._out = None
             self._update_hold()
             if self._watchdog is not None:
-                self._watchdog.emptied()
+                self._watchdog.unstalled()
         if self._need_drain:
             self._need_drain = False
             if not self._ending:

@@ -677,7 +677,7 @@ class Server(Held):
 
 def _is_handle(target: Any) -> bool:
     """Whether ``target`` stands for a descriptor."""
-    if isinstance(target, (str, bytes, int, tuple, os.PathLike)) or target is None:
+    if isinstance(target, (str, bytes, int, os.PathLike)) or type(target) is tuple:
         return False
     return isinstance(target, Server) or hasattr(target, "fd") or hasattr(target, "fileno")
 
