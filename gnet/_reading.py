@@ -20,7 +20,8 @@ __all__ = ["RECV_BYTES", "Reading"]
 RECV_BYTES = 65536
 
 
-_DONTWAIT = getattr(_socket, "MSG_DONTWAIT", 0)
+# Urgent data does not make a socket readable: it is there, or it is not.
+_NO_WAIT = getattr(_socket, "MSG_DONTWAIT", 0) | _socket.MSG_OOB
 _WAITALL = getattr(_socket, "MSG_WAITALL", 0)
 
 
@@ -52,14 +53,14 @@ class Reading(Flowing):
         if flags & _WAITALL:
             return self._recv_all(bufsize, flags & ~_WAITALL)
         while True:
-            if not (self._more or flags & _DONTWAIT) or self._reader is not None:
+            if not (self._more or flags & _NO_WAIT) or self._reader is not None:
                 self._await_readable()
             if self._read_ended:
                 return b""
             try:
                 data = self._wire.recv(bufsize, flags)  # type: ignore[union-attr]
             except BlockingIOError:
-                if flags & _DONTWAIT:
+                if flags & _NO_WAIT:
                     raise
                 self._more = False
                 continue
@@ -95,14 +96,14 @@ class Reading(Flowing):
             return len(rest)
         self._blocking_style = True
         while True:
-            if not (self._more or flags & _DONTWAIT) or self._reader is not None:
+            if not (self._more or flags & _NO_WAIT) or self._reader is not None:
                 self._await_readable()
             if self._read_ended:
                 return 0
             try:
                 count = self._wire.recv_into(buffer, nbytes, flags)  # type: ignore[union-attr]
             except BlockingIOError:
-                if flags & _DONTWAIT:
+                if flags & _NO_WAIT:
                     raise
                 self._more = False
                 continue
