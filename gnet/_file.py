@@ -88,6 +88,10 @@ class _Noting(RawFile):
         """The reader's caller has got ``count`` bytes."""
         del self._noted[:count]
 
+    def kept(self) -> bytes:
+        """What is with the reader, and what was given back by it."""
+        return bytes(self._noted) + self._given_back
+
     def interrupted(self) -> None:
         """The reader has dropped what it had."""
         self.give_back(bytes(self._noted))
@@ -112,6 +116,10 @@ class Reader(io.BufferedReader):
             raise
         self._noting.passed_on(got if isinstance(got, int) else len(got))
         return got
+
+    def received(self) -> bytes:
+        """A copy of what has come from the socket and has not been read yet."""
+        return self._noting.kept()
 
     def read(self, size: int | None = -1) -> bytes:
         return bytes(self._exactly(super().read, size))

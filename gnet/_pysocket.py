@@ -9,6 +9,7 @@ import _socket
 import errno
 import io
 import os
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,13 @@ __all__ = ["PythonSocket"]
 
 # So much of a file is read at once.
 FILE_CHUNK_BYTES = 65536
+
+
+if sys.platform == "win32":
+    # What is a descriptor elsewhere is a handle there.
+    _get_inheritable, _set_inheritable = os.get_handle_inheritable, os.set_handle_inheritable
+else:
+    _get_inheritable, _set_inheritable = os.get_inheritable, os.set_inheritable
 
 
 class PythonSocket(Closing):
@@ -153,6 +161,7 @@ class PythonSocket(Closing):
             raise system_error(errno.ENOTCONN, "shutdown")
         wire = self._open_wire()
         if how != _socket.SHUT_WR:
+            self._hide_peer()
             wire.shutdown(_socket.SHUT_RD)
             self._more = True
         if how != _socket.SHUT_RD:
@@ -269,11 +278,18 @@ class PythonSocket(Closing):
 
     def get_inheritable(self) -> bool:
         """As Python's ``socket.get_inheritable()``."""
-        return os.get_inheritable(self._open_wire().fileno())
+        return _get_inheritable(self._open_wire().fileno())
 
     def set_inheritable(self, inheritable: bool) -> None:
         """As Python's ``socket.set_inheritable()``."""
-        os.set_inheritable(self._open_wire().fileno(), inheritable)
+        _set_inheritable(self._open_wire().fileno(), inheritable)
+
+    def dup(self) -> Any:
+        """Not there, as in ``ssl.SSLSocket``: two sockets would take each other's bytes away.
+
+        :raises NotImplementedError: always. Who can do without it catches that.
+        """
+        raise NotImplementedError("a connection has one gnet.Socket; os.dup(fileno()) is plain")
 
     def detach(self) -> int:
         """Give the descriptor away: the socket is closed, the connection is not.

@@ -3,20 +3,26 @@
 A ``code-block`` of ``python`` is a whole program. One that listens and connects to nothing is a
 server: it has to answer a client somehow, and is ended. Every other one has to end by itself,
 without an error; it has an echo server to talk to. The port in them stands for one that is free.
+
+A ``code-block`` of ``console`` has commands behind ``$``, each followed by what it prints. Those
+that end in ``&`` are servers of ``gnet``, and run beside the rest.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from tests.helpers.commands import gnet_command
 from tests.helpers.peers import python, run, running
 from tests.helpers.servers import echoing, raw_client, receive_all, send_end
 
@@ -24,17 +30,19 @@ ROOT = Path(__file__).parent.parent
 PORT = re.compile(r"\b8124\b")
 BLOCK = re.compile(
     r"^(?P<indent> *)\.\. code-block:: (?P<language>\w+)\n"
+    r"(?:(?P=indent) +:caption: (?P<caption>.+)\n)?"
     r"(?P<text>(?:\n|(?P=indent) +.*\n)+)",
     re.MULTILINE,
 )
 
 # Runs a file and says where it listens. It imports nothing of gnet's: an example may patch first.
 RUNNER = """
-import runpy, sys, zope.event
+import os, runpy, sys, zope.event
 
 def tell(event):
     if type(event).__name__ == "ServerListening":
-        print("listening on", getattr(event.address, "port", event.address), flush=True)
+        place = getattr(event.address, "port", event.address)
+        os.write(1, f"listening on {place}\\n".encode())  # the workers of a cluster share it
 
 zope.event.subscribers.append(tell)
 runpy.run_path(sys.argv[1], run_name="__main__")
@@ -47,6 +55,15 @@ class Block(NamedTuple):
     language: str
     text: str
     line: int
+    caption: str | None
+
+    @property
+    def question(self) -> bytes:
+        """What a client of the server may say."""
+        if "wsgi.serve(" in self.text:
+            return b"GET / HTTP/1.0\r\n\r\n"
+        header = b"PROXY TCP4 192.0.2.1 192.0.2.2 40000 8124\r\n"
+        return (header if "proxy_protocol" in self.text else b"") + b"hello\n"
 
     @property
     def serves(self) -> bool:
@@ -57,15 +74,28 @@ def blocks(document: Path) -> Iterator[Block]:
     text = document.read_text(encoding="utf-8")
     for match in BLOCK.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
-        yield Block(match["language"], textwrap.dedent(match["text"]).strip("\n") + "\n", line)
+        code = textwrap.dedent(match["text"]).strip("\n") + "\n"
+        yield Block(match["language"], code, line, match["caption"])
 
 
-EXAMPLES = [
-    pytest.param(block, id=f"{document.relative_to(ROOT)}:{block.line}")
-    for document in (ROOT / "README.rst", *sorted(ROOT.glob("docs/**/*.rst")))
-    for block in blocks(document)
-    if block.language == "python"
-]
+# The docstrings are the reference of the documentation.
+DOCUMENTS = (
+    ROOT / "README.rst",
+    *sorted(ROOT.glob("docs/**/*.rst")),
+    *sorted(ROOT.glob("gnet/**/*.py")),
+)
+
+
+def examples(language: str) -> list[Any]:
+    return [
+        pytest.param(block, id=f"{document.relative_to(ROOT)}:{block.line}")
+        for document in DOCUMENTS
+        for block in blocks(document)
+        if block.language == language
+    ]
+
+
+EXAMPLES = examples("python")
 
 
 @pytest.mark.parametrize("block", EXAMPLES)
@@ -80,7 +110,7 @@ def test_the_example_runs(block: Block, tmp_path: Path, monkeypatch: pytest.Monk
             place = process.line().decode().removeprefix("listening on ")
             assert place, process.wait().complaints.decode()
             with raw_client((int(place), "127.0.0.1") if place.isdigit() else (place,)) as client:
-                client.sendall(b"hello\n")
+                client.sendall(block.question)
                 send_end(client)
                 assert receive_all(client)
             process.signal(signal.SIGTERM)
@@ -93,6 +123,29 @@ def test_the_example_runs(block: Block, tmp_path: Path, monkeypatch: pytest.Monk
             program.write_text(PORT.sub(port, block.text), encoding="utf-8")
             outcome = run(*command)
         assert (outcome.status, outcome.complaints.decode()) == (0, "")
+
+
+@pytest.mark.limit(30)
+@pytest.mark.parametrize("block", examples("console"))
+def test_the_commands_print_what_is_shown(block: Block, tmp_path: Path) -> None:
+    shim = tmp_path / "gnet"
+    shim.write_text(f'#!/bin/sh\nexec {shlex.join(gnet_command())} "$@"\n', encoding="utf-8")
+    shim.chmod(0o755)
+    ports: dict[str, str] = {}
+    start = f"cd {tmp_path}; PATH={tmp_path}:$PATH; "
+    with ExitStack() as servers:
+        for step in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+            command, _, printed = step.partition("\n")
+            for port, free in ports.items():
+                command = command.replace(port, free)
+            if command.endswith(" &"):
+                port = re.search(r"\b81\d\d\b", command)[0]  # type: ignore[index]
+                command = start + "exec " + command.removesuffix(" &").replace(port, "0", 1)
+                server = servers.enter_context(running("sh", "-c", command))
+                ports[port] = server.complaint().decode().rpartition(":")[2]
+            else:
+                outcome = run("sh", "-c", f"{start}{command} 2>&1")
+                assert outcome.output.decode() == printed
 
 
 def test_the_readme_has_examples() -> None:

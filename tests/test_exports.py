@@ -9,7 +9,9 @@ import pytest
 
 import gnet
 
-PUBLIC = ("gnet", "gnet.dns", "gnet.errors", "gnet.events")
+PUBLIC = (
+    "gnet", "gnet.dns", "gnet.errors", "gnet.events", "gnet.logging", "gnet.monkey", "gnet.wsgi",
+)  # fmt: skip
 
 PROMISED = {
     "gnet": """
@@ -26,6 +28,9 @@ PROMISED = {
         ServerListening ServerClosed ConnectionAccepted ConnectionDropped ConnectionOpened
         ConnectionFailed ConnectionClosed LookupFinished
     """,
+    "gnet.logging": "subscriber",
+    "gnet.monkey": "patch unpatch is_patched Patch",
+    "gnet.wsgi": "WSGIServer WSGIHandler serve",
     "gnet.EventEmitter": """
         on add_listener once off remove_listener prepend_listener prepend_once_listener emit
         listeners listener_count event_names remove_all_listeners wait

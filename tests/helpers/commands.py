@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +99,10 @@ class Terminal:
         return bool(data)
 
     def close(self) -> None:
-        if self._process.poll() is None:
+        # Not poll(): gevent's makes a timer that libuv warns about.
+        with suppress(ProcessLookupError):
             self._process.kill()
-            self._process.wait()
+        self._process.wait()
         self._close_slave()
         os.close(self._master)
 

@@ -12,7 +12,6 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket as gevent_socket
-from gevent.threadpool import ThreadPool
 
 import gnet
 from gnet import monkey, wsgi
@@ -116,12 +115,8 @@ def test_a_thread_without_a_hub_gets_a_plain_socket_and_no_hub(port: int) -> Non
             sock.sendall(b"echo")
             return type(sock), sock.recv(4) == b"echo", gevent._hub_local.get_hub_if_exists()
 
-    pool = ThreadPool(1)
-    try:
-        with monkey.patch():
-            assert pool.apply(in_thread) == (std_socket.socket, True, None)
-    finally:
-        pool.kill()
+    with monkey.patch():
+        assert gevent.get_hub().threadpool.apply(in_thread) == (std_socket.socket, True, None)
 
 
 def test_the_addresses_are_raced(port: int) -> None:

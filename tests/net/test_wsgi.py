@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import signal
 import socket as std_socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from gevent.event import Event
 import gnet
 from gnet import events, wsgi
 from tests.helpers.calls import Calls
+from tests.helpers.peers import python, running
 from tests.helpers.servers import LOOPBACK, closing, path_at, place_at, send_reset, serving
 
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
@@ -429,6 +431,36 @@ def test_a_with_statement_ends_in_spite_of_an_idle_client() -> None:
         sock = gnet.connect(*place_at(server))
         answer(sock, GET)
     sock.destroy()
+
+
+SERVE = """
+import gevent, zope.event
+from gnet import events, wsgi
+
+def application(environ, start_response):
+    print("begun", flush=True)
+    gevent.sleep(0.1)
+    start_response("200 OK", [])
+    return [b"done"]
+
+def tell(event):
+    if isinstance(event, events.ServerListening):
+        print(event.address.port, flush=True)
+
+zope.event.subscribers.append(tell)
+print("destroyed:", wsgi.serve(application, 0, "127.0.0.1", grace=5), flush=True)
+"""
+
+
+def test_serve_finishes_the_requests_in_flight_when_it_is_told_to_end() -> None:
+    with running(*python(SERVE)) as program:
+        with gnet.connect(int(program.line()), "127.0.0.1") as sock:
+            sock.sendall(GET)
+            assert program.line() == b"begun"
+            program.signal(signal.SIGTERM)
+            assert body(answer(sock)) == b"done"
+            assert ended(sock)
+        assert program.line() == b"destroyed: 0"
 
 
 # -- slow clients ---------------------------------------------------------------------------------

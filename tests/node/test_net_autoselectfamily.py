@@ -8,7 +8,7 @@ import gnet
 from tests.helpers.blackhole import blackhole, refusing
 from tests.helpers.calls import Call
 from tests.helpers.lookups import answering
-from tests.helpers.servers import echoing, has_ipv6, serving
+from tests.helpers.servers import echoing, has_ipv6, on_one_port, serving
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine's loopback")
 
@@ -46,18 +46,18 @@ def test_the_families_take_turns_in_the_order_of_the_lookup() -> None:
 
 @needs_ipv6
 def test_ipv6_is_used_where_it_answers(must_not_call: Call) -> None:
-    with echoing(at=(0, "::1")) as ipv6:
+    with on_one_port(
+        lambda port: echoing(at=(port, "::1")),
+        lambda port: serving(must_not_call("an IPv4 connection"), at=(port, "127.0.0.1")),
+    ) as (ipv6, _):
         port = ipv6.address().port
-        with (
-            serving(must_not_call("an IPv4 connection"), at=(port, "127.0.0.1")),
-            gnet.connect(
-                port,
-                "example.org",
-                lookup=answering("::1", "127.0.0.1"),
-                auto_select_family=True,
-                auto_select_family_attempt_timeout=5,
-            ) as client,
-        ):
+        with gnet.connect(
+            port,
+            "example.org",
+            lookup=answering("::1", "127.0.0.1"),
+            auto_select_family=True,
+            auto_select_family_attempt_timeout=5,
+        ) as client:
             assert client.auto_select_family_attempted_addresses == [f"::1:{port}"]
 
 
@@ -94,16 +94,17 @@ def test_without_selection_there_is_one_attempt_and_a_plain_error() -> None:
 
 
 def test_an_address_that_does_not_answer_does_not_hold_up_the_next() -> None:
-    with echoing(at=(0, "127.0.0.2")) as server:
-        port = server.address().port
-        with (
-            blackhole("127.0.0.1", port),
-            gnet.connect(
-                port,
-                "example.org",
-                lookup=answering("127.0.0.1", "127.0.0.2"),
-                auto_select_family=True,
-                auto_select_family_attempt_timeout=0.01,
-            ) as client,
-        ):
-            assert client.remote_address == "127.0.0.2"
+    with (
+        on_one_port(
+            lambda port: echoing(at=(port, "127.0.0.2")),
+            lambda port: blackhole("127.0.0.1", port),
+        ) as (server, _),
+        gnet.connect(
+            server.address().port,
+            "example.org",
+            lookup=answering("127.0.0.1", "127.0.0.2"),
+            auto_select_family=True,
+            auto_select_family_attempt_timeout=0.01,
+        ) as client,
+    ):
+        assert client.remote_address == "127.0.0.2"

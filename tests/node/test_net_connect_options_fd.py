@@ -10,9 +10,7 @@ from tests.helpers.calls import Calls
 from tests.helpers.servers import place_of, serving
 
 
-def test_a_bound_descriptor_is_the_one_that_is_connected(
-    tmp_path: Path, must_call: Calls
-) -> None:
+def test_a_bound_descriptor_is_the_one_that_is_connected(tmp_path: Path, must_call: Calls) -> None:
     mine = str(tmp_path / "mine")
     with serving(at=place_of("unix", tmp_path)) as server:
         bound = socket.socket(socket.AF_UNIX)

@@ -1,0 +1,80 @@
+"""The events of :mod:`gnet.events`, written with the standard library's :mod:`logging`.
+
+.. code-block:: python
+
+    import logging
+
+    import zope.event
+
+    from gnet.logging import subscriber
+
+    logging.basicConfig(level=logging.INFO)
+    zope.event.subscribers.append(subscriber)
+
+The logger is ``gnet``. What a server does is ``INFO``; connections and lookups are ``DEBUG``; and
+what has failed, or was dropped, is ``WARNING``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from . import events
+from .address import AddressInfo
+
+__all__ = ["subscriber"]
+
+_log = logging.getLogger("gnet")
+
+
+def subscriber(event: object) -> None:
+    """Write an event of gnet's to the log; any other is passed over.
+
+    It is for ``zope.event.subscribers``. A handler that blocks holds back those events that
+    follow, and no connection.
+
+    :param event: what ``zope.event.notify`` was called with.
+    """
+    if isinstance(event, events.ServerListening):
+        _log.info("listening on %s", _place(event.address))
+    elif isinstance(event, events.ServerClosed):
+        _log.info("a server has closed")
+    elif isinstance(event, events.ConnectionDropped):
+        _log.warning("dropped for %s: %s", event.reason, _peer(event.info))
+    elif isinstance(event, events.ConnectionAccepted):
+        _log.debug("accepted %r", event.socket)
+    elif isinstance(event, events.ConnectionOpened):
+        _log.debug("connected %r", event.socket)
+    elif isinstance(event, events.ConnectionFailed | events.ConnectionClosed):
+        word = "has closed" if isinstance(event, events.ConnectionClosed) else "has not connected"
+        if event.error is None:
+            _log.debug("%r %s", event.socket, word)
+        else:
+            _log.warning("%r %s: %s", event.socket, word, event.error)
+    elif isinstance(event, events.LookupFinished):
+        _log_lookup(event)
+
+
+def _log_lookup(event: events.LookupFinished) -> None:
+    if event.error is not None:
+        _log.warning(
+            "lookup of %s failed in %.3f s: %s", event.hostname, event.seconds, event.error
+        )
+    elif _log.isEnabledFor(logging.DEBUG):
+        addresses = ", ".join(address for address, _ in event.addresses)
+        _log.debug("lookup of %s took %.3f s: %s", event.hostname, event.seconds, addresses)
+
+
+def _place(address: Any) -> str:
+    if not isinstance(address, AddressInfo):
+        return str(address)
+    host = f"[{address.address}]" if ":" in address.address else address.address
+    return f"{host}:{address.port}"
+
+
+def _peer(info: Any) -> str:
+    """Who was dropped, as far as that is known."""
+    if info is None or info.remote_address is None:
+        return "a connection"
+    return _place(AddressInfo(info.remote_address, info.remote_family, info.remote_port))
