@@ -98,6 +98,7 @@ def examples(language: str) -> list[Any]:
 EXAMPLES = examples("python")
 
 
+@pytest.mark.limit(30)
 @pytest.mark.parametrize("block", EXAMPLES)
 def test_the_example_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -106,7 +107,7 @@ def test_the_example_runs(block: Block, tmp_path: Path, monkeypatch: pytest.Monk
     command = python(RUNNER, str(program))
     if block.serves:
         program.write_text(PORT.sub("0", block.text), encoding="utf-8")
-        with running(*command) as process:
+        with running(*command, limit=25) as process:
             place = process.line().decode().removeprefix("listening on ")
             assert place, process.wait().complaints.decode()
             with raw_client((int(place), "127.0.0.1") if place.isdigit() else (place,)) as client:

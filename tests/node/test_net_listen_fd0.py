@@ -11,6 +11,7 @@ import pytest
 from gevent import socket
 
 import gnet
+from tests.helpers import forks
 from tests.helpers.calls import Calls
 from tests.helpers.peers import python, run
 
@@ -50,8 +51,8 @@ def test_a_socket_of_datagrams_is_refused_and_stays_open() -> None:
 
 def test_a_descriptor_that_is_not_open_is_an_error(must_call: Calls) -> None:
     here, there = os.pipe()
-    os.close(here)
-    os.close(there)
+    forks.close(here)
+    forks.close(there)
     failed = must_call()
     server = gnet.create_server()
     server.on("error", failed)

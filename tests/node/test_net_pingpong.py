@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import gnet
-from tests.helpers.calls import Calls
+from tests.helpers.calls import Call, Calls
 from tests.helpers.servers import TRANSPORTS, place_at, place_of, serving
 
 ROUNDS = 1000
@@ -15,7 +15,7 @@ ROUNDS = 1000
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_each_question_is_answered_and_the_last_after_the_clients_end(
-    transport: str, tmp_path: Path, must_call: Calls, must_not_call: Calls
+    transport: str, tmp_path: Path, must_call: Calls, must_not_call: Call
 ) -> None:
     sent = must_call(times=ROUNDS)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gevent
 
 import gnet
-from tests.helpers.calls import Calls
+from tests.helpers.calls import Call, Calls
 from tests.helpers.servers import place_at, serving
 
 ROUNDS = 50
 DELAY = 0.001
 
 
-def test_both_ends_are_open_until_the_client_ends(must_call: Calls, must_not_call: Calls) -> None:
+def test_both_ends_are_open_until_the_client_ends(must_call: Calls, must_not_call: Call) -> None:
     def accepted(sock: gnet.Socket) -> None:
         states: list[str] = []
 

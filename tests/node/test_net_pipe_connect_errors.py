@@ -15,7 +15,8 @@ from tests.helpers.servers import path_at, serving
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its paths are those of files")
 
-# Root may connect to everything, so it becomes somebody else; who may not read what else gevent imports.
+# Root may connect to everything, so it becomes somebody else; behind the first socket, since then
+# nothing more is imported, from where only root may read.
 CONNECT = """
 import os, sys
 sys.path.insert(0, sys.argv[1])

@@ -29,6 +29,8 @@ def test_two_servers_on_one_port(family: str, host: str, tmp_path: Path) -> None
 
 
 def test_both_have_to_want_it() -> None:
-    with gnet.create_server().listen(0, "127.0.0.1", reuse_port=True) as first:
-        with pytest.raises(OSError, match="EADDRINUSE"):
-            gnet.create_server().listen(first.address().port, "127.0.0.1")
+    with (
+        gnet.create_server().listen(0, "127.0.0.1", reuse_port=True) as first,
+        pytest.raises(OSError, match="EADDRINUSE"),
+    ):
+        gnet.create_server().listen(first.address().port, "127.0.0.1")

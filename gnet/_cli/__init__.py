@@ -1,0 +1,1 @@
+"""The parts of the command ``gnet``; :mod:`gnet.cli` puts them together."""

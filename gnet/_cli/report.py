@@ -1,0 +1,79 @@
+"""The events of the process as lines for people to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import events
+from ..address import AddressInfo
+from ..socket import Socket
+from .streams import LocalSocket
+from .traffic import amount
+
+__all__ = ["describe", "message", "place_of"]
+
+
+def message(error: BaseException | None) -> str:
+    """What an error says, in one line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())
+
+
+def place_of(address: AddressInfo | str | None) -> str:
+    """An address as a target of the command line."""
+    if isinstance(address, AddressInfo):
+        host = f"[{address.address}]" if address.family == "IPv6" else address.address
+        return f"{host}:{address.port}"
+    if not address:
+        return "a Unix socket"
+    return "unix:" + ("@" + address[1:] if address.startswith("\0") else address)
+
+
+def peer_of(sock: Socket) -> str:
+    """Who is at the other end of a connection, as far as that has a name."""
+    if sock.remote_address is None:
+        return place_of(None)
+    host = f"[{sock.remote_address}]" if sock.remote_family == "IPv6" else sock.remote_address
+    return f"{host}:{sock.remote_port}"
+
+
+def describe(event: Any) -> str | None:
+    """One of the events of :mod:`gnet.events` as a line; ``None`` for what is none."""
+    describer = _DESCRIBERS.get(type(event))
+    if isinstance(getattr(event, "socket", None), LocalSocket):
+        return None
+    return None if describer is None else describer(event)
+
+
+def _dropped(event: events.ConnectionDropped) -> str:
+    info = event.info
+    if info.remote_address is None:
+        return f"dropped {place_of(None)}: {event.reason}"
+    address = AddressInfo(info.remote_address, info.remote_family, info.remote_port)
+    return f"dropped {place_of(address)}: {event.reason}"
+
+
+def _closed(event: events.ConnectionClosed) -> str:
+    sock = event.socket
+    why = "" if event.error is None else f": {message(event.error)}"
+    received, sent = amount(sock.bytes_read), amount(sock.bytes_written)
+    return f"closed {peer_of(sock)}, {received} received, {sent} sent{why}"
+
+
+def _looked_up(event: events.LookupFinished) -> str:
+    if event.error is not None:
+        return f"lookup failed: {message(event.error)}"
+    addresses = ", ".join(address for address, _ in event.addresses)
+    return f"looked up {event.hostname} in {event.seconds:.3f} s: {addresses}"
+
+
+_DESCRIBERS: dict[type, Any] = {
+    events.ServerListening: lambda event: f"listening on {place_of(event.address)}",
+    events.ServerClosed: lambda event: "server closed",
+    events.ConnectionAccepted: lambda event: f"accepted {peer_of(event.socket)}",
+    events.ConnectionDropped: _dropped,
+    events.ConnectionOpened: lambda event: f"connected to {peer_of(event.socket)}",
+    events.ConnectionFailed: lambda event: f"connection failed: {message(event.error)}",
+    events.ConnectionClosed: _closed,
+    events.LookupFinished: _looked_up,
+}

@@ -1,0 +1,55 @@
+"""How the command is called."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import gnet
+from tests.helpers.commands import run_gnet
+from tests.helpers.peers import run
+
+COMMANDS = ("listen", "connect", "proxy", "lookup", "wsgi")
+
+
+def test_python_m_gnet_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(gnet.__file__).parent.parent))
+    outcome = run(sys.executable, "-m", "gnet", "--version")
+    assert outcome == (f"gnet {gnet.__version__}\n".encode(), b"", 0)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    outcome = run_gnet(command, "--help")
+    assert outcome.output.decode().startswith(f"usage: gnet {command} ")
+    assert outcome.status == 0
+
+
+def test_the_help_names_every_command() -> None:
+    text = run_gnet("--help").output.decode()
+    assert [each for each in COMMANDS if f"\n    {each} " not in text] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("nonsense",),
+        ("listen",),
+        ("listen", "nowhere"),
+        ("connect", "a", "b"),
+        ("proxy", "1"),
+        ("listen", "0", "--max-connections", "-1"),
+        ("listen", "0", "--max-connections", "many"),
+        ("listen", "0", "--grace", "nan"),
+        ("listen", "0", "--grace", "-1"),
+        ("lookup", "localhost", "--timeout", "1e99"),
+    ],
+)
+def test_a_wrong_call_is_an_error_of_one_line(arguments: tuple[str, ...]) -> None:
+    outcome = run_gnet(*arguments)
+    assert outcome.output == b""
+    assert outcome.complaints.startswith(b"gnet")
+    assert (outcome.complaints.count(b"\n"), outcome.status) == (1, 2)

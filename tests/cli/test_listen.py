@@ -1,0 +1,211 @@
+"""``gnet listen``: one connection with standard input and output, an echo, a command for each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket as std_socket
+from pathlib import Path
+
+import gevent
+import pytest
+
+from tests.helpers.commands import gnet_command, gnet_server, run_gnet, target_of
+from tests.helpers.peers import netcat, run, running
+from tests.helpers.servers import (
+    raw_client,
+    raw_listener,
+    receive,
+    receive_all,
+    send_end,
+    send_reset,
+)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def test_it_copies_one_connection_in_both_directions() -> None:
+    with gnet_server("listen", "0") as (process, place), raw_client(place) as client:
+        client.sendall(b"hello\n")
+        assert process.line() == b"hello"
+        process.send(b"and you\n")
+        assert receive(client, 8) == b"and you\n"
+        send_end(client)
+        assert process.line() == b""
+        assert process.finish(b"bye") == (b"", b"", 0)
+        assert receive_all(client) == b"bye"
+
+
+def test_it_stops_listening_when_somebody_has_come() -> None:
+    with gnet_server("listen", "0") as (process, place), raw_client(place) as client:
+        client.sendall(b"hello\n")
+        assert process.line() == b"hello"
+        with pytest.raises(ConnectionRefusedError), raw_client(place):
+            pass
+
+
+def test_it_gives_netcat_what_it_has(large: bytes) -> None:
+    with gnet_server("listen", "127.0.0.1:0") as (process, place):
+        client = gevent.spawn(run, *netcat("-d", place[1], str(place[0])))
+        assert process.finish(large) == (b"", b"", 0)
+        assert client.get().output == large
+
+
+def test_it_receives_what_connect_sends(tmp_path: Path, large: bytes) -> None:
+    received = tmp_path / "received"
+    script = f'"$@" < /dev/null > {received}'
+    with running("sh", "-c", script, "sh", *gnet_command("listen", "127.0.0.1:0")) as listener:
+        target = listener.complaint().decode().removeprefix("listening on ")
+        assert run_gnet("connect", target, data=large) == (b"", b"", 0)
+        assert listener.wait() == (b"", b"", 0)
+    assert received.read_bytes() == large
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_the_wait_for_a_connection(number: int, path: str) -> None:
+    with running(*gnet_command("listen", f"unix:{path}", "--verbose")) as process:
+        assert process.complaint().startswith(b"listening")
+        process.signal(number)
+        assert process.wait() == (b"", b"server closed\n", 128 + number)
+    assert not os.path.exists(path)
+
+
+def test_a_place_that_is_taken_is_an_error_of_one_line() -> None:
+    with raw_listener() as listener:
+        port = listener.getsockname()[1]
+        message = f"gnet: listen EADDRINUSE 127.0.0.1:{port}\n"
+        assert run_gnet("listen", f"127.0.0.1:{port}") == (b"", message.encode(), 1)
+
+
+def test_a_file_that_a_dead_process_has_left_is_replaced(path: str) -> None:
+    with std_socket.socket(std_socket.AF_UNIX) as dead:
+        dead.bind(path)
+    with running(*gnet_command("listen", f"unix:{path}", "--echo", "-v")) as process:
+        assert process.complaint().decode() == f"listening on unix:{path}"
+
+
+# -- --echo ---------------------------------------------------------------------------------------
+
+
+def test_echo_sends_back_what_it_gets(large: bytes) -> None:
+    with gnet_server("listen", "0", "--echo") as (_, place):
+        for _ in range(2):
+            assert run_gnet("connect", target_of(place), data=large) == (large, b"", 0)
+
+
+def test_echo_survives_a_client_that_resets() -> None:
+    with gnet_server("listen", "0", "--echo") as (process, place):
+        with raw_client(place) as client:
+            client.sendall(b"hello")
+            assert receive(client, 5) == b"hello"
+            send_reset(client)
+        with raw_client(place) as client:
+            client.sendall(b"hello")
+            assert receive(client, 5) == b"hello"
+            send_end(client)
+            assert receive_all(client) == b""
+        process.signal(signal.SIGTERM)
+        assert process.wait() == (b"", b"", 0)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_echo_that_is_stopped_ends_its_connections(number: int) -> None:
+    with gnet_server("listen", "0", "--echo") as (process, place), raw_client(place) as client:
+        client.sendall(b"hello")
+        assert receive(client, 5) == b"hello"
+        process.signal(number)
+        assert receive_all(client) == b""
+        client.close()
+        assert process.wait() == (b"", b"", 0)
+
+
+def test_echo_that_is_stopped_gives_a_client_no_more_than_the_grace() -> None:
+    server = gnet_server("listen", "0", "--echo", "--grace", "0")
+    with server as (process, place), raw_client(place) as client:
+        client.sendall(b"hello")
+        assert receive(client, 5) == b"hello"
+        process.signal(signal.SIGTERM)
+        assert process.wait() == (b"", b"", 0)
+
+
+def test_echo_drops_more_than_max_connections() -> None:
+    server = gnet_server("listen", "0", "--echo", "--max-connections", "1", "-v")
+    with server as (process, place), raw_client(place) as first, raw_client(place) as second:
+        first.sendall(b"hello")
+        assert receive(first, 5) == b"hello"
+        assert receive_all(second) == b""
+        assert process.complaint().startswith(b"accepted ")
+        dropped = process.complaint().decode()
+        assert dropped.startswith("dropped ")
+        assert dropped.endswith(": max_connections")
+
+
+# -- --exec ---------------------------------------------------------------------------------------
+
+
+def test_exec_runs_a_command_for_every_connection(large: bytes) -> None:
+    with gnet_server("listen", "0", "--exec", "cat; echo bye") as (_, place):
+        for _ in range(2):
+            expected = (large + b"bye\n", b"", 0)
+            assert run_gnet("connect", target_of(place), data=large) == expected
+
+
+def test_exec_serves_connections_side_by_side() -> None:
+    server = gnet_server("listen", "0", "--exec", "cat")
+    with server as (_, place), raw_client(place) as first, raw_client(place) as second:
+        second.sendall(b"second")
+        assert receive(second, 6) == b"second"
+        first.sendall(b"first")
+        assert receive(first, 5) == b"first"
+
+
+def test_a_command_that_ends_ends_the_connection() -> None:
+    server = gnet_server("listen", "0", "--exec", "echo bye")
+    with server as (_, place), raw_client(place) as client:
+        assert receive_all(client) == b"bye\n"
+
+
+def test_a_command_that_reads_no_more_may_still_write(large: bytes) -> None:
+    server = gnet_server("listen", "0", "--exec", "head -c 3; echo bye")
+    with server as (_, place), raw_client(place) as client:
+        client.sendall(large[:100_000])
+        assert receive_all(client) == large[:3] + b"bye\n"
+
+
+def test_a_command_whose_client_has_gone_reads_the_end(path: str) -> None:
+    script = f"cat > /dev/null; echo ended > {path}"
+    os.mkfifo(path)
+    with gnet_server("listen", "0", "--exec", script) as (_, place):
+        with raw_client(place) as client:
+            client.sendall(b"hello")
+            send_reset(client)
+        assert run("cat", path).output == b"ended\n"
+
+
+def test_exec_that_is_stopped_lets_its_commands_end() -> None:
+    server = gnet_server("listen", "0", "--exec", "cat; echo bye")
+    with server as (process, place), raw_client(place) as client:
+        client.sendall(b"hello\n")
+        assert receive(client, 6) == b"hello\n"
+        process.signal(signal.SIGTERM)
+        assert receive_all(client) == b"bye\n"
+        client.close()
+        assert process.wait() == (b"", b"", 0)
+
+
+def test_exec_that_is_stopped_ends_commands_that_do_not(path: str) -> None:
+    os.mkfifo(path)
+    # What reads the FIFO gets its end when the last process of the command has gone.
+    script = f"exec 3> {path}; echo started; sleep 1000; true"
+    server = gnet_server("listen", "0", "--grace", "0", "--exec", script)
+    with running("cat", path) as reader, server as (process, place), raw_client(place) as client:
+        assert receive(client, 8) == b"started\n"
+        process.signal(signal.SIGTERM)
+        assert process.wait() == (b"", b"", 0)
+        assert reader.wait() == (b"", b"", 0)
+
+
+def test_echo_and_exec_exclude_each_other() -> None:
+    outcome = run_gnet("listen", "0", "--echo", "--exec", "cat")
+    assert outcome.complaints.count(b"\n") == 1
+    assert outcome.status == 2

@@ -1,0 +1,119 @@
+"""The command on a terminal: what is typed, what is shown, and how it is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.commands import on_terminal, place_said, target_of
+from tests.helpers.servers import (
+    echoing,
+    place_at,
+    place_of_raw,
+    raw_client,
+    raw_listener,
+    receive,
+    receive_all,
+    send_end,
+)
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a terminal of POSIX")
+
+
+def test_what_is_typed_is_sent_and_the_answer_shown() -> None:
+    with echoing() as server, on_terminal("connect", target_of(place_at(server))) as terminal:
+        terminal.type("hello\n")
+        terminal.wait_for("hello\r\nhello\r\n")
+        terminal.type("\x04")
+        assert terminal.wait() == 0
+
+
+def test_the_peers_end_is_the_end_although_the_user_could_go_on_typing() -> None:
+    with raw_listener() as listener:
+        with on_terminal("connect", target_of(place_of_raw(listener))) as terminal:
+            peer, _ = listener.accept()
+            with peer:
+                peer.sendall(b"bye")
+                send_end(peer)
+                assert terminal.wait() == 0
+        assert b"bye\r\n3 B received, 0 B sent in " in terminal.shown
+
+
+def test_ctrl_c_ends_the_connection_in_good_order() -> None:
+    with raw_listener() as listener:
+        command = on_terminal("connect", target_of(place_of_raw(listener)))
+        with command as terminal:
+            peer, _ = listener.accept()
+            with peer:
+                terminal.type("hello\n")
+                assert receive(peer, 6) == b"hello\n"
+                terminal.type("\x03")
+                assert receive_all(peer) == b""
+            assert terminal.wait() == 128 + signal.SIGINT
+    assert b"Traceback" not in terminal.shown
+
+
+def test_ctrl_c_stops_a_server_without_failure() -> None:
+    with on_terminal("listen", "127.0.0.1:0", "--echo") as terminal:
+        terminal.wait_for("\n")
+        with raw_client(place_said(terminal.shown.decode().strip())) as client:
+            client.sendall(b"hello")
+            assert receive(client, 5) == b"hello"
+            terminal.type("\x03")
+            assert receive_all(client) == b""
+        assert terminal.wait() == 0
+    assert b"1 connection, 5 B received, 5 B sent in " in terminal.shown
+
+
+def test_a_transfer_shows_its_progress_on_a_terminal(tmp_path: Path, large: bytes) -> None:
+    with raw_listener() as listener, open(tmp_path / "sink", "wb") as sink:
+        command = on_terminal("connect", target_of(place_of_raw(listener)), stdout=sink)
+        with command as terminal:
+            peer, _ = listener.accept()
+            with peer:
+                peer.sendall(large)
+                terminal.wait_for("\r\x1b[K4.2 MB received, 0 B sent, ")
+                terminal.wait_for("B/s")
+                send_end(peer)
+                assert terminal.wait() == 0
+    assert b"\r\x1b[K4.2 MB received, 0 B sent in " in terminal.shown
+    assert (tmp_path / "sink").read_bytes() == large
+
+
+def test_a_server_shows_the_traffic_of_all_its_connections() -> None:
+    with on_terminal("listen", "127.0.0.1:0", "--echo") as terminal:
+        terminal.wait_for("\n")
+        place = place_said(terminal.shown.decode().strip())
+        with raw_client(place) as first:
+            first.sendall(b"hello")
+            assert receive(first, 5) == b"hello"
+            send_end(first)
+            assert receive_all(first) == b""
+        with raw_client(place) as second:
+            second.sendall(b"hello")
+            assert receive(second, 5) == b"hello"
+            terminal.wait_for("1 open, 10 B received, 10 B sent, ")
+
+
+def test_nothing_is_shown_where_standard_error_is_no_terminal(tmp_path: Path) -> None:
+    with echoing() as server, open(tmp_path / "errors", "wb") as errors:
+        command = on_terminal("connect", target_of(place_at(server)), stderr=errors)
+        with command as terminal:
+            terminal.type("hello\n\x04")
+            assert terminal.wait() == 0
+    assert terminal.shown == b"hello\r\nhello\r\n"
+    assert (tmp_path / "errors").read_bytes() == b""
+
+
+def test_the_terminal_is_left_as_it_was() -> None:
+    with echoing() as server, on_terminal("connect", target_of(place_at(server))) as terminal:
+        terminal.type("hello\n")
+        terminal.wait_for("hello\r\nhello\r\n")
+        # The flag is of what was opened, and this is what the shell has open as well.
+        assert os.get_blocking(terminal.slave)
+        terminal.type("\x04")
+        assert terminal.wait() == 0
