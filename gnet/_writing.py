@@ -16,7 +16,7 @@ from . import _encoding, _validate
 from ._buffer import Buffer, Chunk, WriteQueue
 from ._dispatch import Dispatcher
 from ._endpoint import Endpoint
-from ._state import CLOSED, OPEN
+from ._state import CLOSED, IDLE, OPEN
 from ._watchdog import Watchdog
 from ._wire import WRITE
 from .errors import StreamDestroyedError, WriteAfterEndError, WriteLimitError, annotate
@@ -412,6 +412,10 @@ class Writing(Endpoint):
         self._corked = 0
         if self._life is OPEN:
             self._flush()
+        elif self._life is IDLE and self._out is None:
+            # There is nothing to send, and nobody to send the end to: connect() may see to it.
+            self._finished = True
+            self._loop.defer(self._emit_finish)
 
     def _finish(self) -> None:
         """Everything is sent: send the end."""

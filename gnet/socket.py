@@ -10,6 +10,7 @@ import errno
 import struct
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -383,7 +384,11 @@ class Socket(PythonSocket):
             self._watch_peer()
         self._loop.defer(self._emit_connect)
         self._wake()
-        if self._out is not None or self._ending:
+        if self._finished:
+            # end() was called before there was a connection to end.
+            with suppress(OSError):
+                wire.shutdown(_socket.SHUT_WR)
+        elif self._out is not None or self._ending:
             self._flush()
         self._loop.defer(self._settle)
 
