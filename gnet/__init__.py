@@ -70,9 +70,10 @@ _fork.install()
 
 
 def __getattr__(name: str) -> Any:
-    # gnet.events needs dataclasses, which take longer to import than all the rest.
-    if name == "events":
-        return import_module(".events", __name__)
+    # gnet.events needs dataclasses, which take longer to import than all the rest; and
+    # gnet.cluster is for programs of several processes.
+    if name in ("events", "cluster"):
+        return import_module(f".{name}", __name__)
     if name == "take_over":
         return import_module("._handover", __name__).take_over
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -94,11 +94,10 @@ class Acceptor:
         self._watcher = self._pause_timer = None
 
     def resume(self) -> None:
-        """Look again whether the next connection is another process'."""
-        if self.waiting and self._watcher is not None:
+        """Look again whether the next connection can be had: a place or a descriptor is free."""
+        if self._watcher is not None and (self.waiting or self._pause_timer is not None):
             self.waiting = False
-            if self._pause_timer is None:
-                self._watcher.start(self._accept)
+            self._accept_again()
 
     def _accept(self) -> None:
         """In the hub: connections are waiting."""
@@ -117,10 +116,14 @@ class Acceptor:
             except OSError as exc:
                 if exc.errno in PASSED_OVER:
                     continue
-                if exc.errno in EXHAUSTED:
-                    self._back_off(exc)
-                else:
+                if exc.errno not in EXHAUSTED:
                     self._failed(annotate(exc, "accept"))
+                elif not self._in_burst:
+                    # A burst lasts until the queue is empty, however often there was a
+                    # descriptor meanwhile.
+                    self._in_burst = True
+                    self._exhausted(exc)
+                self._back_off()
                 return
             self._pause = FIRST_PAUSE
             try:
@@ -129,18 +132,15 @@ class Acceptor:
                 wire.close()
                 raise
 
-    def _back_off(self, exc: OSError) -> None:
-        """No descriptor is left: leave the connections in the kernel's queue for a while."""
-        # A burst lasts until the queue is empty, however often there was a descriptor meanwhile.
-        if not self._in_burst:
-            self._in_burst = True
-            self._exhausted(exc)
+    def _back_off(self) -> None:
+        """Leave the connections in the kernel's queue for a while."""
         self._watcher.stop()
         self._pause_timer = self._loop.loop.timer(self._pause)
         self._pause_timer.start(self._accept_again)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _accept_again(self) -> None:
-        self._pause_timer.close()
-        self._pause_timer = None
+        if self._pause_timer is not None:
+            self._pause_timer.close()
+            self._pause_timer = None
         self._watcher.start(self._accept)

@@ -1,4 +1,4 @@
-"""Messages and descriptors between a cluster's primary and one of its workers.
+"""Messages and descriptors between two processes of one program.
 
 A message is a line of JSON on a Unix socket; a descriptor travels with it (``SCM_RIGHTS``).
 Nothing here blocks but :meth:`Channel.ask`.
@@ -181,8 +181,13 @@ class Channel:
             self._loop.defer(self._lost)
             return
         *lines, self._received = (self._received + data).split(b"\n")
-        for line in lines:
-            self._arrived(json.loads(line))
+        try:
+            for line in lines:
+                self._arrived(json.loads(line))
+        except (ValueError, TypeError, LookupError, AttributeError):
+            # This is no process of the program.
+            self.close()
+            self._loop.defer(self._lost)
 
     def _arrived(self, fields: dict[str, Any]) -> None:
         fd = self._fds.popleft() if fields.pop("with_fd") else None
@@ -236,3 +241,7 @@ def _unpacked(packed: bytes) -> list[int]:
         # Where the system has no flag for it, it is inheritable at first.
         os.set_inheritable(fd, False)
     return fds
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Channel.close_inherited)

@@ -61,6 +61,7 @@ class Closing(Reading):
             self._end()
         elif self._wire is not None and not self._read_ended:
             # Its listener reads to the end and then may answer; this is the end.
+            self._hide_peer()
             with suppress(OSError):
                 self._wire.shutdown(_socket.SHUT_RD)
             self._more = True

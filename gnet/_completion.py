@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.monkey import get_original
@@ -20,12 +20,16 @@ assert sys.platform == "win32"
 import _overlapped  # type: ignore[import-not-found]  # noqa: E402
 import _winapi  # noqa: E402
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 __all__ = ["CompletionPort", "Operation", "ReadinessWatcher", "completion_port"]
 
 #: Told that an operation has ended: Windows' number of its error, and how many bytes it moved.
 Notify = Callable[[int, int], None]
 
-# The key of the packet that ends the thread; those of operations have 0.
+# The address in the packet that ends the thread: no structure has it, and a null pointer is an
+# error to the standard library.
 _END = 1
 
 
@@ -51,7 +55,7 @@ class Operation:
 class CompletionPort:
     """The completion port of a hub and the thread that waits at it.
 
-    They are there while a pipe of the hub's is open: see :func:`completion_port`.
+    They are there while a pipe of the hub's is open.
     """
 
     __slots__ = ("_done", "_handle", "_hub", "_operations", "_refs", "_users", "_wake", "loop")
@@ -75,23 +79,23 @@ class CompletionPort:
             _collect, (self._handle, self._operations, self._done, self._wake.send)
         )
 
-    def use(self, handle: int) -> None:
-        """Have the operations of a file end here, until :meth:`release`."""
+    def attach(self, handle: int) -> None:
+        """Have the operations of a file end here."""
+        _overlapped.CreateIoCompletionPort(handle, self._handle, 0, 0)
+
+    def acquire(self) -> Self:
+        """Keep the thread until :meth:`release`."""
         self._users += 1
-        try:
-            _overlapped.CreateIoCompletionPort(handle, self._handle, 0, 0)
-        except BaseException:
-            self.release()
-            raise
+        return self
 
     def release(self) -> None:
-        """Undo one :meth:`use`. The last one ends the thread, when no operation is left."""
+        """Undo one :meth:`acquire`. The last one ends the thread, when no operation is left."""
         self._users -= 1
         if not self._users:
             self._hub.gnet_completion_port = None
             # The loop has to stay for the thread's last word.
             self._wake.ref = True
-            _overlapped.PostQueuedCompletionStatus(self._handle, 0, _END, 0)
+            _overlapped.PostQueuedCompletionStatus(self._handle, 0, 0, _END)
 
     def start(self, call: Callable[[Any], object], notify: Notify) -> Operation | None:
         """Start an operation.
@@ -148,8 +152,8 @@ def _collect(
     ending = False
     while operations or not ending:
         packet = _overlapped.GetQueuedCompletionStatus(port, _overlapped.INFINITE)
-        error, size, key, address = packet
-        if key == _END:
+        error, size, _, address = packet
+        if address == _END:
             ending = True
             continue
         operation = operations.pop(address)
@@ -162,12 +166,12 @@ def _collect(
 
 
 def completion_port() -> CompletionPort:
-    """The completion port of the calling thread's hub; made when the first pipe needs it."""
+    """The completion port of the calling thread's hub, to be released when it is not needed."""
     hub: Any = gevent.get_hub()
     port: CompletionPort | None = getattr(hub, "gnet_completion_port", None)
     if port is None:
         port = hub.gnet_completion_port = CompletionPort(hub)
-    return port
+    return port.acquire()
 
 
 class ReadinessWatcher:

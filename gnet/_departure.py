@@ -20,14 +20,16 @@ class _Peer:
     """Who awaits a peer's end ahead of what is unread.
 
     :ivar watched: whether the hub's :class:`PeerWatch` has the socket.
+    :ivar hidden: whether this end reads no more, which looks the same as the peer's end.
     :ivar ended: whether the end has come.
     :ivar greenlets: those to interrupt when it comes.
     """
 
-    __slots__ = ("ended", "greenlets", "watched")
+    __slots__ = ("ended", "greenlets", "hidden", "watched")
 
     def __init__(self) -> None:
         self.watched = False
+        self.hidden = False
         self.ended = False
         self.greenlets: list[greenlet] = []
 
@@ -52,8 +54,8 @@ class Departure(Writing):
 
         Whatever the greenlet is blocked in, a slow query for example, raises
         :class:`~gnet.errors.PeerEndError` as soon as the peer has ended or reset, also while
-        input is unread. Where the system cannot tell (all but Linux), only an end that nothing
-        stands before is noticed.
+        input is unread; and when the connection is closed at this end. Where the system cannot
+        tell (all but Linux), only an end that nothing stands before is noticed.
 
         :raises PeerEndError: the peer has left.
         """
@@ -61,7 +63,8 @@ class Departure(Writing):
         me = getcurrent()
         peer.greenlets.append(me)
         try:
-            if peer.ended or self._read_ended or self._life is CLOSED:
+            ended = self._read_ended and not peer.hidden
+            if peer.ended or ended or self._life is CLOSED:
                 raise self._own(PeerEndError())
             yield
         finally:
@@ -72,10 +75,18 @@ class Departure(Writing):
         peer = self._peer
         if peer is None:
             peer = self._peer = _Peer()
-        if not peer.watched and self._life is OPEN and isinstance(self._wire, Wire):
+        unwatched = not (peer.watched or peer.hidden)
+        if unwatched and self._life is OPEN and isinstance(self._wire, Wire):
             peer.watched = True
             self._loop.peers.add(self._wire, self)
         return peer
+
+    def _hide_peer(self) -> None:
+        """This end is about to shut down its reading side."""
+        self._unwatch_peer()
+        if self._peer is None:
+            self._peer = _Peer()
+        self._peer.hidden = True
 
     def _unwatch_peer(self) -> None:
         peer = self._peer
@@ -84,12 +95,17 @@ class Departure(Writing):
             self._loop.peers.remove(self._wire)
 
     def _peer_has_ended(self) -> None:
-        """The peer has ended or reset, or there is none any more."""
+        """The peer has ended or reset."""
         peer = self._peer
-        if peer is None or peer.ended:
+        if peer is not None and not peer.hidden:
+            self._peer_is_gone(peer, tell=True)
+
+    def _peer_is_gone(self, peer: _Peer, tell: bool) -> None:
+        if peer.ended:
             return
         peer.ended = True
-        self._report_later("peer_end")
+        if tell:
+            self._report_later("peer_end")
         for blocked in peer.greenlets:
             self._loop.loop.run_callback(self._interrupt_greenlet, blocked)
 
@@ -105,5 +121,7 @@ class Departure(Writing):
     def _teardown(self) -> list[Callback]:
         if self._peer is not None:
             self._unwatch_peer()
-            self._peer_has_ended()
+            # A reset is the peer's leaving, too.
+            reset = isinstance(self._error, ConnectionError) and not self._given_up
+            self._peer_is_gone(self._peer, tell=reset)
         return super()._teardown()

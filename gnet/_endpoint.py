@@ -35,7 +35,7 @@ __all__ = ["Endpoint"]
 _OF_THE_CONNECTION = frozenset(
     (
         "connect", "ready", "data", "end", "finish", "drain", "timeout", "lookup", "pipe",
-        "unpipe", "pause", "resume", "connection_attempt", "connection_attempt_failed",
+        "unpipe", "pause", "resume", "peer_end", "connection_attempt", "connection_attempt_failed",
         "connection_attempt_timeout",
     )
 )  # fmt: skip
@@ -478,8 +478,13 @@ class Endpoint(Held):
         name = repr(self)
         # No events: this may run anywhere, even in the hub or in another thread.
         self._teardown()
+        later = self._loop.loop.run_callback_threadsafe
+        if self._idle is not None:
+            later(self._idle.cancel)
+        if self._watchdog is not None:
+            later(self._watchdog.stop)
         if self._holding:
             self._holding = False
-            self._loop.loop.run_callback_threadsafe(self._loop.release)
+            later(self._loop.release)
         # Last, as it raises where warnings are errors.
         warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)

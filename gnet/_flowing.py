@@ -23,8 +23,8 @@ from ._dispatch import Dispatcher
 from ._onread import OnRead
 from ._pipe import Pipe
 from ._state import CLOSED, OPEN
-from ._wire import READ, AnyWire
-from ._writing import HIGH_WATER_BYTES, Callback
+from ._wire import READ, AnyWire, Wire
+from ._writing import HIGH_WATER_BYTES, Callback, Writing
 from .errors import annotate, coded
 
 if TYPE_CHECKING:
@@ -177,6 +177,21 @@ class Flowing(Departure):
         elif self._serving is None and self._reader is None:
             self._watch(self._on_flow if self._flow else self._unread_callback())
 
+    def _has_been_spoken_to(self) -> bool:
+        """Whether the peer has sent something, unread though it may be, or its end."""
+        if self.bytes_read or self._read_ended:
+            return True
+        if not isinstance(self._wire, Wire):
+            return False
+        try:
+            self._wire.at_end()
+        except BlockingIOError:
+            return False
+        except OSError:
+            # Whoever reads, or watches, hears of that.
+            pass
+        return True
+
     def _settle(self) -> None:
         """A new connection has been given to its listeners, and perhaps nobody reads it."""
         if not self._watching:
@@ -277,6 +292,9 @@ class Flowing(Departure):
         """
         shared = isinstance(self._listeners.get("data"), tuple)
         if len(pipes) != 1 or shared or self._decoder is not None:
+            return False
+        # A subclass with a write() of its own wants to see the bytes.
+        if getattr(type(pipes[0].destination), "write", None) is not Writing.write:
             return False
         for _ in range(MAX_READS):
             moved = pipes[0].splice(wire)

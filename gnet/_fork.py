@@ -29,7 +29,7 @@ from typing import Any
 
 from gevent._hub_local import get_hub_if_exists
 
-from ._dispatch import dispatcher
+from ._dispatch import Dispatcher, dispatcher
 from ._endpoint import Endpoint
 from ._state import CLOSED, IDLE
 from ._wire import AnyWire
@@ -51,13 +51,8 @@ def close_inherited() -> None:
     dispatchers = {each._loop for each in inherited}
     if parents is not None:
         dispatchers.add(parents)
-        parents.abandon()
-    # A loop has the parent's epoll descriptor still. libuv takes a descriptor out of it with its
-    # watcher, and the parent would go deaf. gevent's fork() does the same again behind this, and
-    # may. A destroyed loop has no pointer.
-    for each in dispatchers:
-        if each.loop.ptr:
-            each.loop.reinit()
+    for loop in dispatchers:
+        _separate(loop)
     trouble: Exception | None = None
     for each in inherited:
         try:
@@ -65,12 +60,26 @@ def close_inherited() -> None:
                 _close_server(each)
             else:
                 _close_socket(each)
-            if each._loop is parents and (isinstance(each, Server) or each._life is IDLE):
-                each._loop = dispatcher()
         except Exception as exc:
             trouble = exc
+    if parents is not None:
+        # What has been deferred goes with it.
+        parents.abandon()
+        for each in inherited:
+            if each._loop is parents and (isinstance(each, Server) or each._life is IDLE):
+                each._loop = dispatcher()
     if trouble is not None:
         raise trouble
+
+
+def _separate(parents: Dispatcher) -> None:
+    """Give a loop descriptors of its own, ahead of anything that is done with its watchers."""
+    # It has the parent's epoll descriptor still. libuv takes a descriptor out of that with its
+    # watcher, and the parent would go deaf. gevent's fork() does the same again behind this, and
+    # may. A destroyed loop has no pointer.
+    if parents.loop.ptr:
+        parents.loop.reinit()
+        parents.peers.abandon()
 
 
 def _instances(*classes: type) -> list[Any]:
@@ -92,16 +101,11 @@ def _instances(*classes: type) -> list[Any]:
 
 
 def _close_server(server: Server) -> None:
-    bound = server._bound
-    if bound is not None:
-        if callable(getattr(bound.owner, "detach", None)):
-            # gevent's sockets close in a later turn of the loop, which may never come.
-            bound.owner.detach()
-            server._bound = bound._replace(owner=None)
+    if server._bound is not None:
         server._stop()
         server._closed_emitted = True
     server._closing = False
-    server._admission.connections.clear()
+    server._admission.clear()
 
 
 def _close_socket(sock: Any) -> None:
@@ -110,6 +114,10 @@ def _close_socket(sock: Any) -> None:
     if sock._life is not CLOSED:
         wire, sock._wire = sock._wire, None
         sock._stop_idle_timer()
+        if sock._watchdog is not None:
+            sock._watchdog.stop()
+        # Who waits for the peer to leave is not told that there is none any more.
+        sock._peer = None
         sock._teardown()
         if wire is not None:
             _let_go(wire)
@@ -124,7 +132,7 @@ def _let_go(wire: AnyWire) -> None:
     fd = wire.abandon()
     # The standard streams are every child's to inherit.
     if fd > _STDERR:
-        # Not os.close(): where that is patched it waits for the loop's next turn.
+        # Not os.close(): where that is patched it waits until the loop looks for events again.
         _socket.close(fd)
 
 

@@ -11,6 +11,7 @@ import _socket
 import errno
 import os
 import struct
+from contextlib import suppress
 from typing import Any
 
 from . import _bind, _validate, ipc
@@ -20,6 +21,9 @@ from ._wire import Wire
 from .errors import annotate, system_error
 
 __all__ = ["Offer", "TakenOver", "take_over"]
+
+#: How long the predecessor may take to say that it has stopped accepting.
+ANSWER_SECONDS = 5.0
 
 
 class Offer:
@@ -60,8 +64,9 @@ class Offer:
                 file=None if file is None else [file.path, file.device, file.inode],
             )
         elif message.kind == "taken":
-            channel.answer(message)
+            # Ahead of the answer: then the path is free for the successor's own offer.
             self._server._handed_over()
+            channel.answer(message)
 
     def _lost(self) -> None:
         self._channels = {channel for channel in self._channels if not channel.closed}
@@ -98,10 +103,10 @@ class TakenOver:
 
     def listening(self) -> None:
         """The successor listens."""
-        try:
-            self._channel.ask("taken", 5.0)
-        finally:
-            self._channel.close()
+        # A predecessor that has gone meanwhile, or hangs, need not hear of it.
+        with suppress(OSError):
+            self._channel.ask("taken", ANSWER_SECONDS)
+        self._channel.close()
 
     def close(self) -> None:
         """Close the descriptor; the predecessor goes on, unless it has been told."""
@@ -127,7 +132,7 @@ def take_over(path: str, timeout: float | None = 5.0) -> TakenOver:
         wire.connect(ipc.address_of(path))
     except OSError as exc:
         wire.close()
-        raise annotate(exc, "connect", path) from None
+        raise (exc if hasattr(exc, "code") else annotate(exc, "connect", path)) from None
     channel = Channel(wire, lambda message: None, lambda: None)
     try:
         message = channel.ask("take", limit)

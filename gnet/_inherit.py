@@ -44,7 +44,10 @@ def inherited_listeners() -> list[InheritedListener]:
     listeners = []
     for index in range(int(count)):
         fd = FIRST_FD + index
-        os.set_inheritable(fd, False)
+        try:
+            os.set_inheritable(fd, False)
+        except OSError:
+            raise value_error(f"LISTEN_FDS={count}, and descriptor {fd} is not open") from None
         name = named[index] if index < len(named) else "unknown"
         listeners.append(InheritedListener(fd, name))
     return listeners

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import select
 import sys
+from contextlib import suppress
 from typing import Any, Protocol
 from weakref import ref
+
+from gevent.monkey import get_original
 
 from ._wire import READ, Wire
 
@@ -37,15 +40,19 @@ class PeerWatch:
 
     def add(self, wire: Wire, socket: _Watched) -> None:
         """Call ``socket._peer_has_ended()``, once, in the hub."""
-        if not AVAILABLE:
-            return
+        # Where no descriptor is left, it is as on a system that cannot tell.
+        if AVAILABLE:
+            with suppress(OSError):
+                self._add(wire.fileno(), ref(socket))
+
+    def _add(self, fd: int, socket: ref[_Watched]) -> None:
         if self._epoll is None:
-            self._epoll = select.epoll()
+            # A patched program has none: it would block the hub, where it is asked to wait.
+            self._epoll = get_original("select", "epoll")()
             self._watcher = self._loop.io(self._epoll.fileno(), READ, ref=False)
             self._watcher.start(self._look)
-        fd = wire.fileno()
-        self._sockets[fd] = ref(socket)
         self._epoll.register(fd, select.EPOLLRDHUP | select.EPOLLONESHOT)
+        self._sockets[fd] = socket
 
     def remove(self, wire: Wire) -> None:
         """Await no more; to be called before the descriptor is closed."""
@@ -54,6 +61,14 @@ class PeerWatch:
             return
         self._epoll.unregister(fd)
         if not self._sockets:
+            self._watcher.close()
+            self._epoll.close()
+            self._watcher = self._epoll = None
+
+    def abandon(self) -> None:
+        """In a forked child: what is done to the set, and read from it, is the parent's loss."""
+        self._sockets.clear()
+        if self._epoll is not None:
             self._watcher.close()
             self._epoll.close()
             self._watcher = self._epoll = None

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import _socket
 import errno
-import json
 import logging
-import os
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,18 +15,16 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import gevent
-from gevent import subprocess
 from gevent.event import Event
 from gevent.lock import Semaphore
 from greenlet import getcurrent
 
 from . import _bind, _member, _validate
 from ._backoff import Backoff
-from ._channel import Channel, Message
+from ._channel import Message
 from ._dispatch import dispatcher
 from ._handles import Handles, Place, error_fields
-from ._wire import Wire
-from ._worker import Worker
+from ._worker import Worker, own_command, start
 from .emitter import EventEmitter
 from .errors import system_error
 
@@ -47,8 +42,6 @@ START_SECONDS = 30.0
 #: How long after its grace a worker is killed that has not ended, in seconds: a second more than
 #: it takes for its last steps.
 KILL_SECONDS = _member.LAST_SECONDS + _member.EXIT_SECONDS + 1.0
-#: How long the workers have to say how many connections they have, in seconds.
-COUNT_SECONDS = 5.0
 
 _clusters: WeakSet[Cluster] = WeakSet()
 
@@ -89,12 +82,12 @@ class Cluster(EventEmitter):
             raise RuntimeError("a worker of a cluster cannot have workers")
         if not hasattr(_socket.socket, "sendmsg"):
             raise system_error(errno.ENOTSUP, "fork")
-        self._argv = _own_command() if argv is None else list(argv)
+        self._argv = own_command() if argv is None else list(argv)
         self._env = dict(env or {})
         self._loop = dispatcher()
         self._workers: dict[int, Worker] = {}
         self._numbers = count(1)
-        # How many workers there should be, and how many will be started after a pause.
+        # How many workers there should be, and how many are being started, perhaps after a pause.
         self._target = 0
         self._coming = 0
         self._backoff = Backoff()
@@ -133,29 +126,27 @@ class Cluster(EventEmitter):
         _validate.integer("n", n, 1, 2**16)
         if self._stopping.is_set():
             raise RuntimeError("the cluster has been shut down")
-        started = []
-        for _ in range(n):
-            started.append(self._start())
-            self._target += 1
-        return started
+        return [self._start_wanted() for _ in range(n)]
+
+    def _start_wanted(self) -> Worker:
+        self._target += 1
+        try:
+            return self._start()
+        except BaseException:
+            self._target -= 1
+            self._balance(0)
+            raise
 
     def _start(self) -> Worker:
         number = next(self._numbers)
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        wire = Wire.adopt(ours.detach())
+        self._coming += 1
         try:
-            settings = {"id": number, "fd": theirs.fileno(), "grace": self._grace}
-            process: Any = subprocess.Popen(
-                self._argv,
-                env={**os.environ, **self._env, _member.ENVIRONMENT: json.dumps(settings)},
-                pass_fds=[theirs.fileno()],
-            )
-        except BaseException:
-            wire.close()
-            raise
+            process, wire = start(self._argv, self._env, number, self._grace)
         finally:
-            theirs.close()
-        started = self._workers[number] = Worker(self, number, process, wire)
+            self._coming -= 1
+        lost = partial(self._report, event="disconnect")
+        started = Worker(number, process, wire, self._receive, lost, self._dismiss)
+        self._workers[number] = started
         self._over.clear()
         self._loop.hold()
         process.rawlink(lambda _: self._loop.defer(partial(self._exited, started)))
@@ -177,18 +168,19 @@ class Cluster(EventEmitter):
             self._over.set()
 
     def _start_after(self, pause: float) -> None:
+        self._stopping.wait(pause)
+        self._coming -= 1
         try:
-            if not self._stopping.wait(pause):
+            if not self._stopping.is_set():
                 self._start()
         except OSError as exc:
             _log.error("no worker can be started: %s", exc)
         finally:
-            self._coming -= 1
             self._loop.release()
             self._balance(0)
 
     def _exited(self, gone: Worker) -> None:
-        code = gone.process.returncode
+        code, signum = gone._end()
         del self._workers[gone.id]
         self._handles.forget(gone.id)
         if gone.is_connected():
@@ -199,12 +191,13 @@ class Cluster(EventEmitter):
                 # It has finished. One that was to replace another has not even begun.
                 self._target -= not gone._spare
             else:
-                _log.warning("%r has died: %s", gone, _cause(code))
+                cause = f"exit code {code}" if signum is None else f"signal {signum}"
+                _log.warning("%r has died: %s", gone, cause)
         gone._exited.set()
         gone._news.set()
         self._loop.release()
         self._balance(monotonic() - gone._started)
-        self._report(gone, "exit", None if code < 0 else code, -code if code < 0 else None)
+        self._report(gone, "exit", code, signum)
 
     # -- what workers say ---------------------------------------------------------------------
 
@@ -246,7 +239,8 @@ class Cluster(EventEmitter):
 
     def _close_unused(self) -> None:
         """What a worker has left behind is closed when its replacement does not want it."""
-        if all(each._ready for each in self._workers.values() if not each.retiring):
+        serving = [each for each in self._workers.values() if not each.retiring]
+        if not self._coming and all(each._ready for each in serving):
             self._handles.close_unused()
 
     def _report(self, subject: Worker, event: str, *args: Any) -> None:
@@ -286,7 +280,7 @@ class Cluster(EventEmitter):
             sender._channel.answer(message, error=error_fields(exc))
 
     def _count(self, place: Any) -> int:
-        answers = [gevent.spawn(_count_of, each, place) for each in self._workers.values()]
+        answers = [gevent.spawn(each._count, place) for each in self._workers.values()]
         total = 0
         for answer in answers:
             number = answer.get()
@@ -322,12 +316,18 @@ class Cluster(EventEmitter):
                     self._succeed(old)
                     self._tell_to_stop(old, limit, drain=True)
                     retired.append(old)
+                    self._close_unused()
             finally:
                 self._await_end(retired, limit)
 
     def _succeed(self, old: Worker) -> None:
         """Start a worker, and block until it can do without an old one."""
-        new = self._start()
+        try:
+            new = self._start()
+        except BaseException:
+            # A worker that has died meanwhile was not missed: this one was coming.
+            self._balance(0)
+            raise
         new._spare = True
         deadline = monotonic() + self._start_timeout
         try:
@@ -386,9 +386,9 @@ class Cluster(EventEmitter):
         return self._grace if grace is None else _validate.limit("grace", grace)
 
     def _tell_to_stop(self, old: Worker, limit: float | None, drain: bool) -> None:
-        old.retiring = True
+        # What it listened at is kept for those that come after it.
         self._handles.forget(old.id)
-        old._channel.post("stop", grace=limit, drain=drain)
+        old._tell_to_stop(limit, drain)
 
     def _await_end(self, workers: Sequence[Worker], limit: float | None) -> int:
         """Block until the workers have exited; gives the number of those that were killed."""
@@ -457,34 +457,7 @@ class Cluster(EventEmitter):
         self._release_signals()
 
 
-def _count_of(asked: Worker, place: Any) -> int | TimeoutError:
-    try:
-        return int(asked._channel.ask("count", COUNT_SECONDS, place=place).fields["count"])
-    except TimeoutError as exc:
-        return exc
-    except OSError:
-        # It has died, and its connections with it.
-        return 0
-
-
-def _own_command() -> list[str]:
-    """What has started this process."""
-    if sys.argv[0] in ("", "-"):
-        raise RuntimeError("there is no program to start again: give argv")
-    return [sys.executable, *sys.orig_argv[1:]]
-
-
-def _cause(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
-
-
 def leave_in_child() -> None:
     """In a forked child: it has no workers."""
-    Channel.close_inherited()
     for cluster in list(_clusters):
         cluster._leave_in_child()

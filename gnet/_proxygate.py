@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import _socket
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from . import _validate
 from ._dispatch import Dispatcher
 from ._proxyheader import MAX_BYTES, ProxyHeader, is_header, read_header
+from ._timers import SHORTEST
 from ._wire import READ, Wire
 from .blocklist import BlockList
 from .errors import type_error
@@ -23,8 +25,10 @@ __all__ = ["ProxyGate"]
 HEADER_SECONDS = 5.0
 #: How long ``"optional"`` waits for the first byte, which shows whether there is a header.
 OPTIONAL_SECONDS = 0.2
-# A part of a header stays in the kernel, and the wire readable: it is looked at that often.
-LOOK_AGAIN_SECONDS = 0.005
+# A byte or two that may begin a header, or not, stay in the kernel, and the wire readable: the
+# pauses until it is looked at again, doubled from the first to the longest.
+FIRST_PAUSE = 0.005
+LONGEST_PAUSE = 0.1
 
 MODES = ("require", "optional")
 
@@ -89,8 +93,8 @@ class _Entrant:
     """One connection whose header has not come yet."""
 
     __slots__ = (
-        "_admit", "_gate", "_refuse", "_remote", "_started", "_timer", "_trusted", "_watcher",
-        "_wire",
+        "_admit", "_deadline", "_gate", "_header", "_pause", "_refuse", "_remote", "_timer",
+        "_trusted", "_watcher", "_wire",
     )  # fmt: skip
 
     def __init__(
@@ -102,7 +106,10 @@ class _Entrant:
         self._trusted = trusted
         self._admit = admit
         self._refuse = refuse
-        self._started = monotonic()
+        # The part of it that has come.
+        self._header = b""
+        self._deadline = monotonic() + HEADER_SECONDS
+        self._pause = FIRST_PAUSE
         self._timer: Any = None
         self._watcher: Any = wire.watch(gate.loop.loop, READ)
         self._watcher.start(self._look)
@@ -110,7 +117,7 @@ class _Entrant:
 
     def _wait(self, seconds: float, then: Callable[[], None]) -> None:
         self._stop_timer()
-        self._timer = self._gate.loop.loop.timer(seconds)
+        self._timer = self._gate.loop.loop.timer(max(SHORTEST, seconds))
         self._timer.start(then)
 
     def _stop_timer(self) -> None:
@@ -119,34 +126,48 @@ class _Entrant:
             self._timer = None
 
     def _look(self) -> None:
+        """In the hub: there is something, or the end."""
         try:
-            data = self._wire.recv(MAX_BYTES, _socket.MSG_PEEK)
+            data = self._wire.recv(MAX_BYTES - len(self._header), _socket.MSG_PEEK)
         except BlockingIOError:
             return
         except OSError:
             self.refuse()
             return
-        begins = is_header(data) if data else False
-        late = monotonic() - self._started > HEADER_SECONDS
-        if begins is False and self._gate.optional:
+        begins = is_header(self._header + data) if data else False
+        if begins is False and self._gate.optional and not self._header:
             self._let_in(None)
-        elif begins is False or late or (begins and not self._trusted):
+        elif begins is False or (begins and not self._trusted):
             self.refuse()
+        elif begins is None and self._gate.optional:
+            self._look_again()
         else:
-            self._read(data)
+            self._take(self._header + data)
 
-    def _read(self, data: bytes) -> None:
+    def _look_again(self) -> None:
+        """Whether it is a header cannot be said yet, so it must stay in the kernel."""
+        self._watcher.stop()
+        left = self._deadline - monotonic()
+        if left <= 0:
+            self.refuse()
+            return
+        self._wait(min(self._pause, left), partial(self._watcher.start, self._look))
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _take(self, data: bytes) -> None:
+        """It is a header, or no connection of ours; take what has come of it, and no more."""
         try:
             header = read_header(data)
         except ValueError:
             self.refuse()
             return
-        if header is None:
-            self._watcher.stop()
-            self._wait(LOOK_AGAIN_SECONDS, self._look)
+        size = len(data) if header is None else header.size
+        self._wire.recv(size - len(self._header))
+        if header is not None:
+            self._let_in(header)
             return
-        self._wire.recv(header.size)
-        self._let_in(header)
+        self._header = data
+        self._wait(self._deadline - monotonic(), self.refuse)
 
     def _too_late(self) -> None:
         """Not a byte has come."""

@@ -9,7 +9,7 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from .address import parse_ip
+from .address import canonical, parse_ip
 from .errors import coded
 
 __all__ = ["MAX_BYTES", "ProxyHeader", "is_header", "read_header"]
@@ -21,10 +21,13 @@ _V1 = b"PROXY "
 _V1_MAX_BYTES = 107
 _V2 = b"\r\n\r\n\0\r\nQUIT\n"
 _V2_HEAD = struct.Struct("!12sBBH")
-_V2_ADDRESSES = {
-    1: (struct.Struct("!4s4sHH"), IPv4Address),
-    2: (struct.Struct("!16s16sHH"), IPv6Address),
+# By family and protocol: TCP over IPv4 and over IPv6.
+_V2_ADDRESSES: dict[int, tuple[struct.Struct, type[IPv4Address] | type[IPv6Address]]] = {
+    0x11: (struct.Struct("!4s4sHH"), IPv4Address),
+    0x21: (struct.Struct("!16s16sHH"), IPv6Address),
 }
+# And the others that a connection may be of: an unknown one, and one of a Unix socket.
+_V2_STREAMS = {*_V2_ADDRESSES, 0x00, 0x31}
 
 SockAddr = tuple[str, int]
 
@@ -94,7 +97,7 @@ def _host(field: bytes, version: int) -> str:
     ip = parse_ip(text)
     if ip is None or ip.version != version or "%" in text:
         raise malformed(f"no address of its family: {field!r}")
-    return str(ip)
+    return canonical(ip)
 
 
 def _port(field: bytes) -> int:
@@ -115,13 +118,16 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
         raise malformed(f"a header of {size} bytes")
     if len(data) < size:
         return None
-    # LOCAL: the proxy's own health check; and families without an IP address.
-    if not command & 0xF or kind >> 4 not in _V2_ADDRESSES:
+    # LOCAL: the proxy's own health check, whose other fields mean nothing.
+    if not command & 0xF:
         return ProxyHeader(size, None, None)
-    if kind & 0xF != 1:
+    if kind not in _V2_STREAMS:
         raise malformed(f"family and protocol {kind:#04x}, which is no stream's")
-    layout, ip = _V2_ADDRESSES[kind >> 4]
+    if kind not in _V2_ADDRESSES:
+        return ProxyHeader(size, None, None)
+    layout, ip = _V2_ADDRESSES[kind]
     if length < layout.size:
         raise malformed(f"{length} bytes of addresses")
     source, destination, port, own_port = layout.unpack_from(data, _V2_HEAD.size)
-    return ProxyHeader(size, (str(ip(source)), port), (str(ip(destination)), own_port))
+    hosts = [canonical(ip(packed)) for packed in (source, destination)]
+    return ProxyHeader(size, (hosts[0], port), (hosts[1], own_port))

@@ -29,15 +29,16 @@ class _Stop:
     def __init__(self, server: Server, grace: float | None) -> None:
         self._server = server
         self._grace = grace
-        self.forced = 0
+        self._shutdowns: list[gevent.Greenlet[..., int]] = []
 
     def __call__(self, *_: Any) -> None:
         # This runs wherever the interpreter is, perhaps in the hub, which must not block.
         grace, self._grace = self._grace, 0
-        gevent.spawn(self._shutdown, grace)
+        self._shutdowns.append(gevent.spawn(self._server.shutdown, grace))
 
-    def _shutdown(self, grace: float | None) -> None:
-        self.forced += self._server.shutdown(grace)
+    def forced(self) -> int:
+        """How many connections the shutdowns have destroyed, which have all but ended."""
+        return sum(shutdown.get() for shutdown in self._shutdowns)
 
 
 @contextmanager
@@ -91,4 +92,4 @@ def serve(
             server.serve_forever()
     finally:
         server.close()
-    return stop.forced
+    return stop.forced()

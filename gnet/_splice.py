@@ -84,15 +84,26 @@ class Splicer:
         """
         reader, writer = self._open()
         received = os.splice(source, writer, PIPE_BYTES, flags=_FLAGS)
-        left, error = received, None
         try:
-            while left:
-                left -= os.splice(reader, destination, left, flags=_FLAGS)
-        except BlockingIOError:
-            pass
-        except OSError as exc:
-            error = exc
-        rest = b""
-        while len(rest) < left:
-            rest += os.read(reader, left - len(rest))
+            rest, error = _empty(reader, destination, received)
+        except BaseException:
+            # A signal's handler has raised. What is left in the pipe is nobody else's to send.
+            self._close()
+            raise
         return received, rest, error
+
+
+def _empty(reader: int, destination: int, left: int) -> tuple[bytes, OSError | None]:
+    """Move what is in the pipe to the destination, and read the rest back."""
+    error = None
+    try:
+        while left:
+            left -= os.splice(reader, destination, left, flags=_FLAGS)
+    except BlockingIOError:
+        pass
+    except OSError as exc:
+        error = exc
+    rest = b""
+    while len(rest) < left:
+        rest += os.read(reader, left - len(rest))
+    return rest, error

@@ -80,22 +80,25 @@ class _Deadline:
 
     def _idle_expired(self) -> None:
         socket = self._socket()
-        if socket is not None and not (self._name == "first_byte_timeout" and socket.bytes_read):
-            socket._fail(DeadlineError(self._name, self._seconds))
+        if socket is None or (self._name == "first_byte_timeout" and socket._has_been_spoken_to()):
+            return
+        socket._fail(DeadlineError(self._name, self._seconds))
 
 
 class Watchdog:
     """Watches over one socket's limits.
 
     :ivar limits: the limits.
+    :ivar turns: the ``write()`` calls that are blocked until there is room, in their order.
     """
 
-    __slots__ = ("_deadlines", "_socket", "_timers", "limits")
+    __slots__ = ("_deadlines", "_socket", "_timers", "limits", "turns")
 
     def __init__(self, timers: IdleTimers, socket: Any, limits: Limits) -> None:
         self._timers = timers
         self._socket = ref(socket)
         self.limits = limits
+        self.turns: list[object] = []
         self._deadlines: dict[str, _Deadline] = {}
 
     def _start(self, name: str, seconds: float | None) -> None:
@@ -113,9 +116,10 @@ class Watchdog:
         self._start("first_byte_timeout", self.limits.first_byte_timeout)
         self._start("lifetime", self.limits.lifetime)
 
-    def queued(self) -> None:
-        """Something waits for the peer to take it."""
-        self._start("write_timeout", self.limits.write_timeout)
+    def stalled(self) -> None:
+        """Something waits for the peer to take it, or still does."""
+        if "write_timeout" not in self._deadlines:
+            self._start("write_timeout", self.limits.write_timeout)
 
     def progressed(self) -> None:
         """The peer has taken something."""
@@ -123,8 +127,8 @@ class Watchdog:
         if stalled is not None:
             stalled.touch()
 
-    def emptied(self) -> None:
-        """Nothing waits any more."""
+    def unstalled(self) -> None:
+        """Nothing waits for the peer any more."""
         self.cancel("write_timeout")
 
     def over(self, size: int) -> bool:

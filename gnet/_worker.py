@@ -1,23 +1,29 @@
-"""A worker, as its primary sees it."""
+"""A worker, as its primary sees it: a process, and the channel to it."""
 
 from __future__ import annotations
 
+import _socket
+import json
 import os
 import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gevent import subprocess
 from gevent.event import Event
 
-from ._channel import Channel
+from ._channel import Channel, Message
+from ._member import ENVIRONMENT
 from ._wire import Wire
 from .emitter import EventEmitter
 
-if TYPE_CHECKING:
-    from ._primary import Cluster
+__all__ = ["Worker", "own_command", "start"]
 
-__all__ = ["Worker"]
+#: How long a worker has to say how many connections it has, in seconds.
+COUNT_SECONDS = 5.0
 
 
 class Worker(EventEmitter):
@@ -31,12 +37,20 @@ class Worker(EventEmitter):
     :ivar retiring: whether it was told to stop, so that its end is no accident.
     """
 
-    def __init__(self, cluster: Cluster, number: int, process: Any, wire: Wire) -> None:
+    def __init__(
+        self,
+        number: int,
+        process: Any,
+        wire: Wire,
+        receive: Callable[[Worker, Message], object],
+        lost: Callable[[Worker], object],
+        dismiss: Callable[[Worker, float | None], object],
+    ) -> None:
         super().__init__()
         self.id = number
         self.process = process
         self.retiring = False
-        self._cluster = cluster
+        self._dismiss = dismiss
         self._started = monotonic()
         self._online = self._ready = False
         # Not needed yet: it is to replace another one that is still there.
@@ -45,9 +59,7 @@ class Worker(EventEmitter):
         self._exited = Event()
         # Set when anything about the worker has changed.
         self._news = Event()
-        self._channel = Channel(
-            wire, partial(cluster._receive, self), partial(cluster._report, self, "disconnect")
-        )
+        self._channel = Channel(wire, partial(receive, self), partial(lost, self))
 
     def __repr__(self) -> str:
         return f"<gnet.cluster.Worker {self.id} pid={self.pid}>"
@@ -80,7 +92,7 @@ class Worker(EventEmitter):
 
         :param grace: in seconds; ``None``: the cluster's.
         """
-        self._cluster._dismiss(self, grace)
+        self._dismiss(self, grace)
 
     def kill(self, signum: int = signal.SIGTERM) -> None:
         """Send a signal. A worker that dies of one is replaced. From Node's ``worker.kill()``.
@@ -90,3 +102,54 @@ class Worker(EventEmitter):
         # A forked child of the primary has copies of the greenlets that wait for workers to end.
         if not self.is_dead() and self._pid == os.getpid():
             self.process.send_signal(signum)
+
+    def _tell_to_stop(self, grace: float | None, drain: bool) -> None:
+        self.retiring = True
+        self._channel.post("stop", grace=grace, drain=drain)
+
+    def _count(self, place: Any) -> int | TimeoutError:
+        """Block for the number of its connections."""
+        try:
+            return int(self._channel.ask("count", COUNT_SECONDS, place=place).fields["count"])
+        except TimeoutError as exc:
+            return exc
+        except OSError:
+            # It has died, and its connections with it.
+            return 0
+
+    def _end(self) -> tuple[int | None, int | None]:
+        """Its exit code, or the signal that it has died of."""
+        code = self.process.returncode
+        return (None, -code) if code < 0 else (code, None)
+
+
+def start(
+    argv: Sequence[str], env: Mapping[str, str], number: int, grace: float | None
+) -> tuple[Any, Wire]:
+    """Start the process of a worker; gives it, and this end of the channel to it.
+
+    :raises OSError: the program cannot be started.
+    """
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    wire = Wire.adopt(ours.detach())
+    try:
+        settings = json.dumps({"id": number, "fd": theirs.fileno(), "grace": grace})
+        process = subprocess.Popen(
+            argv, env={**os.environ, **env, ENVIRONMENT: settings}, pass_fds=[theirs.fileno()]
+        )
+    except BaseException:
+        wire.close()
+        raise
+    finally:
+        theirs.close()
+    return process, wire
+
+
+def own_command() -> list[str]:
+    """What has started this process.
+
+    :raises RuntimeError: it reads its program from its input.
+    """
+    if sys.argv[0] in ("", "-"):
+        raise RuntimeError("there is no program to start again: give argv")
+    return [sys.executable, *sys.orig_argv[1:]]

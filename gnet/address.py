@@ -174,7 +174,9 @@ class SocketAddress:
     address: str
     #: ``"ipv4"`` or ``"ipv6"``.
     family: str
+    #: From 0 to 65535.
     port: int
+    #: IPv6's, from 0 to 1048575.
     flowlabel: int
 
     def __init__(

@@ -392,7 +392,7 @@ class Server(Held):
 
     def _take_again(self) -> None:
         """There may be room again for what was left waiting."""
-        if self._acceptor is not None and self._acceptor.waiting:
+        if self._acceptor is not None:
             self._acceptor.resume()
 
     def _handle(self, sock: Socket) -> None:
@@ -597,7 +597,10 @@ class Server(Held):
         if getcurrent() is self._loop.hub:
             gevent.spawn(self.shutdown, grace)
             return 0
-        self.close()
+        if self._bound is not None or self._closing:
+            self.close()
+        elif self not in self._loop.kept:
+            return 0
         for sock in list(self._admission.connections):
             self._finish_up(sock)
         forced = 0

@@ -27,7 +27,6 @@ import gevent
 import pytest
 import zope.event
 from gevent import subprocess
-from gevent.event import Event
 from gevent.exceptions import LoopExit
 
 from tests.helpers import windows
@@ -38,8 +37,10 @@ from tests.helpers.counts import Holdings
 TIME_LIMIT = 10.0
 SETTLING_LIMIT = 5.0
 FAILED_SETTLING_LIMIT = 0.5
+# And for the fixtures of a test before it, and again behind it.
+FIXTURES_LIMIT = 60.0
 # So long after its time limit a test that blocks the hub, and cannot be ended, ends the run.
-HANG_MARGIN = 60.0
+HANG_MARGIN = 180.0
 # How often the loop may run what is ready before it has to wait for an event.
 TURNS = 10
 
@@ -78,6 +79,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    with gevent.Timeout(FIXTURES_LIMIT, ref=False):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """End a test that hangs.
 
@@ -85,6 +92,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     at once and the limit is not waited for.
     """
     with gevent.Timeout(limit_of(item), ref=False):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, Any, Any]:
+    with gevent.Timeout(FIXTURES_LIMIT, ref=False):
         return (yield)
 
 
@@ -227,8 +240,6 @@ def turn() -> None:
 
 def await_event() -> None:
     """Block until the loop has looked for events; when something is ready, that is at once."""
-    looked = Event()
-    with gevent.get_hub().loop.check(ref=False) as look:
-        # Not our switch: what goes on inside the loop's check must not use the loop.
-        look.start(looked.set)
-        looked.wait()
+    hub = gevent.get_hub()
+    with hub.loop.check(ref=False) as looked:
+        hub.wait(looked)

@@ -43,6 +43,7 @@ HOLD = """
 def main():
     server = gnet.create_server(lambda sock: sock.write(PID), allow_half_open=False)
     server.on("connection", lambda sock: sock.resume())
+    cluster.worker.on("disconnect", lambda: cluster.worker.send("told to stop"))
     server.listen(0, "127.0.0.1")
 """
 

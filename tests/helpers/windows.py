@@ -15,15 +15,10 @@ __all__ = ["MODULES", "needs_resets", "reason_to_skip"]
 
 # Modules of tests of what only POSIX systems have; they cannot be imported elsewhere.
 MODULES = (
-    "cli",
     "net/test_fork.py",
     "net/test_server.py",
     "net/test_socket_options.py",
     "net/test_unix_paths.py",
-    "peers",
-    "test_benchmarks.py",
-    "test_docs.py",
-    "test_examples.py",
 )
 
 # Why not.
@@ -42,6 +37,8 @@ WINDOWS = {
     "net/test_connect.py::test_every_connection_of_one_socket_may_go*": _UNIX_PATHS,
     "net/test_limits.py::test_a_corked_queue_does_not_keep*": "libuv has no such watcher",
     "net/test_monkey.py::test_the_guard_leaves_everything_else_alone*": _UNIX_PATHS,
+    "net/test_limits.py::test_connect_timeout_of_a_full_path": _UNIX_PATHS,
+    "net/test_python_socket.py::test_inheritable_is*": _DESCRIPTORS,
     "net/test_python_socket.py::test_it_says_what_kind_of_socket_it_is": _UNIX_PATHS,
     "net/test_questions_settled.py::test_13_*": _UNIX_PATHS,
     "net/test_rule_01*::test_a_data_listener_may_wait_for_its_own_drain*": _ANY_SIZE,

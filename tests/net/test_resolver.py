@@ -13,8 +13,8 @@ import pytest
 from gevent import GreenletExit, socket
 from gevent.event import Event
 
-from gnet._dns import destinations, nameserver, questions, resolv_conf, resolver
 from gnet import dns as gdns
+from gnet._dns import destinations, nameserver, questions, resolv_conf, resolver
 from gnet.dns import Resolver
 from gnet.errors import code_of
 from tests.helpers.counts import descriptors

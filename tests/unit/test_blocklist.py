@@ -7,8 +7,9 @@ import json
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from gnet.address import SocketAddress
 from gnet.blocklist import BlockList
 
-IP = Union[IPv4Address, IPv6Address]
+IP = IPv4Address | IPv6Address
 
 MANY_RULES = 100_000
 MAX_CHECK_SECONDS = 20e-6
@@ -147,9 +148,7 @@ def test_a_check_in_the_other_family_finds_nothing(block_list: BlockList) -> Non
 @pytest.mark.parametrize(
     "mapped", ["::ffff:123.123.123.123", "::ffff:7b7b:7b7b", "0:0:0:0:0:FFFF:7B7B:7b7b"]
 )
-def test_an_ipv4_address_is_blocked_in_its_mapped_form(
-    block_list: BlockList, mapped: str
-) -> None:
+def test_an_ipv4_address_is_blocked_in_its_mapped_form(block_list: BlockList, mapped: str) -> None:
     block_list.add_range("123.123.123.120", "123.123.123.123")
     assert block_list.check(mapped, "ipv6")
     assert block_list.check(ipv6(mapped))
@@ -362,8 +361,21 @@ def test_rules_from_json_are_added_before_those_that_are_there(block_list: Block
 
 @pytest.mark.parametrize(
     "data",
-    [1, None, b"[]", {}, {"Address: IPv4 1.1.1.1"}, [1], ["Address: IPv4 1.1.1.1", None], "123"]
-    + ["null", "{}", '"Address: IPv4 1.1.1.1"', "[1]", "[[]]"],
+    [
+        1,
+        None,
+        b"[]",
+        {},
+        {"Address: IPv4 1.1.1.1"},
+        [1],
+        ["Address: IPv4 1.1.1.1", None],
+        "123",
+        "null",
+        "{}",
+        '"Address: IPv4 1.1.1.1"',
+        "[1]",
+        "[[]]",
+    ],  # fmt: skip
 )
 def test_json_of_the_wrong_kind_is_a_type_error(block_list: BlockList, data: Any) -> None:
     assert code_of(lambda: block_list.from_json(data), TypeError) == "ERR_INVALID_ARG_TYPE"
@@ -406,7 +418,7 @@ def test_a_list_with_a_rule_that_cannot_be_read_adds_nothing(
     block_list: BlockList, rule: str, code: str
 ) -> None:
     for data in (["Address: IPv4 1.1.1.1", rule], [rule, "Address: IPv4 1.1.1.1"]):
-        assert code_of(lambda: block_list.from_json(data), ValueError) == code
+        assert code_of(partial(block_list.from_json, data), ValueError) == code
     assert block_list.rules == []
     assert not block_list.check("1.1.1.1")
 
@@ -417,9 +429,7 @@ def test_a_block_list_is_told_from_everything_else(block_list: BlockList) -> Non
         assert not BlockList.is_block_list(value)
 
 
-def test_a_block_list_shows_how_many_rules_it_has(
-    block_list: BlockList, rules: list[str]
-) -> None:
+def test_a_block_list_shows_how_many_rules_it_has(block_list: BlockList, rules: list[str]) -> None:
     assert repr(block_list) == "<BlockList, 7 rules>"
 
 

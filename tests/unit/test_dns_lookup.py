@@ -13,8 +13,8 @@ from gevent import socket
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._dns import destinations
 from gnet import dns as gdns
+from gnet._dns import destinations
 from gnet._dns.destinations import _has_route
 from gnet._dns.hosts import HostsFile
 from gnet._dns.names import ascii_name
