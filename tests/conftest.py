@@ -45,6 +45,7 @@ HANG_MARGIN = 180.0
 TURNS = 10
 
 FAILED = pytest.StashKey[bool]()
+TEARDOWN_TIMER = pytest.StashKey[Any]()
 SKIPPED = pytest.StashKey[bool]()
 STDERR = pytest.StashKey[TextIO]()
 
@@ -96,8 +97,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Generator[None, Any, Any]:
-    with gevent.Timeout(FIXTURES_LIMIT, ref=False):
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    with gevent.Timeout(FIXTURES_LIMIT, ref=False) as limit:
+        item.stash[TEARDOWN_TIMER] = limit.timer
         return (yield)
 
 
@@ -182,12 +184,13 @@ def nothing_is_left(
     gc.freeze()
     before = Holdings()
     yield
-    if request.node.stash.get(FAILED, False):
+    item = request.node
+    if item.stash.get(FAILED, False):
         # It has said enough; the next test is spared what it has left.
         forget_failure()
-        settle(before, FAILED_SETTLING_LIMIT)
+        settle(before, FAILED_SETTLING_LIMIT, item.stash[TEARDOWN_TIMER])
         return
-    left = settle(before, SETTLING_LIMIT)
+    left = settle(before, SETTLING_LIMIT, item.stash[TEARDOWN_TIMER])
     assert not left, "left behind:\n" + "\n".join(left)
     gnet = sys.modules.get("gnet")
     if gnet is not None:
@@ -209,22 +212,24 @@ def forget_failure() -> None:
             delattr(sys, name)
 
 
-def settle(before: Holdings, seconds: float) -> list[str]:
+def settle(before: Holdings, seconds: float, *own: object) -> list[str]:
     """Let what is ending end, then say what is still there.
 
     Every event of the loop is a chance. When none can come, that is the end; while one still
     can, the limit is waited for.
+
+    :param own: watchers that are of the guards themselves.
     """
     limit = gevent.Timeout.start_new(seconds, False, ref=False)
     with limit, contextlib.suppress(LoopExit):
         while True:
             gc.collect()
             for _ in range(TURNS):
-                if not before.changes(limit.timer):
+                if not before.changes(limit.timer, *own):
                     return []
                 turn()
             await_event()
-    return before.changes()
+    return before.changes(*own)
 
 
 def turn() -> None:

@@ -82,8 +82,8 @@ def test_descriptors_go_with_their_messages(ends: tuple[End, End]) -> None:
         here.channel.post("one", fd=read, number=number)
         # It was sent, or is a duplicate until it is.
         forks.close(read)
-    for _, write in pipes:
-        os.write(write, b"%d" % pipes.index((_, write)))
+    for number, (_, write) in enumerate(pipes):
+        os.write(write, b"%d" % number)
         forks.close(write)
     for number in range(3):
         assert there.received.get().fd is None

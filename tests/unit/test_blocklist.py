@@ -375,7 +375,7 @@ def test_rules_from_json_are_added_before_those_that_are_there(block_list: Block
         '"Address: IPv4 1.1.1.1"',
         "[1]",
         "[[]]",
-    ],  # fmt: skip
+    ],
 )
 def test_json_of_the_wrong_kind_is_a_type_error(block_list: BlockList, data: Any) -> None:
     assert code_of(lambda: block_list.from_json(data), TypeError) == "ERR_INVALID_ARG_TYPE"
