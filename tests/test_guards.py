@@ -16,6 +16,7 @@ CONFTEST = """
 import tests.conftest as guards
 from tests.conftest import *
 guards.SETTLING_LIMIT = 0.2
+guards.FIXTURES_LIMIT = 0.5
 """
 
 SUITE = """
@@ -89,6 +90,16 @@ def test_bad_hangs():
     with here, there:
         here.recv(1)
 
+@pytest.fixture
+def endless():
+    yield
+    here, there = socket.socketpair()
+    with here, there:
+        here.recv(1)
+
+def test_bad_has_a_fixture_that_hangs(endless):
+    pass
+
 def test_bad_waits_for_nobody():
     Event().wait()
 
@@ -110,6 +121,7 @@ COMPLAINTS = {
     "test_bad_is_called_twice": "was called 2 times instead of 1",
     "test_bad_is_called_all_the_same": "this one was called 1 times instead of 0",
     "test_bad_hangs": "Timeout: 0.05 seconds",
+    "test_bad_has_a_fixture_that_hangs": "Timeout: 0.5 seconds",
     "test_bad_waits_for_nobody": "LoopExit",
 }
 

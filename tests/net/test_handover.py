@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX's descrip
 RESTARTS = 20
 
 
-# -- the service manager's listeners ----------------------------------------------------------------
+# -- the service manager's listeners -----------------------------------------------------
 
 
 @pytest.fixture

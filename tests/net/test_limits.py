@@ -115,7 +115,7 @@ def test_a_bad_connect_timeout_is_refused_before_anything_is_opened(
 @pytest.mark.parametrize("name", TIMES)
 def test_a_deadline_of_zero_or_none_is_no_deadline(tcp: Net, name: str) -> None:
     before = timers()
-    sock, _ = tcp.accepted(**{name: 0})
+    tcp.accepted(**{name: 0})
     assert timers() == before
     other, _ = tcp.accepted(**{name: None})
     assert not other.destroyed
@@ -260,9 +260,7 @@ def test_a_blocked_write_that_an_end_overtakes_says_so(tcp: Net) -> None:
 
 def test_the_limit_holds_before_the_connection_is_made(tcp: Net) -> None:
     with blackhole() as hole:
-        sock = tcp.keep(
-            gnet.connect(hole.port, hole.host, write_limit=LIMIT, when_over="raise")
-        )
+        sock = tcp.keep(gnet.connect(hole.port, hole.host, write_limit=LIMIT, when_over="raise"))
         sock.write(bytes(LIMIT))
         with pytest.raises(WriteLimitError):
             sock.write(b"x")
@@ -390,9 +388,7 @@ def test_a_byte_in_time_is_enough(net: Net, style: str) -> None:
 
 
 def test_a_peer_that_has_ended_its_side_may_listen_on(tcp: Net) -> None:
-    sock, peer = tcp.accepted(
-        first_byte_timeout=SOON, lifetime=4 * SOON, allow_half_open=True
-    )
+    sock, peer = tcp.accepted(first_byte_timeout=SOON, lifetime=4 * SOON, allow_half_open=True)
     peer.shutdown(socket.SHUT_WR)
     error = failure(sock)
     assert isinstance(error, DeadlineError)
@@ -477,7 +473,7 @@ def test_the_time_of_connecting_is_not_the_peers(tcp: Net) -> None:
 
 
 def test_what_the_program_holds_back_itself_is_not_the_peers_fault(tcp: Net) -> None:
-    sock, peer = tcp.accepted(write_timeout=SOON, lifetime=4 * SOON)
+    sock, _ = tcp.accepted(write_timeout=SOON, lifetime=4 * SOON)
     sock.cork()
     sock.write(b"x")
     error = failure(sock)

@@ -1,4 +1,4 @@
-"""More clients than there is room for: no descriptor left, no place left, too many of one address."""
+"""More clients than there is room for: of descriptors, of places, of one address."""
 
 from __future__ import annotations
 
@@ -490,9 +490,7 @@ def test_a_drop_says_which_rule_it_was(tcp: Net) -> None:
     blocked = gnet.BlockList()
     blocked.add_address("127.0.0.1")
     dropped: Queue[gnet.DropInfo] = Queue()
-    server = tcp.server(
-        block_list=blocked, max_connections=1, max_connections_per_address=1
-    )
+    server = tcp.server(block_list=blocked, max_connections=1, max_connections_per_address=1)
     server.on("drop", dropped.put)
     assert receive_all(tcp.peer(server)) == b""
     info = dropped.get()

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can 
 
 @pytest.fixture(params=["event", "paused", "blocking"])
 def style(request: pytest.FixtureRequest) -> str:
-    """How nobody reads: without a listener, paused, or with a greenlet that does something else."""
+    """How nobody reads: without a listener, paused, or with a greenlet that is busy."""
     return str(request.param)
 
 
@@ -253,10 +253,13 @@ def test_blocks_may_nest(net: Net) -> None:
 def test_one_greenlet_may_work_for_two_peers(net: Net) -> None:
     first, _ = unread(net, "event")
     second, peer = unread(net, "event")
-    with pytest.raises(PeerEndError), first.interrupt_on_peer_end():
-        with second.interrupt_on_peer_end():
-            peer.close()
-            Event().wait()
+    with (
+        pytest.raises(PeerEndError),
+        first.interrupt_on_peer_end(),
+        second.interrupt_on_peer_end(),
+    ):
+        peer.close()
+        Event().wait()
     assert not first.destroyed
 
 

@@ -548,9 +548,7 @@ def haproxy(directory: Path, server: gnet.Server, option: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("option", ["send-proxy", "send-proxy-v2", "send-proxy-v2-ssl"])
 @pytest.mark.limit(30)
-def test_behind_haproxy_the_client_is_the_client(
-    tcp: Net, directory: Path, option: str
-) -> None:
+def test_behind_haproxy_the_client_is_the_client(tcp: Net, directory: Path, option: str) -> None:
     behind = Behind(tcp)
     data = os.urandom(1_000_000)
     with haproxy(directory, behind.server, option) as front:

@@ -415,5 +415,5 @@ def test_parse_reads_back_every_ipv6_address_with_its_port(
 ) -> None:
     text = str(ip) if zone is None else f"{ip}%{zone}"
     address = SocketAddress(text, "ipv6", port)
-    assert SocketAddress.parse(f"[{ip.exploded}{text[len(str(ip)):]}]:{port}") == address
+    assert SocketAddress.parse(f"[{ip.exploded}{text[len(str(ip)) :]}]:{port}") == address
     assert SocketAddress.parse(str(address)) == address

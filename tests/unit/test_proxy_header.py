@@ -56,7 +56,10 @@ GOOD = [
     pytest.param(v2(), ("1.2.3.4", 9), ("5.6.7.8", 10), id="v2-ipv4"),
     pytest.param(v2(0x21, V2_IPV6), ("::1", 1), ("2001::2", 2), id="v2-ipv6"),
     pytest.param(
-        v2(0x21, struct.pack("!16s16sHH", bytes(10) + b"\xff\xff\x01\x02\x03\x04", bytes(16), 1, 2)),
+        v2(
+            0x21,
+            struct.pack("!16s16sHH", bytes(10) + b"\xff\xff\1\2\3\4", bytes(16), 1, 2),
+        ),
         ("::ffff:1.2.3.4", 1), ("::", 2), id="v2-mapped",
     ),
     pytest.param(
@@ -89,7 +92,9 @@ def test_what_stands_behind_a_header_is_left_alone(
 
 
 @pytest.mark.parametrize(("data", "source", "destination"), GOOD)
-def test_a_part_of_a_header_is_waited_for(data: bytes, source: object, destination: object) -> None:
+def test_a_part_of_a_header_is_waited_for(
+    data: bytes, source: object, destination: object
+) -> None:
     for size in range(len(data)):
         assert read_header(data[:size]) is None
         assert is_header(data[:size]) in (True, None)
@@ -228,7 +233,9 @@ def mutated(chance: random.Random, seed: bytes) -> bytes:
         elif change == 3:
             del data[at:]
         elif change == 4:
-            data[at:at] = chance.choice([b" ", b"\r\n", b"\0", b"%", b":", b".", b"0", b"\xff" * 99])
+            data[at:at] = chance.choice(
+                [b" ", b"\r\n", b"\0", b"%", b":", b".", b"0", b"\xff" * 99]
+            )
         else:
             data += chance.randbytes(chance.randrange(64))
     return bytes(data)
