@@ -81,7 +81,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup() -> Generator[None, Any, Any]:
-    with gevent.Timeout(FIXTURES_LIMIT, ref=False):
+    with fixtures_limit():
         return (yield)
 
 
@@ -98,7 +98,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
-    with gevent.Timeout(FIXTURES_LIMIT, ref=False) as limit:
+    with fixtures_limit() as limit:
         item.stash[TEARDOWN_TIMER] = limit.timer
         return (yield)
 
@@ -113,6 +113,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
         return (yield)
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def fixtures_limit() -> gevent.Timeout:
+    """For the fixtures of a test, either before or behind it."""
+    # A plain Timeout would make pytest leave out the other fixtures, and go on.
+    failure = pytest.fail.Exception(f"the fixtures took more than {FIXTURES_LIMIT} seconds")
+    return gevent.Timeout(FIXTURES_LIMIT, failure, ref=False)
 
 
 def limit_of(item: pytest.Item) -> float:

@@ -121,7 +121,7 @@ COMPLAINTS = {
     "test_bad_is_called_twice": "was called 2 times instead of 1",
     "test_bad_is_called_all_the_same": "this one was called 1 times instead of 0",
     "test_bad_hangs": "Timeout: 0.05 seconds",
-    "test_bad_has_a_fixture_that_hangs": "Timeout: 0.5 seconds",
+    "test_bad_has_a_fixture_that_hangs": "the fixtures took more than 0.5 seconds",
     "test_bad_waits_for_nobody": "LoopExit",
 }
 

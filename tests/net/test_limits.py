@@ -20,6 +20,7 @@ from tests.helpers.blackhole import blackhole
 from tests.helpers.calls import Calls
 from tests.helpers.counts import descriptors, watchers
 from tests.helpers.servers import receive
+from tests.helpers.turns import turns_of_the_loop
 from tests.net.conftest import Net
 
 # Beyond what the buffers of two kernel sockets take.
@@ -331,16 +332,7 @@ def test_a_corked_queue_does_not_keep_the_loop_busy(tcp: Net) -> None:
     sock.cork()
     receive(peer, len(BIG) - queued)
     tcp.turns()
-    turns = 0
-
-    def count() -> None:
-        nonlocal turns
-        turns += 1
-
-    with gevent.get_hub().loop.prepare(ref=False) as prepare:
-        prepare.start(count)
-        gevent.sleep(0.1)
-    assert turns < 50
+    assert turns_of_the_loop(0.1) < 50
     sock.uncork()
     assert receive(peer, queued) == bytes(queued)
 

@@ -21,6 +21,7 @@ from gnet._wire import Wire
 from tests.helpers.calls import Calls
 from tests.helpers.peers import python, running
 from tests.helpers.servers import receive_all
+from tests.helpers.turns import turns_of_the_loop
 from tests.net.conftest import Net
 
 EXHAUSTED = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]
@@ -65,20 +66,6 @@ def accepting(monkeypatch: pytest.MonkeyPatch) -> Accepting:
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What gnet has logged."""
     return [record.getMessage() for record in caplog.records if record.name == "gnet"]
-
-
-def turns_of_the_loop(seconds: float) -> int:
-    """How often the loop turns in some time."""
-    turns = 0
-
-    def count() -> None:
-        nonlocal turns
-        turns += 1
-
-    with gevent.get_hub().loop.prepare(ref=False) as prepare:
-        prepare.start(count)
-        gevent.sleep(seconds)
-    return turns
 
 
 # -- one dead peer ----------------------------------------------------------------------------

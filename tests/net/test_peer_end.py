@@ -6,7 +6,6 @@ import gc
 import sys
 from typing import Any
 
-import gevent
 import pytest
 from gevent import socket
 from gevent.event import Event
@@ -19,6 +18,7 @@ from tests.helpers.calls import Calls
 from tests.helpers.counts import descriptors, watchers
 from tests.helpers.forks import Child, fork
 from tests.helpers.servers import receive_all
+from tests.helpers.turns import turns_of_the_loop
 from tests.net.conftest import Net
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tell")
@@ -158,16 +158,7 @@ def test_a_peers_end_does_not_keep_the_loop_busy(tcp: Net) -> None:
     sock.on("peer_end", lambda: None)
     peer.shutdown(socket.SHUT_WR)
     sock.wait("peer_end")
-    turns = 0
-
-    def count() -> None:
-        nonlocal turns
-        turns += 1
-
-    with gevent.get_hub().loop.prepare(ref=False) as prepare:
-        prepare.start(count)
-        gevent.sleep(0.1)
-    assert turns < 50
+    assert turns_of_the_loop(0.1) < 50
 
 
 # -- the interruption ---------------------------------------------------------------------------

@@ -41,8 +41,8 @@ def test_of_a_shared_listener_one_connection_is_taken_in_a_turn(
     turns: list[int] = [0]
     taken: list[Wire] = []
     loop = dispatcher()
-    prepare = loop.loop.prepare(ref=False)
-    prepare.start(lambda: turns.append(0))
+    check = loop.loop.check(ref=False)
+    check.start(lambda: turns.append(0))
 
     def admit(wire: Wire, remote: Any) -> None:
         turns[-1] += 1
@@ -55,7 +55,7 @@ def test_of_a_shared_listener_one_connection_is_taken_in_a_turn(
     acceptor = Acceptor(loop, wire, admit, print, print, shared=shared)
     finished.wait()
     acceptor.stop()
-    prepare.close()
+    check.close()
     for each in (wire, *taken):
         each.close()
     assert max(turns) == most

@@ -22,6 +22,7 @@ from tests.helpers.calls import Calls
 from tests.helpers.counts import descriptors
 from tests.helpers.peers import program
 from tests.helpers.servers import receive, receive_all, send_reset
+from tests.helpers.turns import turns_of_the_loop
 from tests.net.conftest import Net
 
 HEADER = b"PROXY TCP4 192.0.2.1 198.51.100.2 1111 2222\r\n"
@@ -379,19 +380,6 @@ def test_a_part_of_a_header_does_not_keep_the_loop_busy(tcp: Net) -> None:
             behind.proxy(begun)
         assert turns_of_the_loop(0.2) < 150
         behind.server.close()
-
-
-def turns_of_the_loop(seconds: float) -> int:
-    turns = 0
-
-    def count() -> None:
-        nonlocal turns
-        turns += 1
-
-    with gevent.get_hub().loop.prepare(ref=False) as prepare:
-        prepare.start(count)
-        gevent.sleep(seconds)
-    return turns
 
 
 # -- limits are the client's -------------------------------------------------------------------

@@ -256,6 +256,16 @@ def greeted(port: int) -> socket.socket:
     return client
 
 
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def end_of(program: Peer) -> tuple[bytes, Outcome]:
     return program.line(), program.finish()
 
@@ -293,13 +303,9 @@ def test_a_second_signal_does_not_wait() -> None:
         port = int(program.line())
         clients = [greeted(port) for _ in range(2)]
         program.signal(signal.SIGTERM)
-        # The listener has gone: the first signal has arrived.
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-            except OSError:
-                break
-            gevent.sleep(0)
+        # The first signal has arrived when the port is free.
+        while not is_free(port):
+            gevent.sleep(0.001)
         program.signal(signal.SIGTERM)
         line, outcome = end_of(program)
         for client in clients:
