@@ -105,7 +105,7 @@ class Channel:
         try:
             while self._out:
                 line, fd = self._out[0]
-                sent = self._wire.sendmsg([line], _rights(fd))
+                sent = self._wire.sendmsg([line], _rights(fd))  # type: ignore[call-arg,unused-ignore]
                 # The descriptor has gone with the first byte.
                 if fd is not None:
                     _socket.close(fd)
@@ -164,8 +164,10 @@ class Channel:
     def _readable(self) -> None:
         """In the hub: something has arrived."""
         try:
-            data, ancillary, flags, _ = self._wire.recvmsg(
-                READ_BYTES, _socket.CMSG_SPACE(_INT_BYTES), getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
+            data, ancillary, flags, _ = self._wire.recvmsg(  # type: ignore[attr-defined,unused-ignore]
+                READ_BYTES,
+                _socket.CMSG_SPACE(_INT_BYTES),  # type: ignore[attr-defined,unused-ignore]
+                getattr(_socket, "MSG_CMSG_CLOEXEC", 0),
             )
         except BlockingIOError:
             return
@@ -232,7 +234,7 @@ def _gone() -> OSError:
 def _rights(fd: int | None) -> list[tuple[int, int, bytes]]:
     if fd is None:
         return []
-    return [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())]
+    return [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]).tobytes())]  # type: ignore[attr-defined,unused-ignore]
 
 
 def _unpacked(packed: bytes) -> list[int]:

@@ -11,6 +11,7 @@ import _socket
 import errno
 import os
 import struct
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -80,7 +81,7 @@ class Offer:
 
 def _same_user(wire: Wire) -> bool:
     option = getattr(_socket, "SO_PEERCRED", None)
-    if option is None:
+    if sys.platform == "win32" or option is None:
         # The permissions of the socket's file are all there is.
         return True
     _, user, _ = struct.unpack("3i", wire.getsockopt(_socket.SOL_SOCKET, option, 12))
@@ -122,11 +123,14 @@ def take_over(path: str, timeout: float | None = 5.0) -> TakenOver:
     :param path: what the predecessor's :meth:`gnet.Server.hand_over` was given.
     :param timeout: how long to wait for it, in seconds; ``None`` for no limit.
     :returns: what :meth:`gnet.Server.listen` takes.
-    :raises OSError: nobody is there, or the predecessor has nothing to give.
+    :raises OSError: nobody is there, or the predecessor has nothing to give; ``ENOTSUP`` on
+        Windows.
     :raises TimeoutError: the time is over.
     """
     path = _validate.path("path", path)
     limit = _validate.limit("timeout", timeout)
+    if sys.platform == "win32":
+        raise system_error(errno.ENOTSUP, "connect", path)
     wire = Wire.open(_socket.AF_UNIX)
     try:
         wire.connect(ipc.address_of(path))

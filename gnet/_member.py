@@ -194,7 +194,7 @@ class Member(EventEmitter):
             gevent.signal_handler(signal.SIGTERM, self._terminated),
             # Not SIG_IGN, which the programs that the worker starts would inherit.
             gevent.signal_handler(signal.SIGINT, _ignore),
-            gevent.signal_handler(signal.SIGHUP, _ignore),
+            gevent.signal_handler(signal.SIGHUP, _ignore),  # type: ignore[attr-defined,unused-ignore]
         ]
 
     def _terminated(self) -> None:
@@ -278,7 +278,7 @@ def join() -> Member | None:
         # Inherited from a worker that has never joined: the descriptor was not.
         return None
     os.set_inheritable(fd, False)
-    if wire.family != _socket.AF_UNIX:
+    if wire.family != _socket.AF_UNIX:  # type: ignore[attr-defined,unused-ignore]
         wire.detach()
         return None
     member = Member(wire, settings["id"], settings["grace"])

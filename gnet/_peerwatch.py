@@ -51,7 +51,7 @@ class PeerWatch:
             self._epoll = get_original("select", "epoll")()
             self._watcher = self._loop.io(self._epoll.fileno(), READ, ref=False)
             self._watcher.start(self._look)
-        self._epoll.register(fd, select.EPOLLRDHUP | select.EPOLLONESHOT)
+        self._epoll.register(fd, select.EPOLLRDHUP | select.EPOLLONESHOT)  # type: ignore[attr-defined,unused-ignore]
         self._sockets[fd] = socket
 
     def remove(self, wire: Wire) -> None:

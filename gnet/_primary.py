@@ -342,7 +342,7 @@ class Cluster(EventEmitter):
                 raise RuntimeError(f"{new!r} has not listened in {self._start_timeout:g} seconds")
         except BaseException:
             new.retiring = True
-            new.kill(signal.SIGKILL)
+            new.kill(signal.SIGKILL)  # type: ignore[attr-defined,unused-ignore]
             raise
         new._spare = False
 
@@ -397,7 +397,7 @@ class Cluster(EventEmitter):
         for each in workers:
             left = None if deadline is None else max(0.0, deadline - monotonic())
             if not each._exited.wait(left):
-                each.kill(signal.SIGKILL)
+                each.kill(signal.SIGKILL)  # type: ignore[attr-defined,unused-ignore]
                 killed += 1
                 _log.warning("%r was killed: it has not ended in time", each)
         for each in workers:
@@ -419,7 +419,7 @@ class Cluster(EventEmitter):
 
     @contextmanager
     def _signals_handled(self) -> Iterator[None]:
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # type: ignore[attr-defined,unused-ignore]
         actions = (self._interrupted, self._interrupted, self._hung_up)
         self._signals = list(map(gevent.signal_handler, numbers, actions))
         try:

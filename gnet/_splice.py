@@ -66,10 +66,10 @@ class Splicer:
             self._close()
         if self._pipe is None:
             self._pid = os.getpid()
-            self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # type: ignore[attr-defined,unused-ignore]
             # Smaller where the administrator allows no more.
             with suppress(OSError):
-                fcntl.fcntl(self._pipe[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+                fcntl.fcntl(self._pipe[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[name-defined,unused-ignore]
         return self._pipe
 
     def move(self, source: int, destination: int) -> tuple[int, bytes, OSError | None]:
@@ -83,7 +83,7 @@ class Splicer:
         :raises OSError: the source has failed.
         """
         reader, writer = self._open()
-        received = os.splice(source, writer, PIPE_BYTES, flags=_FLAGS)
+        received = os.splice(source, writer, PIPE_BYTES, flags=_FLAGS)  # type: ignore[attr-defined,name-defined,unused-ignore]
         try:
             rest, error = _empty(reader, destination, received)
         except BaseException:
@@ -98,7 +98,7 @@ def _empty(reader: int, destination: int, left: int) -> tuple[bytes, OSError | N
     error = None
     try:
         while left:
-            left -= os.splice(reader, destination, left, flags=_FLAGS)
+            left -= os.splice(reader, destination, left, flags=_FLAGS)  # type: ignore[attr-defined,name-defined,unused-ignore]
     except BlockingIOError:
         pass
     except OSError as exc:

@@ -130,7 +130,7 @@ def start(
 
     :raises OSError: the program cannot be started.
     """
-    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)  # type: ignore[attr-defined,unused-ignore]
     wire = Wire.adopt(ours.detach())
     try:
         settings = json.dumps({"id": number, "fd": theirs.fileno(), "grace": grace})

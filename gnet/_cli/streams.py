@@ -122,7 +122,7 @@ def _take(stream: Any, fd: int, flags: int) -> int:
         # O_NONBLOCK belongs to what was opened, not to a descriptor: opened again, the terminal
         # stays as it is for the shell and for standard error.
         try:
-            return os.open(os.ttyname(fd), flags | os.O_NOCTTY)
+            return os.open(os.ttyname(fd), flags | os.O_NOCTTY)  # type: ignore[attr-defined,unused-ignore]
         except OSError:
             pass
     mine = os.dup(fd)

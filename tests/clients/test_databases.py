@@ -20,6 +20,7 @@ from gevent import subprocess
 import gnet
 from tests.clients.conftest import as_user, daemon
 from tests.conftest import PATCHED
+from tests.helpers.commands import gnet_server
 from tests.helpers.peers import program, run
 from tests.helpers.servers import place_at, serving
 
@@ -283,3 +284,31 @@ def test_paramiko(sshd: gnet.Server, directory: Path) -> None:
             with sftp.open(str(directory / "large")) as file:
                 file.prefetch()
                 assert file.read() == LARGE.encode()
+
+
+# -- their own benchmarks, through the proxy of the command ---------------------------------------
+
+
+@pytest.mark.limit(60)
+def test_redis_benchmark_through_the_proxy(redis_path: str) -> None:
+    benchmark = program("redis-benchmark")
+    with gnet_server("proxy", "127.0.0.1:0", f"unix:{redis_path}") as (_, place):
+        outcome = run(
+            benchmark, "-p", str(place[0]), "-n", "2000", "-c", "20", "-t", "set,get", "-q",
+            limit=50,
+        )  # fmt: skip
+    assert outcome.status == 0, outcome
+    assert b"SET:" in outcome.output
+    assert b"GET:" in outcome.output
+
+
+@pytest.mark.limit(120)
+def test_pgbench_through_the_proxy(postgres_path: str) -> None:
+    pgbench = postgres_program("pgbench")
+    with gnet_server("proxy", "127.0.0.1:0", f"unix:{postgres_path}") as (_, place):
+        login = ["-h", "127.0.0.1", "-p", str(place[0]), "-U", "tester", "postgres"]
+        made = run(pgbench, "-i", "-q", *login, limit=60)
+        assert made.status == 0, made
+        outcome = run(pgbench, "-c", "4", "-t", "50", *login, limit=60)
+    assert outcome.status == 0, outcome
+    assert b"number of failed transactions: 0" in outcome.output

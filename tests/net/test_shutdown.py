@@ -354,6 +354,9 @@ def test_outside_the_main_thread_serve_needs_no_signals() -> None:
     def serve() -> int:
         stop = Event()
         gevent.spawn(stop.set)
-        return gnet.serve(print, 0, "127.0.0.1", signal=stop)
+        try:
+            return gnet.serve(print, 0, "127.0.0.1", signal=stop)
+        finally:
+            gevent.get_hub().destroy(destroy_loop=True)
 
     assert gevent.get_hub().threadpool.apply(serve) == 0
