@@ -42,6 +42,16 @@ class DropInfo(_Ends):
         info.reason = reason
         return info
 
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, reason={self.reason!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (tuple(self), self.reason)
+
+
+def _rebuild(ends: tuple[Any, ...], reason: str) -> DropInfo:
+    return DropInfo(*ends, reason=reason)
+
 
 class Admission:
     """The open connections of a server, and its rules for another one.

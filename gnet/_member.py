@@ -67,6 +67,9 @@ class Member(EventEmitter):
         # Also of those that have closed and still have connections.
         self._servers: dict[Server, Place] = {}
         self._stopping: list[gevent.Greenlet[..., None]] = []
+        # What the listeners of 'disconnect' run in.
+        self._told: gevent.Greenlet[..., None] | None = None
+        self._was_terminated = False
         self._main_has_returned = False
         self._signals: list[Any] = []
         # Waiting for messages is no reason to go on.
@@ -198,16 +201,20 @@ class Member(EventEmitter):
         ]
 
     def _terminated(self) -> None:
-        grace = 0.0 if self._stopping else self._grace
+        # Not when the primary has said so, too: a service manager signals all processes.
+        grace = 0.0 if self._was_terminated else self._grace
+        self._was_terminated = True
         self._stop(grace, drain=False, code=128 + signal.SIGTERM)
 
     def _stop(self, grace: float | None, drain: bool, code: int) -> None:
         """Stop in the background. A second call may make it quicker."""
-        self._stopping.append(gevent.spawn(self._stop_now, grace, drain, code))
+        if self._told is None:
+            self._told = gevent.spawn(self._deliver, "disconnect")
+        self._stopping.append(gevent.spawn(self._stop_now, self._told, grace, drain, code))
 
-    def _stop_now(self, grace: float | None, drain: bool, code: int) -> None:
-        first = len(self._stopping) == 1
-        told = gevent.spawn(self._deliver, "disconnect") if first else None
+    def _stop_now(
+        self, told: gevent.Greenlet[..., None], grace: float | None, drain: bool, code: int
+    ) -> None:
         servers = [each for each in self._loop.kept if isinstance(each, Server)]
         for server in servers:
             server.close()
@@ -216,8 +223,7 @@ class Member(EventEmitter):
             grace = LAST_SECONDS
         gevent.joinall([gevent.spawn(server.shutdown, grace) for server in servers])
         deadline = monotonic() + EXIT_SECONDS
-        if told is not None:
-            told.join(EXIT_SECONDS)
+        told.join(EXIT_SECONDS)
         if not self._main_has_returned:
             # It may be about to: what it waited for has ended.
             gevent.sleep(max(0.0, deadline - monotonic()))

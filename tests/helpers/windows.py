@@ -15,9 +15,13 @@ __all__ = ["MODULES", "needs_resets", "reason_to_skip"]
 
 # Modules of tests of what only POSIX systems have; they cannot be imported elsewhere.
 MODULES = (
+    "net/test_channel.py",
+    "net/test_cluster.py",
     "net/test_fork.py",
+    "net/test_handover.py",
     "net/test_server.py",
     "net/test_socket_options.py",
+    "net/test_splice.py",
     "net/test_unix_paths.py",
 )
 

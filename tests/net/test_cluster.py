@@ -596,6 +596,43 @@ def test_sigterm_shuts_a_program_down(script: Any) -> None:
     assert primary.wait() == 0
 
 
+def test_a_service_manager_may_signal_all_processes(script: Any) -> None:
+    """The connections have their time all the same."""
+    primary = script(
+        """
+        def main():
+            signalled = gevent.event.Event()
+            gevent.signal_handler(signal.SIGTERM, signalled.set)
+
+            def answer(sock):
+                print("connected", flush=True)
+                request = sock.makefile("rb").readline()
+                signalled.wait()
+                for _ in range(100):
+                    gevent.sleep(0)
+                sock.end(request)
+
+            server = gnet.create_server(answer, end_on_return=True).listen(0, "127.0.0.1")
+            print(PID, server.address().port, flush=True)
+            cluster.worker.on("disconnect", lambda: print("told", flush=True))
+
+        if cluster.is_primary:
+            cluster.run(main, workers=1)
+            sys.exit()
+        """
+    )
+    pid, port = map(int, primary.stdout.readline().split())
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"half a request")
+        assert primary.stdout.readline() == "connected\n"
+        primary.terminate()
+        assert primary.stdout.readline() == "told\n"
+        os.kill(pid, signal.SIGTERM)
+        assert client.makefile("rb").read() == b"half a request"
+    assert primary.stdout.read() == ""
+    assert primary.wait() == 0
+
+
 def test_ctrl_c_which_all_processes_get_is_the_primarys(script: Any) -> None:
     primary = script(PROGRAM)
     workers = [int(primary.stdout.readline().split()[1]) for _ in range(2)]

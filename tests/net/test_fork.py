@@ -365,8 +365,13 @@ def test_a_blocked_greenlet_of_the_parent_does_not_run_on_in_the_child(
         finally:
             woken.append(name)
 
+    def await_departure() -> None:
+        with other.interrupt_on_peer_end():
+            Event().wait()
+
     blocked = [
         net.keep(gevent.spawn(block, "recv", client.recv)),
+        net.keep(gevent.spawn(block, "departure", await_departure)),
         net.keep(gevent.spawn(block, "sendall", other.sendall, bytes(8_000_000))),
         net.keep(gevent.spawn(block, "wait", client.wait, "end")),
         net.keep(gevent.spawn(block, "serve", server.serve_forever)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import logging
 import os
+import pickle
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -484,6 +486,14 @@ def test_a_drop_says_which_rule_it_was(tcp: Net) -> None:
     assert (info.reason, info.local_address, info.remote_address) == (
         "block_list", "127.0.0.1", "127.0.0.1"
     )  # fmt: skip
+
+
+def test_what_is_told_of_a_drop_can_be_copied_and_shows_its_reason() -> None:
+    info = gnet.DropInfo("127.0.0.1", 80, "IPv4", "127.0.0.2", 1234, "IPv4", reason="block_list")
+    for twin in (copy.copy(info), pickle.loads(pickle.dumps(info))):
+        assert twin == info
+        assert twin.reason == "block_list"
+    assert "reason='block_list'" in repr(info)
 
 
 # -- arguments -------------------------------------------------------------------------------

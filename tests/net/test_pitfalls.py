@@ -208,3 +208,62 @@ def test_a_server_may_be_closed_and_opened_in_its_connection_listener(tcp: Net) 
         tcp.peer(server)
         arrived.get()
     assert server.listening
+
+
+# -- past a block list ----------------------------------------------------------------------------
+
+
+def loopback() -> gnet.BlockList:
+    blocked = gnet.BlockList()
+    blocked.add_subnet("127.0.0.0", 8)
+    blocked.add_address("::1", "ipv6")
+    return blocked
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "127.1", "127.0.1", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "2130706433",
+        "::ffff:127.0.0.1", "::ffff:7f00:1", "0:0:0:0:0:ffff:127.0.0.1", "::1", "localhost",
+    ],
+)  # fmt: skip
+def test_no_way_of_writing_an_address_leads_past_a_block_list(tcp: Net, host: str) -> None:
+    server = tcp.server()
+    server.on("connection", lambda sock: pytest.fail("a connection"))
+    sock = tcp.keep(gnet.connect(tcp.target(server)[0], host, block_list=loopback()))
+    with pytest.raises(OSError) as caught:
+        sock.wait("connect")
+    error = caught.value
+    errors = error.errors if isinstance(error, gnet.AggregateError) else [error]
+    assert {each.code for each in errors} == {"ERR_IP_BLOCKED"}  # type: ignore[attr-defined]
+
+
+def test_an_answer_of_a_lookup_leads_past_a_block_list_in_no_form(tcp: Net) -> None:
+    port = tcp.target(tcp.server())[0]
+    for answer in ("127.0.0.1", ("::ffff:127.0.0.1", 6), [("127.0.0.1", 4), ("::1", 6)]):
+        sock = tcp.keep(
+            gnet.connect(
+                port, "a.name", lookup=lambda *_, answer=answer, **__: answer,
+                block_list=loopback(),
+            )
+        )  # fmt: skip
+        with pytest.raises(OSError):
+            sock.wait("connect")
+        assert sock.auto_select_family_attempted_addresses == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux connects to itself")
+@pytest.mark.parametrize(("host", "family"), [("0.0.0.0", "ipv4"), ("::", "ipv6")])
+def test_the_unspecified_address_reaches_this_machine_unless_it_is_on_the_list(
+    tcp: Net, host: str, family: str
+) -> None:
+    arrived: Queue[gnet.Socket] = Queue()
+    server = tcp.keep(gnet.Server(arrived.put)).listen(0, "::")
+    port = server.address().port
+    blocked = loopback()
+    tcp.keep(gnet.connect(port, host, block_list=blocked)).wait("connect")
+    arrived.get()
+    blocked.add_address(host, family)
+    with pytest.raises(PermissionError) as caught:
+        tcp.keep(gnet.connect(port, host, block_list=blocked)).wait("connect")
+    assert caught.value.code == "ERR_IP_BLOCKED"  # type: ignore[attr-defined]
