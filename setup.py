@@ -67,7 +67,7 @@ setup(
             "trustme",
         ],
         "docs": ["furo", "sphinx>=7"],
-        "test": ["hypothesis>=6", "pytest>=8", "pytest-rerunfailures>=14"],
+        "test": ["hypothesis>=6.75", "pytest>=8", "pytest-rerunfailures>=14"],
     },
     zip_safe=False,
 )

@@ -7,6 +7,7 @@ under ``gevent.monkey.patch_all()``; and with gevent's own ``GEVENT_LOOP=libuv-c
 from __future__ import annotations
 
 import os
+import signal
 
 PATCHED = os.environ.get("GNET_TEST_PATCHED") == "1"
 
@@ -70,6 +71,9 @@ def pytest_sessionstart() -> None:
     """Have gevent make what it makes once and keeps: threads of its pool, a child watcher."""
     gevent.get_hub().threadpool.apply(int)
     subprocess.call([sys.executable, "-c", ""])
+    # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
