@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-from . import _validate
+from . import _bind, _validate
 from .emitter import Listener
 from .server import Server
 
@@ -45,8 +45,10 @@ class _Stop:
 def _stopping(stop: _Stop) -> Iterator[None]:
     """Have SIGTERM and SIGINT call ``stop`` inside; only the main thread is told of signals."""
     before: dict[int, Any] = {}
+    # A cluster's worker minds the signals itself, for all of its servers.
+    numbers = STOPPING if _bind.ask_primary is None else ()
     try:
-        for number in STOPPING:
+        for number in numbers:
             before[number] = signal.signal(number, stop)
     except ValueError:
         pass
@@ -71,7 +73,8 @@ def serve(
     Blocks until the server has closed. Each connection is closed when its handler returns, and
     destroyed when it raises. In the main thread, SIGTERM and SIGINT stop the server: it accepts
     no more, the handlers read an end and may finish, and what is left after ``grace`` seconds is
-    destroyed. A second signal does not wait.
+    destroyed. A second signal does not wait. In a worker of :mod:`gnet.cluster` the signals are
+    the cluster's.
 
     :param handler: called with the :class:`Socket`.
     :param target: as for :meth:`Server.listen`.

@@ -47,6 +47,17 @@ def main():
     server.listen(0, "127.0.0.1")
 """
 
+# The same in blocking style.
+SERVE = """
+def hold(sock):
+    sock.sendall(PID.encode())
+    for _ in sock:
+        pass
+
+def main():
+    gnet.serve(hold, 0, "127.0.0.1")
+"""
+
 
 def program(code: str) -> list[str]:
     """The command of a process that runs ``code``, which defines ``main``, as a worker does."""

@@ -17,7 +17,7 @@ from gnet import cluster, errors
 from tests.helpers.calls import Calls
 from tests.helpers.servers import pair, place_at, serving
 
-# -- one server to a port ---------------------------------------------------------------------------
+# -- one server to a port ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_client_takes_no_port_away(must_call: Calls) -> None:
     assert error.syscall == "bind"
 
 
-# -- errors -----------------------------------------------------------------------------------------
+# -- errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_code_is_nodes_and_not_winsocks(number: int, code: str) -> None:
     assert errors.code_of(OSError(number, "")) == code
 
 
-# -- what is not there ------------------------------------------------------------------------------
+# -- what is not there ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_nothing_is_handed_over(name: str) -> None:
     assert caught.value.code == "ENOTSUP"
 
 
-# -- what is there all the same -----------------------------------------------------------------------
+# -- what is there all the same ------------------------------------------------------------------
 
 
 def test_a_socket_can_be_given_away_and_taken() -> None:
