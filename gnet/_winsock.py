@@ -30,6 +30,14 @@ class WindowsSocket(_socket.socket):
     _shut = False
     _reader: _ReadWatcher | None = None
 
+    def __init__(
+        self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
+    ) -> None:
+        super().__init__(family, type, proto, fileno)
+        if fileno is None and family == _socket.AF_INET6:
+            # Elsewhere that is how it is: ::ffff:192.0.2.1 can be connected to.
+            self.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0)
+
     def recv(self, size: int, flags: int = 0) -> bytes:
         try:
             return super().recv(size, flags)

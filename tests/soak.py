@@ -69,13 +69,13 @@ class Soak:
             except OSError as error:
                 # Its own reset, met again; everything else is counted under its name.
                 self.outcomes[type(error).__name__] += 1
-            gevent.sleep(rng.random() * 0.5)
+            gevent.sleep(0.001 + rng.random() * 0.5)
 
     def visit(self, rng: random.Random) -> str:
         manner = rng.choice(["whole", "whole", "whole", "leaves", "resets", "unread", "silent"])
         with socket.create_connection(("127.0.0.1", rng.choice(self.ports))) as sock:
             if manner == "silent":
-                gevent.sleep(rng.random())
+                gevent.sleep(0.001 + rng.random())
                 return manner
             begin = rng.randrange(len(PATTERN) - 1)
             message = PATTERN[begin : begin + rng.choice([1, 100, 1000, 20_000, 200_000])]
@@ -110,7 +110,7 @@ class Soak:
             sock.sendall(view[:size])
             view = view[size:]
             if rng.random() < 0.1:
-                gevent.sleep(rng.random() * 0.05)
+                gevent.sleep(0.001 + rng.random() * 0.05)
         sock.shutdown(socket.SHUT_WR)
 
 

@@ -21,7 +21,7 @@ guards.FIXTURES_LIMIT = 0.5
 
 SUITE = """
 import os
-import gevent, pytest, zope.event
+import gevent, gnet, pytest, zope.event
 from gevent import socket
 from gevent.event import Event
 
@@ -100,6 +100,12 @@ def endless():
 def test_bad_has_a_fixture_that_hangs(endless):
     pass
 
+def test_bad_keeps_run():
+    gnet._dispatch.dispatcher().hold()
+
+def test_good_although_another_keeps_run():
+    gnet._dispatch.dispatcher().release()
+
 def test_bad_waits_for_nobody():
     Event().wait()
 
@@ -122,6 +128,7 @@ COMPLAINTS = {
     "test_bad_is_called_all_the_same": "this one was called 1 times instead of 0",
     "test_bad_hangs": "Timeout: 0.05 seconds",
     "test_bad_has_a_fixture_that_hangs": "the fixtures took more than 0.5 seconds",
+    "test_bad_keeps_run": "something keeps gnet.run",
     "test_bad_waits_for_nobody": "LoopExit",
 }
 
@@ -134,11 +141,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = tmp_path_factory.mktemp("guarded")
     (directory / "conftest.py").write_text(CONFTEST)
     (directory / "test_suite.py").write_text(SUITE)
-    outcome = run(
-        sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--tb=short",
-        f"--config-file={ROOT / 'pyproject.toml'}", f"--rootdir={ROOT}", str(directory),
-        limit=3 * PROGRAM_LIMIT,
-    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        # Those are for this run: with --reruns a bad test would have several reports.
+        patch.delenv("PYTEST_ADDOPTS", raising=False)
+        outcome = run(
+            sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "--tb=short",
+            f"--config-file={ROOT / 'pyproject.toml'}", f"--rootdir={ROOT}", str(directory),
+            limit=3 * PROGRAM_LIMIT,
+        )  # fmt: skip
     return outcome.output.decode()
 
 

@@ -29,7 +29,9 @@ MODULES = (
 _ANY_SIZE = "the kernel takes a write of any size"
 _DESCRIPTORS = "there are handles, and none of files"
 _UNIX_PATHS = "its paths are those of Unix sockets"
+_MAPPED = "a plain IPv6 socket has no IPv4 peers there"
 _RESETS = "Wine reads a reset as an end"
+_SIGNALS = "no signal can be sent to another process"
 _TCP_KEEP = "the options can be set and not be read"
 
 WINDOWS = {
@@ -40,8 +42,11 @@ WINDOWS = {
     "net/test_connect.py::test_options_of_tcp_are_ignored_for_a_path": _UNIX_PATHS,
     "net/test_connect.py::test_every_connection_of_one_socket_may_go*": _UNIX_PATHS,
     "net/test_limits.py::test_a_corked_queue_does_not_keep*": "libuv has no such watcher",
-    "net/test_monkey.py::test_the_guard_leaves_everything_else_alone*": _UNIX_PATHS,
     "net/test_limits.py::test_connect_timeout_of_a_full_path": _UNIX_PATHS,
+    "net/test_monkey.py::test_the_guard_leaves_everything_else_alone*": _UNIX_PATHS,
+    "net/test_overload.py::test_an_address_is_the_same_whichever*": _MAPPED,
+    "net/test_pitfalls.py::test_of_a_shared_listener_*": _DESCRIPTORS,
+    "net/test_proxy_protocol.py::*haproxy*": "there is no HAProxy",
     "net/test_python_socket.py::test_inheritable_is*": _DESCRIPTORS,
     "net/test_python_socket.py::test_it_says_what_kind_of_socket_it_is": _UNIX_PATHS,
     "net/test_questions_settled.py::test_13_*": _UNIX_PATHS,
@@ -49,9 +54,10 @@ WINDOWS = {
     "net/test_rule_02*::test_a_path_that_is_too_long*": _UNIX_PATHS,
     "net/test_rule_03*::test_a_descriptor_is_not_used_again*": _DESCRIPTORS,
     "net/test_rule_08*::test_reset_and_destroy_of_a_path*": "socketpair() is of TCP",
-    "net/test_rule_11*::test_a_program_that_is_interrupted*": "there is no SIGINT for one process",
+    "net/test_rule_11*::test_a_program_that_is_interrupted*": _SIGNALS,
     "net/test_rule_12*::test_a_handle_may_be_any_kind_of_socket[[]_socket*": _DESCRIPTORS,
     "net/test_rule_12*::test_an_exchange_is_the_same*": _UNIX_PATHS,
+    "net/test_wsgi.py::test_serve_finishes_*": _SIGNALS,
     "node/test_net_better_error_messages_path.py::test_a_path_where*": _UNIX_PATHS,
     "node/test_net_connect_options_fd.py*": _UNIX_PATHS,
     "unit/test_address.py::test_the_system_agrees*": "Windows reads 01.2.3.4 as an address",
@@ -59,6 +65,8 @@ WINDOWS = {
 
 WINE = {
     "net/test_events.py::test_a_connection_tells_what_has_ended_it": _RESETS,
+    "net/test_overload.py::test_a_full_server_can_be_closed": _RESETS,
+    "net/test_overload.py::test_closing_the_server_meanwhile*": _RESETS,
     "net/test_rule_03*::test_an_error_is_raised_in_every_blocked*": _RESETS,
     "net/test_rule_08*::test_reset_and_destroy_resets": _RESETS,
     "net/test_wsgi.py::*reset*": _RESETS,
