@@ -1,11 +1,14 @@
-"""The queue of what a socket has still to send. It counts bytes and does no I/O."""
+"""The queue of what a socket has still to send."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
-__all__ = ["Chunk", "WriteQueue", "first_bytes"]
+from ._splice import KernelBytes
+
+__all__ = ["Buffer", "Chunk", "WriteQueue", "first_bytes"]
 
 Buffer = bytes | memoryview
 
@@ -24,7 +27,7 @@ class Chunk:
 
     __slots__ = ("awaited", "callback", "data", "sent")
 
-    def __init__(self, data: Buffer, callback: Callable[..., object] | None) -> None:
+    def __init__(self, data: Buffer | KernelBytes, callback: Callable[..., object] | None) -> None:
         self.data = data
         self.callback = callback
         self.awaited = False
@@ -46,19 +49,29 @@ class WriteQueue:
     def __bool__(self) -> bool:
         return bool(self._chunks)
 
-    def push(self, data: Buffer, callback: Callable[..., object] | None = None) -> Chunk:
+    def push(
+        self, data: Buffer | KernelBytes, callback: Callable[..., object] | None = None
+    ) -> Chunk:
         """Put a message behind the others."""
         chunk = Chunk(data, callback)
         self._chunks.append(chunk)
         self.size += len(data)
         return chunk
 
+    def kernel_bytes(self) -> KernelBytes | None:
+        """What is next, where the kernel has it."""
+        data = self._chunks[0].data
+        return data if isinstance(data, KernelBytes) else None
+
     def buffers(self) -> list[Buffer]:
         """The first buffers, as many as one ``sendmsg`` should take."""
-        chunks = self._chunks
-        if len(chunks) == 1:
-            return [chunks[0].data]
-        return [chunks[i].data for i in range(min(len(chunks), MAX_BUFFERS))]
+        buffers: list[Buffer] = []
+        for chunk in islice(self._chunks, MAX_BUFFERS):
+            data = chunk.data
+            if isinstance(data, KernelBytes):
+                break
+            buffers.append(data)
+        return buffers
 
     def consume(self, count: int) -> list[Chunk]:
         """Drop ``count`` sent bytes; gives the messages that are sent whole."""
@@ -70,9 +83,11 @@ class WriteQueue:
             length = len(chunk.data)
             if length > count:
                 if count:
-                    chunk.data = memoryview(chunk.data)[count:]
+                    chunk.data = _rest(chunk.data, count)
                 break
             count -= length
+            if isinstance(chunk.data, KernelBytes):
+                chunk.data.drop(length)
             chunk.sent = True
             done.append(chunks.popleft())
         return done
@@ -82,7 +97,17 @@ class WriteQueue:
         dropped = list(self._chunks)
         self._chunks.clear()
         self.size = 0
+        for chunk in dropped:
+            if isinstance(chunk.data, KernelBytes):
+                chunk.data.close()
         return dropped
+
+
+def _rest(data: Buffer | KernelBytes, count: int) -> Buffer | KernelBytes:
+    if isinstance(data, KernelBytes):
+        data.drop(count)
+        return data
+    return memoryview(data)[count:]
 
 
 def first_bytes(buffers: list[Buffer], size: int) -> Buffer:

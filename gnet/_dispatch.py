@@ -1,7 +1,8 @@
 """The dispatcher of a hub: it runs the listeners, in borrowed greenlets.
 
-The hub's callbacks only put jobs on a list. Once per turn of the loop the dispatcher lends a
-greenlet to the list, which runs the jobs one after another: one switch serves the whole batch.
+The hub's callbacks only put jobs on a list; the read watchers of flows do so themselves, without
+a line of Python. Once per turn of the loop the dispatcher lends a greenlet to the list, which runs
+the jobs one after another: one switch serves the whole batch.
 A job that blocks keeps its greenlet, and the dispatcher lends another for the rest; when it
 returns, its greenlet goes back to the pool. So every connection that needs a greenlet has one,
 and an idle one costs none.
@@ -38,7 +39,6 @@ class Dispatcher:
 
     :ivar hub: gevent's hub.
     :ivar loop: the hub's loop.
-    :ivar jobs: what runs in the next turn; whoever puts the first one there calls :meth:`wake`.
     :ivar timers: the idle timers.
     :ivar peers: what notices that a peer has ended although input is unread.
     :ivar splicer: what moves bytes between sockets inside the kernel.
@@ -46,8 +46,8 @@ class Dispatcher:
     """
 
     __slots__ = (
-        "_batch", "_holds", "_idle", "_joining", "_quiet", "_workers", "hub", "jobs", "kept",
-        "loop", "peers", "splicer", "timers",
+        "_batch", "_flows", "_holds", "_idle", "_jobs", "_joining", "_quiet", "_ready", "_turns",
+        "_workers", "hub", "kept", "loop", "peers", "splicer", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -57,26 +57,46 @@ class Dispatcher:
         self.splicer = Splicer()
         self.peers = PeerWatch(hub.loop)
         self.kept: set[object] = set()
-        self.jobs: list[Job] = []
+        self._ready: list[Job] = []
+        self._jobs: list[Job] = []
         self._batch: list[Job] = []
         self._idle: list[greenlet] = []
         self._workers = 0
         self._holds = 0
         self._joining = 0
         self._quiet: Event | None = None
+        self._flows = 0
+        self._turns: Any = None
 
     def defer(self, job: Job) -> None:
         """Run ``job`` in a borrowed greenlet, in the next turn of the loop.
 
         Jobs start in the order of the calls. May be called from the hub and any greenlet.
         """
-        if not self.jobs:
-            self.wake()
-        self.jobs.append(job)
+        if not self._jobs:
+            self.loop.run_callback(self._dispatch)
+        self._jobs.append(job)
 
-    def wake(self) -> None:
-        """Have the jobs run in the next turn of the loop."""
-        self.loop.run_callback(self._dispatch)
+    def flow(self) -> Callable[[Job], None]:
+        """The callback of a flow's read watcher, in place of :meth:`defer`: a function in C.
+
+        Echo of small messages takes a sixth fewer instructions than with one in Python. Undone
+        by :meth:`unflow`.
+        """
+        if sys.platform == "win32":
+            # Its watchers are gnet's own, and fire before the loop blocks instead of behind that.
+            return self.defer
+        self._flows += 1
+        if self._flows == 1:
+            if self._turns is None:
+                self._turns = _each_turn(self.loop)
+            self._turns.start(self._take)
+        return self._ready.append
+
+    def unflow(self) -> None:
+        """Undo one :meth:`flow`."""
+        if sys.platform != "win32":
+            self._flows -= 1
 
     def hold(self) -> None:
         """Keep the program in :meth:`run` until :meth:`release`."""
@@ -111,7 +131,10 @@ class Dispatcher:
 
     def abandon(self) -> None:
         """In a forked child: the jobs are the parent's. The child has a dispatcher of its own."""
-        self.jobs.clear()
+        if self._turns is not None:
+            self._turns.close()
+        self._ready.clear()
+        self._jobs.clear()
         self._batch.clear()
         self.kept.clear()
         self._quiet = None
@@ -120,18 +143,27 @@ class Dispatcher:
     def _is_quiet(self) -> bool:
         busy = self._workers - len(self._idle) - self._joining
         # Below zero where a forked child's listener waits, in a greenlet of its parent's.
-        return not (self._holds or busy > 0 or self.jobs or self._batch)
+        return not (self._holds or busy > 0 or self._ready or self._jobs or self._batch)
 
     def _check_quiet(self) -> None:
         if self._quiet is not None and self._is_quiet():
             self._quiet.set()
             self._quiet = None
 
+    def _take(self) -> None:
+        """In the hub, once a turn: what the watchers have found."""
+        if self._ready:
+            self._jobs += self._ready
+            self._ready.clear()
+            self._dispatch()
+        elif not self._flows:
+            self._turns.stop()
+
     def _dispatch(self) -> None:
         """In the hub: lend greenlets until every job of this turn has been started."""
         # The reversed list makes pop() give the oldest; what a job defers is the next turn's.
-        batch = self._batch = self.jobs
-        self.jobs = []
+        batch = self._batch = self._jobs
+        self._jobs = []
         batch.reverse()
         idle = self._idle
         try:
@@ -146,9 +178,9 @@ class Dispatcher:
             self._check_quiet()
 
     def _put_back(self, batch: list[Job]) -> None:
-        if not self.jobs:
-            self.wake()
-        self.jobs[:0] = reversed(batch)
+        if not self._jobs:
+            self.loop.run_callback(self._dispatch)
+        self._jobs[:0] = reversed(batch)
         batch.clear()
 
     def _new_worker(self) -> greenlet:
@@ -184,6 +216,15 @@ class Dispatcher:
 
 class _Worker(greenlet):
     """A greenlet of the pool."""
+
+
+def _each_turn(loop: Any) -> Any:
+    """A watcher that fires in each turn of the loop, behind those of descriptors."""
+    try:
+        return loop.prepare(ref=False)
+    except TypeError:
+        # libuv has none of those; its check watchers fire behind the others, libev's before them.
+        return loop.check(ref=False)
 
 
 def dispatcher() -> Dispatcher:

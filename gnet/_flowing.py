@@ -3,7 +3,8 @@
 One watcher serves the flow and the blocking reads, and stays started from message to message;
 only its callback changes, with who wants the data:
 
-* a flow: :meth:`Flowing._on_flow` asks the dispatcher for a greenlet;
+* a flow: :meth:`Flowing._serve`, in a borrowed greenlet: the watcher only notes that with the
+  dispatcher;
 * a greenlet blocked in ``recv``: its own ``switch``, so that the loop wakes it without a detour;
 * nobody: a weak reference, which looks whether the peer has ended or reset.
 
@@ -154,18 +155,29 @@ class Flowing(Departure):
 
     # -- the watcher --------------------------------------------------------------------------
 
-    def _watch(self, callback: Callback) -> None:
+    def _watch(self, callback: Callback, *args: object) -> None:
         if self._watching:
+            self._forget_flow()
             self._read_watcher.callback = callback
+            self._read_watcher.args = args
             return
         if self._read_watcher is None:
             self._read_watcher = self._wire.watch(self._loop.loop, READ)  # type: ignore[union-attr]
-        self._read_watcher.start(callback)
+        self._read_watcher.start(callback, *args)
         self._watching = True
+
+    def _watch_flow(self) -> None:
+        # Only a flow's callback has an argument, which tells them apart.
+        self._watch(self._loop.flow(), self._serve)
+
+    def _forget_flow(self) -> None:
+        if self._read_watcher.args:
+            self._loop.unflow()
 
     def _unwatch(self) -> None:
         if self._watching:
             self._watching = False
+            self._forget_flow()
             self._read_watcher.stop()
 
     def _rearm(self) -> None:
@@ -175,7 +187,10 @@ class Flowing(Departure):
         if self._given_up:
             self._watch(self._discard)
         elif self._serving is None and self._reader is None:
-            self._watch(self._on_flow if self._flow else self._unread_callback())
+            if self._flow:
+                self._watch_flow()
+            else:
+                self._watch(self._unread_callback())
 
     def _has_been_spoken_to(self) -> bool:
         """Whether the peer has sent something, unread though it may be, or its end."""
@@ -202,18 +217,6 @@ class Flowing(Departure):
             self._unread = _Unread(self)
         return self._unread
 
-    def _on_flow(self) -> None:
-        """In the hub: there is something for the listeners."""
-        if self._serving is None:
-            loop = self._loop
-            # defer() by hand: a call less for every message.
-            if not loop.jobs:
-                loop.wake()
-            loop.jobs.append(self._serve)
-        else:
-            # A listener blocks: data and end are held back, but not a reset.
-            self._look()
-
     def _on_unread(self) -> None:
         """In the hub: there is something, but nobody reads. An end and a reset are noticed."""
         if self._look():
@@ -235,15 +238,48 @@ class Flowing(Departure):
     # -- serving the listeners ----------------------------------------------------------------
 
     def _serve(self) -> None:
-        """In a borrowed greenlet: read, and emit what was read."""
-        if self._serving is not None or not self._flow or self._wire is None or self._read_ended:
+        """In a borrowed greenlet: there is something for the listeners."""
+        wire = self._wire
+        if not self._flow or wire is None or self._read_ended:
+            return
+        if self._serving is not None:
+            # A listener blocks: data and end are held back, but not a reset.
+            self._look()
             return
         self._serving = getcurrent()
+        reads = 0
         try:
             if self._onread is not None:
-                self._serve_onread(self._wire, self._onread)
-            elif self._pipes is None or not self._serve_pipe(self._wire, self._pipes):
-                self._serve_data(self._wire)
+                self._serve_onread(wire, self._onread)
+                return
+            if self._pipes is not None and self._serve_pipe(wire, self._pipes):
+                return
+            while reads < MAX_READS:
+                data = wire.recv(READ_BYTES)
+                if self._idle is not None:
+                    self._idle.touch()
+                size = len(data)
+                if not size:
+                    self._serve_end()
+                    return
+                self.bytes_read += size
+                if self._decoder is None:
+                    # emit() by hand: a call less for every message; isinstance() is another.
+                    listeners = self._listeners.get("data", ())
+                    try:
+                        if type(listeners) is tuple:
+                            for listener in listeners:
+                                listener(data)
+                        else:
+                            listeners(data)  # type: ignore[operator]
+                    except BaseException as exc:
+                        self._listener_failed(exc)
+                else:
+                    self._emit_text(data)
+                # Only a full buffer promises more: another read would mostly be for nothing.
+                if size < READ_BYTES or not self._flow or self._wire is not wire:
+                    return
+                reads += 1
         except BlockingIOError:
             pass
         except OSError as exc:
@@ -253,37 +289,6 @@ class Flowing(Departure):
             # The watcher was stopped if it fired meanwhile; and the flow may have been, too.
             if not self._watching or not self._flow:
                 self._rearm()
-
-    def _serve_data(self, wire: AnyWire) -> None:
-        reads = 0
-        while True:
-            data = wire.recv(READ_BYTES)
-            if self._idle is not None:
-                self._idle.touch()
-            size = len(data)
-            if not size:
-                self._serve_end()
-                return
-            self.bytes_read += size
-            if self._decoder is None:
-                # emit() by hand: a call less for every message.
-                listeners = self._listeners.get("data", ())
-                try:
-                    if isinstance(listeners, tuple):
-                        for listener in listeners:
-                            listener(data)
-                    else:
-                        listeners(data)
-                except BaseException as exc:
-                    self._listener_failed(exc)
-            else:
-                self._emit_text(data)
-            # Only a full buffer promises more: another read would mostly be for nothing.
-            if size < READ_BYTES or not self._flow or self._wire is not wire:
-                return
-            reads += 1
-            if reads == MAX_READS:
-                return
 
     def _serve_pipe(self, wire: AnyWire, pipes: list[Pipe]) -> bool:
         """Let the kernel move what was received to the only one who wants it.
@@ -317,8 +322,7 @@ class Flowing(Departure):
             self._deliver("data", text)
 
     def _serve_onread(self, wire: AnyWire, onread: OnRead) -> None:
-        reads = 0
-        while True:
+        for _ in range(MAX_READS):
             try:
                 onread.refresh()
             except BaseException as exc:
@@ -337,9 +341,6 @@ class Flowing(Departure):
             except BaseException as exc:
                 self._listener_failed(exc)
             if size < onread.size or not self._flow or self._wire is not wire:
-                return
-            reads += 1
-            if reads == MAX_READS:
                 return
 
     def _serve_end(self) -> None:
@@ -447,8 +448,8 @@ class Flowing(Departure):
         return super()._holds()
 
     def _teardown(self) -> list[Callback]:
-        self._watching = False
         if self._read_watcher is not None:
+            self._unwatch()
             self._read_watcher.close()
             self._read_watcher = None
         return super()._teardown()

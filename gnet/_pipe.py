@@ -92,6 +92,9 @@ class Pipe:
         to._moved(received - len(rest))
         if error is not None:
             to._fail(annotate(error, "write"))
+        elif isinstance(rest, _splice.KernelBytes):
+            to._hold(rest)
+            self._pause()
         elif rest:
             self._data(rest)
         return received

@@ -1,7 +1,8 @@
 """Moving bytes from socket to socket inside the kernel (Linux' ``splice``), without a copy.
 
-``splice`` needs a pipe of the kernel's between the two. One serves a whole thread: whatever is
-put into it is taken out again before anything else runs. It is closed with its last user.
+``splice`` needs a pipe of the kernel's between the two. One serves a whole thread, as long as the
+destinations take whatever is put into it. What one of them does not take stays in there, as
+:class:`KernelBytes`, and the thread goes on with another one. Without a user there is none.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import os
 import sys
 from contextlib import suppress
 
-__all__ = ["AVAILABLE", "Splicer"]
+__all__ = ["AVAILABLE", "KernelBytes", "Splicer"]
 
 AVAILABLE = hasattr(os, "splice")
 
 # The largest pipe that a user may have by default (/proc/sys/fs/pipe-max-size).
 PIPE_BYTES = 1 << 20
+# So many destinations may have a pipe of their own while they are full. Each takes two descriptors
+# and its part of what a user's pipes may hold (/proc/sys/fs/pipe-user-pages-soft); for the others
+# the bytes are copied. A proxy that is always full moves an eighth more with them.
+MAX_FULL = 32
 
 if sys.platform == "linux":
     import fcntl
@@ -24,16 +29,60 @@ if sys.platform == "linux":
     _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK if AVAILABLE else 0
 
 
+class KernelBytes:
+    """Bytes that stay in a pipe of the kernel's until their destination takes them."""
+
+    __slots__ = ("_pipe", "_size", "_splicer")
+
+    def __init__(self, splicer: Splicer, pipe: tuple[int, int], size: int) -> None:
+        self._splicer = splicer
+        self._pipe: tuple[int, int] | None = pipe
+        self._size = size
+        splicer.full += 1
+
+    def __len__(self) -> int:
+        return self._size
+
+    def send(self, destination: int) -> int:
+        """Move to the destination what that takes.
+
+        :param destination: the descriptor of a socket.
+        :returns: how many bytes that were; they are :meth:`drop`'s to take off.
+        :raises BlockingIOError: it takes nothing.
+        :raises OSError: it has failed.
+        """
+        assert self._pipe is not None
+        return _splice(self._pipe[0], destination, self._size)
+
+    def drop(self, count: int) -> None:
+        """So many bytes are sent. With the last one the pipe is free for others."""
+        self._size -= count
+        if not self._size:
+            self._let_go(reuse=True)
+
+    def close(self) -> None:
+        """Nobody wants the bytes any more."""
+        self._let_go(reuse=False)
+
+    def _let_go(self, reuse: bool) -> None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            self._splicer.full -= 1
+            self._splicer.take_back(pipe, reuse)
+
+
 class Splicer:
-    """The pipe of one thread's sockets.
+    """The pipes of one thread's sockets.
 
     :ivar users: how many there are that may call :meth:`move`; without one it has no pipe.
+    :ivar full: how many pipes wait for a destination, with bytes in them.
     """
 
-    __slots__ = ("_pid", "_pipe", "users")
+    __slots__ = ("_pid", "_pipe", "full", "users")
 
     def __init__(self) -> None:
         self.users = 0
+        self.full = 0
         self._pid = 0
         self._pipe: tuple[int, int] | None = None
 
@@ -47,10 +96,20 @@ class Splicer:
         if not self.users:
             self._close()
 
+    def take_back(self, pipe: tuple[int, int], reuse: bool) -> None:
+        """A pipe is no longer :class:`KernelBytes`'s.
+
+        :param reuse: whether it is empty.
+        """
+        if reuse and self.users and self._pipe is None:
+            self._pipe = pipe
+        else:
+            _close(pipe)
+
     def _close(self) -> None:
         pipe, self._pipe = self._pipe, None
-        for fd in pipe or ():
-            _socket.close(fd)
+        if pipe is not None:
+            _close(pipe)
 
     def ready(self) -> bool:
         """Whether there is a pipe; without a free descriptor there is none."""
@@ -72,7 +131,9 @@ class Splicer:
                 fcntl.fcntl(self._pipe[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # type: ignore[name-defined,unused-ignore]
         return self._pipe
 
-    def move(self, source: int, destination: int) -> tuple[int, bytes, OSError | None]:
+    def move(
+        self, source: int, destination: int
+    ) -> tuple[int, bytes | KernelBytes, OSError | None]:
         """Move what the source has received to the destination, as far as that takes it.
 
         :param source: the descriptor of a socket.
@@ -82,28 +143,39 @@ class Splicer:
         :raises BlockingIOError: nothing was received.
         :raises OSError: the source has failed.
         """
-        reader, writer = self._open()
-        received = os.splice(source, writer, PIPE_BYTES, flags=_FLAGS)  # type: ignore[attr-defined,name-defined,unused-ignore]
+        pipe = self._open()
+        received = _splice(source, pipe[1], PIPE_BYTES)
+        left = received
+        error = None
         try:
-            rest, error = _empty(reader, destination, received)
+            while left:
+                left -= _splice(pipe[0], destination, left)
+        except BlockingIOError:
+            pass
+        except OSError as exc:
+            error = exc
         except BaseException:
             # A signal's handler has raised. What is left in the pipe is nobody else's to send.
             self._close()
             raise
-        return received, rest, error
+        if left and error is None and self.full < MAX_FULL:
+            self._pipe = None
+            return received, KernelBytes(self, pipe, left), None
+        return received, _read(pipe[0], left), error
 
 
-def _empty(reader: int, destination: int, left: int) -> tuple[bytes, OSError | None]:
-    """Move what is in the pipe to the destination, and read the rest back."""
-    error = None
-    try:
-        while left:
-            left -= os.splice(reader, destination, left, flags=_FLAGS)  # type: ignore[attr-defined,name-defined,unused-ignore]
-    except BlockingIOError:
-        pass
-    except OSError as exc:
-        error = exc
-    rest = b""
-    while len(rest) < left:
-        rest += os.read(reader, left - len(rest))
-    return rest, error
+def _splice(source: int, destination: int, size: int) -> int:
+    return os.splice(source, destination, size, flags=_FLAGS)  # type: ignore[attr-defined,name-defined,no-any-return,unused-ignore]
+
+
+def _read(reader: int, size: int) -> bytes:
+    """Copy what is left in a pipe, so that it is empty."""
+    data = b""
+    while len(data) < size:
+        data += os.read(reader, size - len(data))
+    return data
+
+
+def _close(pipe: tuple[int, int]) -> None:
+    for fd in pipe:
+        _socket.close(fd)

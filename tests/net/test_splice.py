@@ -119,8 +119,85 @@ def test_a_slow_sink_gets_every_byte(net: Net, way: str, moves: Moves) -> None:
     assert received.hexdigest() == digest(DATA)
     sender.get()
     if way == "kernel":
-        # What did not fit came back out of the kernel's pipe.
+        # What did not fit was waited with.
         assert moves.rests > 0
+
+
+def _fill(relay: Relay, net: Net, data: bytes) -> Any:
+    """Send until the sink, which reads nothing, takes no more."""
+    sender = net.start(_send, relay.source, data)
+    while not relay.right.writable_length:
+        gevent.sleep(0)
+    return sender
+
+
+def test_what_a_full_sink_does_not_take_is_not_copied(
+    net: Net, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way != "kernel":
+        pytest.skip("everything is")
+    copied: list[int] = []
+    monkeypatch.setattr(_splice, "_read", lambda reader, size: copied.append(size) or b"")
+    relay = Relay(net)
+    sender = _fill(relay, net, DATA)
+    assert relay.right.writable_need_drain
+    assert digest(receive_all(relay.sink)) == digest(DATA)
+    sender.get()
+    assert sum(copied) == 0
+
+
+def test_more_full_sinks_than_pipes_get_every_byte(
+    net: Net, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_splice, "MAX_FULL", 1)
+    before = pipes()
+    relays = [Relay(net) for _ in range(3)]
+    senders = [_fill(relay, net, DATA) for relay in relays]
+    if way == "kernel":
+        # One that is full, and the one that moves.
+        assert len(pipes() - before) <= 4
+    for relay in relays:
+        assert digest(receive_all(relay.sink)) == digest(DATA)
+    gevent.joinall(senders)
+
+
+def test_what_is_written_to_a_full_sink_comes_behind_what_was_moved(net: Net) -> None:
+    relay = Relay(net)
+    sent: Queue[Any] = Queue()
+    sender = net.start(relay.source.sendall, DATA)
+    while not relay.right.writable_length:
+        gevent.sleep(0)
+    moved = relay.right.bytes_written
+    relay.right.write(b"tail", sent.put)
+    assert relay.right.bytes_written == moved + 4
+    received = receive(relay.sink, moved + 4)
+    assert received[moved:] == b"tail"
+    assert sent.get() is None
+    assert receive(relay.sink, SIZE - moved) == DATA[moved:]
+    assert received[:moved] == DATA[:moved]
+    sender.get()
+
+
+def test_a_full_sink_that_is_destroyed_leaves_no_pipe(net: Net) -> None:
+    before = pipes()
+    relay = Relay(net)
+    sender = _fill(relay, net, DATA * 2)
+    relay.right.destroy()
+    net.closed(relay.right)
+    relay.left.destroy()
+    sender.join()
+    assert pipes() == before
+
+
+def test_the_end_of_a_full_sink_comes_behind_what_was_moved(net: Net) -> None:
+    relay = Relay(net)
+    sender = _fill(relay, net, DATA)
+    relay.left.unpipe()
+    moved = relay.right.bytes_written
+    relay.right.end()
+    assert receive_all(relay.sink) == DATA[:moved]
+    relay.left.destroy()
+    sender.join()
 
 
 @pytest.mark.parametrize("sizes", [[1] * 300, [1, 65536, 7, 262144, 1, 1 << 20, 3]])
