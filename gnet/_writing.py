@@ -122,7 +122,6 @@ class Writing(Endpoint):
         self._written += size
         if self._out is None and self._life is OPEN and not self._corked:
             # The one case that must be fast: nothing is queued, and the kernel takes it all.
-            # _send() by hand: a call less for every message.
             if self._idle is not None:
                 self._idle.touch()
             try:
@@ -139,16 +138,8 @@ class Writing(Endpoint):
             data = memoryview(data)[sent:]
         return self._queue(data, callback)
 
-    def _send(self, data: Any, flags: int = 0) -> int:
-        """Give ``data`` to the kernel; how much it took, or -1 if the connection has failed."""
-        if self._idle is not None:
-            self._idle.touch()
-        try:
-            return self._wire.send(data, flags)  # type: ignore[union-attr]
-        except OSError as exc:
-            return self._send_failed(exc)
-
     def _send_failed(self, exc: OSError) -> int:
+        """Nothing was sent: 0, or -1 where the connection has failed."""
         if isinstance(exc, BlockingIOError):
             return 0
         self._fail(annotate(exc, "write"))
@@ -261,7 +252,12 @@ class Writing(Endpoint):
         size = len(data)
         self._written += size
         if self._out is None and not self._corked:
-            sent = self._send(data, flags)
+            if self._idle is not None:
+                self._idle.touch()
+            try:
+                sent = self._wire.send(data, flags)  # type: ignore[union-attr]
+            except OSError as exc:
+                sent = self._send_failed(exc)
             if sent == size:
                 return
             if sent < 0:
