@@ -522,7 +522,8 @@ def test_a_pipe_goes_to_several_destinations_at_the_speed_of_the_slowest(net: Ne
     sinks = [net.accepted() for _ in range(2)]
     for sink, _ in sinks:
         source.pipe(sink)
-    data = bytes(BIG)
+    # More than the kernel's buffers between the two can hold.
+    data = bytes(3 * BIG)
     sender = gevent.spawn(source_peer.sendall, data)
     fast, slow = (peer for _, peer in sinks)
     reader = read_all(fast)
@@ -531,7 +532,7 @@ def test_a_pipe_goes_to_several_destinations_at_the_speed_of_the_slowest(net: Ne
     slow_reader = read_all(slow)
     sender.get()
     source_peer.close()
-    assert len(reader.get()) == len(slow_reader.get()) == BIG
+    assert len(reader.get()) == len(slow_reader.get()) == len(data)
 
 
 def test_a_pipe_into_anything_with_write(net: Net) -> None:
