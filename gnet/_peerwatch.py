@@ -13,8 +13,6 @@ from contextlib import suppress
 from typing import Any, Protocol
 from weakref import ref
 
-from gevent.monkey import get_original
-
 from ._wire import READ, Wire
 
 __all__ = ["AVAILABLE", "PeerWatch"]
@@ -48,6 +46,9 @@ class PeerWatch:
     def _add(self, fd: int, socket: ref[_Watched]) -> None:
         if self._epoll is None:
             # A patched program has none: it would block the hub, where it is asked to wait.
+            # Here, as it brings logging along: a sixth of what importing gnet would take.
+            from gevent.monkey import get_original
+
             self._epoll = get_original("select", "epoll")()
             self._watcher = self._loop.io(self._epoll.fileno(), READ, ref=False)
             self._watcher.start(self._look)
