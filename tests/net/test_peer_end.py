@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import pytest
-from gevent import socket
+from gevent import monkey, socket
 from gevent.event import Event
 from gevent.queue import Queue
 
@@ -363,7 +363,7 @@ def test_without_a_descriptor_for_it_an_end_with_nothing_before_it_is_noticed(
     def epoll() -> Any:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(_peerwatch, "get_original", lambda module, name: epoll)
+    monkeypatch.setattr(monkey, "get_original", lambda module, name: epoll)
     sock, peer = net.accepted()
     sock.on("peer_end", told := must_call())
     peer.close()
