@@ -146,11 +146,11 @@ def _bind_path(path: str, options: ListenOptions) -> Bound:
     try:
         with ipc.claim(path, options.replace_stale):
             wire.bind(address)
-        file = ipc.SocketFile.made(path)
-        if file is not None:
-            # Nobody can connect before listen(): there is no moment with other permissions.
-            file.allow(options.readable_all, options.writable_all)
-        wire.listen(min(options.backlog, MAX_BACKLOG))
+            file = ipc.SocketFile.made(path)
+            if file is not None:
+                # Nobody can connect before listen(): there is no moment with other permissions.
+                file.allow(options.readable_all, options.writable_all)
+            wire.listen(min(options.backlog, MAX_BACKLOG))
         return Bound(wire, file)
     except BaseException as exc:
         if file is not None:

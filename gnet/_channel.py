@@ -22,7 +22,7 @@ from gevent.event import AsyncResult
 
 from ._dispatch import dispatcher
 from ._wire import READ, WRITE, Wire
-from .errors import system_error, wait_timeout
+from .errors import annotate, system_error, wait_timeout
 
 __all__ = ["Channel", "Message"]
 
@@ -93,12 +93,13 @@ class Channel:
         :param kind: what it is about.
         :param fd: a descriptor to go with it; it stays the caller's.
         :param fields: its values; whatever JSON has a notation for.
+        :raises OSError: ``EMFILE``, this process has no descriptor left for a copy of ``fd``.
         """
         line = json.dumps({"kind": kind, "with_fd": fd is not None, **fields}).encode() + b"\n"
         if self.closed:
             return
         # Of its own, as the caller may close it before it is sent.
-        self._out.append((memoryview(line), None if fd is None else os.dup(fd)))
+        self._out.append((memoryview(line), None if fd is None else _duplicate(fd)))
         self._flush()
 
     def _flush(self) -> None:
@@ -225,6 +226,13 @@ class Channel:
         for channel in list(cls.opened):
             channel._asked.clear()
             channel.close()
+
+
+def _duplicate(fd: int) -> int:
+    try:
+        return os.dup(fd)
+    except OSError as exc:
+        raise annotate(exc, "dup") from None
 
 
 def _gone() -> OSError:

@@ -102,8 +102,11 @@ def _instances(*classes: type) -> list[Any]:
 
 def _close_server(server: Server) -> None:
     if server._bound is not None:
-        server._stop()
-        server._closed_emitted = True
+        # A worker has given nothing back when its child closes a copy.
+        server._bound = server._bound._replace(share=None)
+    server._closed_emitted |= server.listening or server._closing
+    # Also of one that listens no more: who has still to say who it is waits there.
+    server._stop()
     server._closing = False
     server._admission.clear()
 

@@ -125,7 +125,8 @@ class Member(EventEmitter):
             if answer.fd is None:
                 raise system_error(errno.EMFILE, "listen", path or host, port)
         except BaseException:
-            self._places.discard(place)
+            # It may have been given all the same, behind the back of who waits no more.
+            self.give_back(place)
             raise
         self._forget_closed_servers()
         self._servers[server] = place

@@ -197,6 +197,7 @@ class Cluster(EventEmitter):
         gone._news.set()
         self._loop.release()
         self._balance(monotonic() - gone._started)
+        self._close_unused()
         self._report(gone, "exit", code, signum)
 
     # -- what workers say ---------------------------------------------------------------------
@@ -230,15 +231,16 @@ class Cluster(EventEmitter):
         options = _bind.ListenOptions(*message.fields["options"])
         try:
             handle = self._handles.take(user.id, place, options)
+            user._channel.answer(message, handle.bound.wire.fileno())
         except (OSError, ValueError) as exc:
+            # The worker gives the place back, in case that it was taken.
             user._channel.answer(message, error=error_fields(exc))
             return
-        user._channel.answer(message, handle.bound.wire.fileno())
         user._news.set()
         self._report(user, "listening", handle.address)
 
     def _close_unused(self) -> None:
-        """What a worker has left behind is closed when its replacement does not want it."""
+        """What a worker has left behind is closed when no replacement comes, or wants it."""
         serving = [each for each in self._workers.values() if not each.retiring]
         if not self._coming and all(each._ready for each in serving):
             self._handles.close_unused()

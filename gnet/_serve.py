@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import gevent
@@ -13,7 +14,7 @@ from . import _bind, _validate
 from .emitter import Listener
 from .server import Server
 
-__all__ = ["serve"]
+__all__ = ["serve", "serve_with"]
 
 _LISTEN_OPTIONS = (
     "backlog", "port", "path", "fd", "exclusive", "ipv6_only", "reuse_port", "readable_all",
@@ -84,10 +85,25 @@ def serve(
     :returns: how many connections were destroyed after a signal.
     """
     _validate.function("handler", handler)
+    options.setdefault("end_on_return", True)
+    return serve_with(partial(Server, handler), target, host, grace, options)
+
+
+def serve_with(
+    make: Callable[..., Server],
+    target: Any,
+    host: Any,
+    grace: float | None,
+    options: dict[str, Any],
+) -> int:
+    """Have a server listen, and block until it has closed.
+
+    :param make: makes the server, of those of the options that are not ``listen()``'s.
+    :param options: both kinds; the other parameters and the result are those of :func:`serve`.
+    """
     _validate.limit("grace", grace)
     listening = {name: options.pop(name) for name in _LISTEN_OPTIONS if name in options}
-    options.setdefault("end_on_return", True)
-    server = Server(handler, **options)
+    server = make(**options)
     server.listen(target, host, **listening)
     stop = _Stop(server, grace)
     try:

@@ -44,23 +44,30 @@ def integer(name: str, value: Any, low: int, high: int) -> int:
     return value
 
 
-def port(value: Any, name: str = "port") -> int:
+def port(value: Any) -> int:
     """A port: an ``int``, or a ``str`` in decimal or ``0x`` notation; from 0 to 65535."""
-    right = f"a port from 0 to {MAX_PORT}"
-    if isinstance(value, str):
-        number = _port_number(value)
-        if number is None:
-            raise wrong_value(name, value, right, "ERR_SOCKET_BAD_PORT")
-    elif isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_kind(name, value, "an int or a str of digits")
-    else:
-        number = value
-    if not 0 <= number <= MAX_PORT:
-        raise wrong_value(name, value, right, "ERR_SOCKET_BAD_PORT")
+    if not isinstance(value, str):
+        return port_number("port", value, "an int or a str of digits")
+    number = _parse_port(value)
+    if number is None or number > MAX_PORT:
+        raise _bad_port("port", value)
     return number
 
 
-def _port_number(text: str) -> int | None:
+def port_number(name: str, value: Any, right: str = "an int") -> int:
+    """A port as an ``int``, from 0 to 65535."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_kind(name, value, right)
+    if not 0 <= value <= MAX_PORT:
+        raise _bad_port(name, value)
+    return value
+
+
+def _bad_port(name: str, value: object) -> ValueError:
+    return wrong_value(name, value, f"a port from 0 to {MAX_PORT}", "ERR_SOCKET_BAD_PORT")
+
+
+def _parse_port(text: str) -> int | None:
     text = text.strip().lower()
     digits, base = (text[2:], 16) if text.startswith("0x") else (text, 10)
     # int() also takes signs, underscores and other alphabets' digits, which no port has.

@@ -107,7 +107,8 @@ class Session:
             for watcher in watchers:
                 watcher.cancel()
             for number, handler in before.items():
-                signal.signal(number, handler)
+                # None: one that was not installed from Python, and cannot be put back.
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
     def _signalled(self, number: int) -> None:
         for each in SIGNALS:
@@ -141,9 +142,15 @@ class Session:
     def ignore(self, error: BaseException) -> None:
         """A listener for the errors that peers make, which only ``--verbose`` tells."""
 
+    def complain_unless_peers(self, error: BaseException) -> None:
+        """A listener that ignores the errors that peers make, and complains of others."""
+        if getattr(error, "syscall", None) not in ("read", "write"):
+            self.complain(error)
+
     def listen(self, server: gnet.Server, place: Place) -> None:
         """Listen, and say where, unless that is known and nobody watches."""
-        server.listen(**place.options, replace_stale=True)
+        # Windows' pipes go with their processes, and none is stale.
+        server.listen(**place.options, replace_stale=sys.platform != "win32")
         if not self.verbose and (self.console.is_terminal or place.port == 0):
             self.console.say(f"listening on {report.place_of(server.address())}")
 
@@ -192,7 +199,12 @@ def listen(session: Session, options: argparse.Namespace) -> None:
         session.serve(gnet.create_server(functools.partial(_echo, session)), options)
     elif options.exec is not None:
         children = Children(options.exec)
-        server = gnet.create_server(children.serve, end_on_return=True)
+
+        def served(sock: gnet.Socket) -> None:
+            sock.on("error", session.complain_unless_peers)
+            children.serve(sock)
+
+        server = gnet.create_server(served, end_on_return=True)
         try:
             session.serve(server, options)
         finally:
@@ -244,11 +256,7 @@ def proxy(session: Session, options: argparse.Namespace) -> None:
         upstream = gnet.connect(**options.upstream.options, allow_half_open=True, no_delay=True)
         client.on("error", session.ignore)
 
-        @upstream.on("error")
-        def failed(error: BaseException) -> None:
-            if getattr(error, "syscall", None) not in ("read", "write"):
-                session.complain(error)
-
+        upstream.on("error", session.complain_unless_peers)
         relay(client, upstream)
 
     server = gnet.create_server(
@@ -414,13 +422,15 @@ def _add_proxy(parser: argparse.ArgumentParser) -> None:
 
 def _add_lookup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME")
-    parser.add_argument("type", metavar="TYPE", nargs="?", help="A, AAAA, MX, TXT, SRV, PTR …")
     parser.add_argument(
-        "--server", action="append", metavar="ADDRESS",
+        "type", metavar="TYPE", nargs="?", type=_record_type, help="A, AAAA, MX, TXT, SRV, PTR …"
+    )
+    parser.add_argument(
+        "--server", action="append", metavar="ADDRESS", type=_name_server,
         help="the name server to ask, with a port or without; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS", default=5.0,
+        "--timeout", type=_positive_seconds, metavar="SECONDS", default=5.0,
         help="for everything; default %(default)g",
     )  # fmt: skip
     parser.set_defaults(run=lookup)
@@ -458,6 +468,29 @@ def _seconds(text: str) -> float:
         if 0 <= seconds <= 2**31:
             return seconds
     raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+
+
+def _positive_seconds(text: str) -> float:
+    seconds = _seconds(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError("no time at all is too short")
+    return seconds
+
+
+def _record_type(text: str) -> str:
+    from ._dns.resolver import record_type
+
+    try:
+        record_type(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no type of DNS records") from None
+    return text
+
+
+def _name_server(text: str) -> str:
+    if gnet.SocketAddress.parse(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no IP address, with a port or without")
+    return text
 
 
 def _application(text: str) -> tuple[str, str]:

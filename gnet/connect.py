@@ -25,7 +25,15 @@ from ._timers import SHORTEST
 from ._wire import WRITE, AnyWire, Wire, sockaddr
 from .address import is_ip
 from .blocklist import BlockList
-from .errors import AggregateError, IPBlockedError, annotate, system_error
+from .errors import (
+    AggregateError,
+    IPBlockedError,
+    annotate,
+    code_of,
+    coded,
+    lookup_error,
+    system_error,
+)
 
 if sys.platform == "win32":
     from . import _namedpipe
@@ -179,6 +187,7 @@ class Connector:
             answer = lookup(host, family=family, hints=target.hints, all=race)
             found = dns.check_answer(answer, host, target.port, family=family)
         except Exception as exc:
+            _annotate_lookup(exc, host)
             self._report("lookup", exc, None, None, host)
             self._publish_lookup(started, (), exc)
             raise
@@ -316,6 +325,17 @@ class Connector:
                 # The listener's queue is full, and nothing tells when there is a place in it.
                 gevent.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _annotate_lookup(exc: Exception, hostname: str) -> None:
+    """Give the system error of a hook what it lacks of a lookup's."""
+    if not isinstance(exc, OSError) or hasattr(exc, "code"):
+        return
+    if isinstance(exc, _socket.gaierror):
+        lookup_error(exc, hostname)
+    else:
+        # What it says is not the resolver's text but the hook's own.
+        coded(exc, code_of(exc), syscall="getaddrinfo", hostname=hostname)
 
 
 def _blocked(target: TcpTarget, address: str) -> bool:

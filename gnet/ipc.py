@@ -117,28 +117,58 @@ class SocketFile(NamedTuple):
 
 @contextmanager
 def claim(path: str, replace_stale: bool) -> Iterator[None]:
-    """Bind to ``path`` inside; a stale file there is removed first if that is wanted.
+    """Bind to ``path`` inside, and listen; a stale file there is removed first if that is wanted.
 
-    A file that a dead process has left answers nobody. It is removed under a lock file beside
-    it, since two programs that start at once must not both think so.
+    A file that a dead process has left answers nobody, nor does one that is bound and not listened
+    on yet. So all of it is done under a lock file beside it: two programs that start at once must
+    not take each other's file for a dead one's.
     """
-    if sys.platform == "win32" or not replace_stale or is_abstract(path) or not _is_socket(path):
+    if sys.platform == "win32" or not replace_stale or is_abstract(path):
         yield
         return
-    lock = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    name = path + ".lock"
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = _locked(name)
+    except OSError as exc:
+        # Another program is taking it over; or bind() would fail as well, and not name the lock.
+        number = errno.EADDRINUSE if isinstance(exc, BlockingIOError) else exc.errno or 0
+        raise OSError(number, os.strerror(number)) from None
+    try:
         if _is_socket(path) and not _answers(path):
             os.unlink(path)
         yield
-    except BlockingIOError:
-        # Another program is taking it over at this moment.
-        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)) from None
     finally:
         try:
-            os.unlink(path + ".lock")
+            os.unlink(name)
         finally:
             _socket.close(lock)
+
+
+def _locked(name: str) -> int:
+    """The descriptor of a file with that name, which this program alone has locked.
+
+    :raises BlockingIOError: another program has.
+    """
+    if sys.platform == "win32":
+        raise AssertionError("nothing is claimed there")
+    while True:
+        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever had it before has removed it, and then a new one is everybody's to lock.
+            if _has_name(lock, name):
+                return lock
+        except BaseException:
+            _socket.close(lock)
+            raise
+        _socket.close(lock)
+
+
+def _has_name(fd: int, name: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(name))
+    except FileNotFoundError:
+        return False
 
 
 def _is_socket(path: str) -> bool:

@@ -65,8 +65,8 @@ _SETTLING_SECONDS = 1.0
 class Patch:
     """What :func:`patch` returns: in a ``with`` statement it undoes the patch in the end.
 
-    The options are those of :func:`patch`. Of several patches the latest holds, alone; at its end
-    the one before it is back.
+    The options are those of :func:`patch`. Of several patches the latest holds, alone; when it has
+    ended, the latest of those that have not.
     """
 
     def __init__(
@@ -84,13 +84,15 @@ class Patch:
             else _validate.flag("auto_select_family", auto_select_family)
         )
         self.local_address = _local_address(local_address)
-        self._before: Patch | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        _activate(self._before)
+        # Not among them after an unpatch().
+        if self in _patches:
+            _patches.remove(self)
+            _apply()
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -102,7 +104,8 @@ class Patch:
         }
 
 
-_active: Patch | None = None
+# The latest one is in force.
+_patches: list[Patch] = []
 
 
 def patch(
@@ -132,24 +135,38 @@ def patch(
     :raises RuntimeError: ``socket.create_connection`` is not Python's any more.
     """
     made = Patch(lookup, block_list, auto_select_family, local_address)
-    made._before = _active
-    _activate(made)
+    _patches.append(made)
+    try:
+        _apply()
+    except BaseException:
+        _patches.remove(made)
+        _apply()
+        raise
     return made
 
 
 def unpatch() -> None:
     """Undo every :func:`patch`; without one it does nothing."""
-    _activate(None)
+    _patches.clear()
+    _apply()
 
 
 def is_patched() -> bool:
     """Whether a :func:`patch` is in force."""
-    return _active is not None
+    return bool(_patches)
 
 
-def _activate(wanted: Patch | None) -> None:
-    global _active
-    if wanted is None:
+def _in_force() -> Patch | None:
+    try:
+        return _patches[-1]
+    except IndexError:
+        # There is none, or another thread has just ended it.
+        return None
+
+
+def _apply() -> None:
+    """Patch what the latest patch wants, or nothing."""
+    if not _patches:
         _functions.restore()
         _guards.restore()
         if _late_import in sys.meta_path:
@@ -161,11 +178,10 @@ def _activate(wanted: Patch | None) -> None:
             _patch_urllib3(sys.modules[_URLLIB3])
         elif _late_import not in sys.meta_path:
             sys.meta_path.insert(0, _late_import)
-        if wanted.block_list is None:
+        if _patches[-1].block_list is None:
             _guards.restore()
         else:
             _guards.install()
-    _active = wanted
 
 
 # -- functions ------------------------------------------------------------------------------------
@@ -281,7 +297,7 @@ def _connect(
     family: int = 0,
 ) -> Any:
     """What ``create_connection`` does now."""
-    active = _active if _active is not None else Patch(None, None, None, None)
+    active = _in_force() or Patch(None, None, None, None)
     # Nothing else can run in such a thread while it blocks, and any other may use the socket.
     plain = get_hub_if_exists() is None and not gevent_monkey.is_module_patched("socket")
     try:
@@ -402,7 +418,8 @@ _guards = _Guards()
 
 def _guarded(connect: Callable[..., Any], getaddrinfo: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(self: Any, address: Any) -> Any:
-        block_list = _active.block_list if _active is not None else None
+        active = _in_force()
+        block_list = active.block_list if active is not None else None
         if block_list is not None:
             address = _allowed(self, address, block_list, getaddrinfo)
         return connect(self, address)

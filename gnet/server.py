@@ -647,7 +647,7 @@ class Server(Held):
         :param path: a path for a Unix socket, over which the descriptor is passed.
         :returns: the server.
         :raises NotRunningError: the server does not listen.
-        :raises OSError: ``path`` cannot be bound.
+        :raises OSError: ``path`` cannot be bound; ``ENOTSUP`` on Windows.
         """
         from ._handover import Offer  # with the channel it needs, for this alone
 

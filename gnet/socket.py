@@ -285,7 +285,7 @@ class Socket(PythonSocket):
                 _validate.family(family),
                 check_hints(hints),
                 _local_address(local_address),
-                0 if local_port is None else _validate.port(local_port, "local_port"),
+                0 if local_port is None else _validate.port_number("local_port", local_port),
                 _validate.optional_function("lookup", lookup),
                 select,
                 _attempt_timeout(auto_select_family_attempt_timeout),

@@ -37,12 +37,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gevent import Timeout, pywsgi
 
 from . import __version__, _validate
-from ._serve import _LISTEN_OPTIONS, _Stop, _stopping
+from ._serve import serve_with
 from .server import Server
 from .socket import Socket
 
@@ -233,8 +234,10 @@ class WSGIServer(Server):
         self.idle_timeout = _validate.seconds("idle_timeout", idle_timeout)
         self.header_timeout = _validate.seconds("header_timeout", header_timeout)
         self.log = _Nowhere() if log is None else _writable("log", log, logging.INFO)
-        errors = sys.stderr if error_log is None else error_log
-        self.error_log = _writable("error_log", errors, logging.ERROR)
+        if error_log is None:
+            # A program may have been started without a standard error.
+            error_log = sys.stderr or _Nowhere()
+        self.error_log = _writable("error_log", error_log, logging.ERROR)
         options.setdefault("no_delay", True)
         super().__init__(end_on_return=True, **options)
         #: What the ``environ`` of every request begins with.
@@ -308,17 +311,7 @@ def serve(
     :param options: those of :class:`WSGIServer` and of :meth:`gnet.Server.listen`.
     :returns: how many connections were destroyed after a signal.
     """
-    _validate.limit("grace", grace)
-    listening = {name: options.pop(name) for name in _LISTEN_OPTIONS if name in options}
-    server = WSGIServer(application, **options)
-    server.listen(target, host, **listening)
-    stop = _Stop(server, grace)
-    try:
-        with _stopping(stop):
-            server.serve_forever()
-    finally:
-        server.close()
-    return stop.forced()
+    return serve_with(partial(WSGIServer, application), target, host, grace, options)
 
 
 class _Nowhere:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import gevent
@@ -34,18 +34,7 @@ class Children:
 
         :raises OSError: the system has no more processes or descriptors.
         """
-        theirs_in, ours_in = os.pipe()
-        ours_out, theirs_out = os.pipe()
-        try:
-            self._start(theirs_in, theirs_out)
-        except BaseException:
-            os.close(ours_in)
-            os.close(ours_out)
-            raise
-        finally:
-            os.close(theirs_in)
-            os.close(theirs_out)
-        sink, source = open_stream(ours_in), open_stream(ours_out)
+        sink, source = self._start()
         sock.on("close", lambda had_error: source.destroy())
         feeder = gevent.spawn(_feed, sock, sink)
         try:
@@ -59,17 +48,27 @@ class Children:
             sink.destroy()
             source.destroy()
 
-    def _start(self, stdin: int, stdout: int) -> None:
-        process: Any = subprocess.Popen(
-            self._command,
-            shell=True,
-            stdin=stdin,
-            stdout=stdout,
-            # Ctrl-C is for the server: the children read the ends of their connections.
-            start_new_session=sys.platform != "win32",
-        )
+    def _start(self) -> tuple[Stream, Stream]:
+        """Start the command; gives its input and its output."""
+        with ExitStack() as ours, ExitStack() as theirs:
+            stdin, ours_in = os.pipe()
+            theirs.callback(os.close, stdin)
+            ours.callback(os.close, ours_in)
+            ours_out, stdout = os.pipe()
+            ours.callback(os.close, ours_out)
+            theirs.callback(os.close, stdout)
+            process: Any = subprocess.Popen(
+                self._command,
+                shell=True,
+                stdin=stdin,
+                stdout=stdout,
+                # Ctrl-C is for the server: the children read the ends of their connections.
+                start_new_session=sys.platform != "win32",
+            )
+            ours.pop_all()
         self._running.add(process)
         process.rawlink(lambda _: self._running.discard(process))
+        return open_stream(ours_in), open_stream(ours_out)
 
     def stop(self) -> None:
         """End those that still run: SIGTERM."""

@@ -7,6 +7,7 @@ from typing import Any
 from .. import events
 from ..address import AddressInfo
 from ..socket import Socket
+from .place import Place
 from .streams import LocalSocket
 from .traffic import amount
 
@@ -15,26 +16,24 @@ __all__ = ["describe", "message", "place_of"]
 
 def message(error: BaseException | None) -> str:
     """What an error says, in one line."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())
+    text = str(getattr(error, "strerror", None) or error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename and str(error.filename) not in text:
+        text += f": {error.filename}"
+    return " ".join(text.split())
 
 
 def place_of(address: AddressInfo | str | None) -> str:
     """An address as a target of the command line."""
     if isinstance(address, AddressInfo):
-        host = f"[{address.address}]" if address.family == "IPv6" else address.address
-        return f"{host}:{address.port}"
-    if not address:
-        return "a Unix socket"
-    return "unix:" + ("@" + address[1:] if address.startswith("\0") else address)
+        return str(Place(address.port, address.address))
+    return str(Place(path=address)) if address else "a Unix socket"
 
 
 def peer_of(sock: Socket) -> str:
     """Who is at the other end of a connection, as far as that has a name."""
     if sock.remote_address is None:
         return place_of(None)
-    host = f"[{sock.remote_address}]" if sock.remote_family == "IPv6" else sock.remote_address
-    return f"{host}:{sock.remote_port}"
+    return str(Place(sock.remote_port, sock.remote_address))
 
 
 def describe(event: Any) -> str | None:

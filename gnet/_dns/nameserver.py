@@ -79,8 +79,8 @@ class NameServer(NamedTuple):
     def _over_tcp(self, query: dns.message.QueryMessage, deadline: float) -> dns.message.Message:
         wire = query.to_wire()
         with _gsocket.socket(self.family, _socket.SOCK_STREAM) as sock:
+            _connect(sock, self.sockaddr, deadline)
             sock.settimeout(_left(deadline))
-            _connect(sock, self.sockaddr)
             sock.sendall(len(wire).to_bytes(2, "big") + wire)
             size = int.from_bytes(_receive(sock, 2, deadline), "big")
             reply = _read_reply(query, _receive(sock, size, deadline))
@@ -121,7 +121,7 @@ def _read_reply(query: dns.message.QueryMessage, wire: bytes) -> dns.message.Mes
     return reply if query.is_response(reply) else None
 
 
-def _connect(sock: Any, sockaddr: Any) -> None:
+def _connect(sock: Any, sockaddr: Any, deadline: float) -> None:
     """Connect a stream socket of gevent's.
 
     By hand, as ``gnet.monkey`` guards its ``connect`` with the program's block list: a private
@@ -129,7 +129,7 @@ def _connect(sock: Any, sockaddr: Any) -> None:
     """
     number = sock._sock.connect_ex(sockaddr)
     if number in (errno.EINPROGRESS, errno.EWOULDBLOCK):
-        _gsocket.wait_write(sock.fileno())
+        _gsocket.wait_write(sock.fileno(), _left(deadline), TimeoutError())
         number = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
     if number:
         raise OSError(number, os.strerror(number))

@@ -26,7 +26,7 @@ from .questions import Questions
 from .records import CAA, MX, NAPTR, SOA, SRV, shape
 from .search import SearchList, domain_name
 
-__all__ = ["Resolver"]
+__all__ = ["Resolver", "record_type"]
 
 _CACHE_SIZE = 1024
 # The first try has 1/1023 of the time then, and cannot get shorter with any sense.
@@ -166,7 +166,7 @@ class Resolver:
         search domains apply, and ``SOA`` gives a list as well.
         """
         _validate.string("hostname", hostname)
-        number = _record_type(rdtype)
+        number = record_type(rdtype)
         name = dns.rdatatype.to_text(number)
         syscall = f"query{name.capitalize()}"
         answer = self._search_for(hostname, [number], syscall)[0]
@@ -346,7 +346,12 @@ def _search_list(domains: Any, ndots: Any, system: resolv_conf.ResolvConf) -> Se
     return SearchList(domains, _validate.integer("ndots", ndots, 0, resolv_conf.MAX_NDOTS))
 
 
-def _record_type(rdtype: Any) -> dns.rdatatype.RdataType:
+def record_type(rdtype: Any) -> dns.rdatatype.RdataType:
+    """The number of a type of records.
+
+    :raises TypeError: ``rdtype`` is no :class:`str`.
+    :raises ValueError: there is no such type, or it is none of records.
+    """
     try:
         number = dns.rdatatype.from_text(_validate.string("rdtype", rdtype))
     except (dns.exception.DNSException, ValueError):

@@ -8,6 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.peers import PROGRAM_LIMIT
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A test runs several programs, one after the other."""
+    item.add_marker(pytest.mark.limit(2 * PROGRAM_LIMIT))
+
 
 @pytest.fixture
 def path() -> Iterator[str]:

@@ -46,6 +46,10 @@ def test_the_help_names_every_command() -> None:
         ("listen", "0", "--grace", "nan"),
         ("listen", "0", "--grace", "-1"),
         ("lookup", "localhost", "--timeout", "1e99"),
+        ("lookup", "localhost", "--timeout", "0"),
+        ("lookup", "localhost", "--server", "localhost"),
+        ("lookup", "localhost", "NONSENSE"),
+        ("lookup", "localhost", "ANY"),
     ],
 )
 def test_a_wrong_call_is_an_error_of_one_line(arguments: tuple[str, ...]) -> None:

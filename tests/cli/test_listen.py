@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import socket as std_socket
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import gevent
 import pytest
+from gevent import socket
 
-from tests.helpers.commands import gnet_command, gnet_server, run_gnet, target_of
+from tests.helpers.commands import gnet_command, gnet_server, place_said, run_gnet, target_of
 from tests.helpers.peers import netcat, run, running
 from tests.helpers.servers import (
     raw_client,
@@ -203,6 +206,36 @@ def test_exec_that_is_stopped_ends_commands_that_do_not(path: str) -> None:
         process.signal(signal.SIGTERM)
         assert process.wait() == (b"", b"", 0)
         assert reader.wait() == (b"", b"", 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no ulimit there")
+def test_exec_says_that_a_command_cannot_be_started_and_goes_on() -> None:
+    command = ("sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *gnet_command("listen", "0", "--exec"))
+    with running(*command, "cat") as process, ExitStack() as clients:
+        place = place_said(process.complaint().decode())
+        served = []
+        while (client := clients.enter_context(raw_client(place))) and echoes(client):
+            served.append(client)
+        # Whatever is missing when, nothing of it stays open.
+        for _ in range(20):
+            with raw_client(place) as another:
+                assert not echoes(another)
+        for client in served:
+            send_end(client)
+            assert receive_all(client) == b""
+        with raw_client(place) as another:
+            assert echoes(another)
+        process.signal(signal.SIGTERM)
+        complaints = process.wait().complaints
+        assert complaints == b"gnet: Too many open files\n" * 21
+
+
+def echoes(client: socket.socket) -> bool:
+    try:
+        client.sendall(b"x")
+        return receive(client, 1) == b"x"
+    except OSError:
+        return False
 
 
 def test_echo_and_exec_exclude_each_other() -> None:

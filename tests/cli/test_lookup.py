@@ -74,15 +74,6 @@ def test_a_server_that_does_not_answer_is_an_error_of_one_line(server: DNSServer
     assert outcome == (b"", b"gnet: queryA ETIMEOUT www.test\n", 1)
 
 
-@pytest.mark.parametrize(
-    "arguments", [("www.test", "NONSENSE"), ("www.test", "--server", "localhost")]
-)
-def test_a_wrong_argument_is_an_error_of_one_line(arguments: tuple[str, ...]) -> None:
-    outcome = run_gnet("lookup", *arguments)
-    assert outcome.complaints.startswith(b"gnet: ")
-    assert (outcome.complaints.count(b"\n"), outcome.status) == (1, 1)
-
-
 def test_it_is_quiet_when_nobody_reads_its_output(server: DNSServer) -> None:
     command = gnet_command("lookup", "www.test", "A", *at(server))
     script = '{ "$@"; echo "status $?" >&2; } | true'

@@ -28,6 +28,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "web.py").write_text(APPLICATION)
     (tmp_path / "broken.py").write_text("1 / 0")
+    (tmp_path / "without.py").write_text("open('settings')")
 
 
 @pytest.mark.parametrize("name", ["web:application", "web:shop.application"])
@@ -57,6 +58,7 @@ def test_verbose_prints_the_requests(path: str) -> None:
         ("nowhere:application", "ModuleNotFoundError"),
         ("web:missing", "AttributeError"),
         ("broken:application", "ZeroDivisionError"),
+        ("without:application", "No such file or directory: settings"),
         ("web:nothing", "it cannot be called"),
     ],
 )

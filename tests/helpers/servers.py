@@ -154,20 +154,34 @@ def _open_all(
 ) -> list[Any]:
     first, *others = openers
     opened = [stack.enter_context(first(0))]
-    port = opened[0].address().port
+    port = port_of(opened[0])
     opened += [stack.enter_context(opener(port)) for opener in others]
     return opened
+
+
+def port_of(opened: Any) -> int:
+    """The port of a server of gnet's, of a plain socket, or of a blackhole."""
+    if isinstance(opened, gnet.Server):
+        return opened.address().port
+    return opened.getsockname()[1] if isinstance(opened, socket.socket) else opened.port
 
 
 # -- plain sockets, for what a peer of gnet's would not do ----------------------------------------
 
 
 @contextmanager
+def raw_bound(at: Place = LOOPBACK) -> Iterator[socket.socket]:
+    """A plain socket that has a place and does not listen: who connects there is refused."""
+    family, address = _plain(at)
+    with socket.socket(family) as bound:
+        bound.bind(address)
+        yield bound
+
+
+@contextmanager
 def raw_listener(at: Place = LOOPBACK, backlog: int = 16) -> Iterator[socket.socket]:
     """A listening plain socket."""
-    family, address = _plain(at)
-    with socket.socket(family) as listener:
-        listener.bind(address)
+    with raw_bound(at) as listener:
         listener.listen(backlog)
         yield listener
 

@@ -77,7 +77,7 @@ CONNECT_OPTIONS = (
     ("hints", [-1, 1 << 40], VALUE),
     ("local_address", NO_TEXTS, KIND),
     ("local_address", ["localhost", "", "1.2.3", "::1::", "127.0.0.1:80"], ADDRESS),
-    ("local_port", NO_PORTS, KIND),
+    ("local_port", NO_INTEGERS, KIND),
     ("local_port", [-1, 65536], PORT),
     ("lookup", NO_FUNCTIONS, KIND),
     ("no_delay", NO_FLAGS, KIND),

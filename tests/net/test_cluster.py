@@ -291,6 +291,70 @@ def test_a_worker_that_does_not_answer_makes_counting_fail(
 
 
 # ---------------------------------------------------------------------------------------------
+# What goes wrong with a handle
+
+
+def test_the_handle_that_a_worker_does_not_wait_for_any_more_is_closed() -> None:
+    code = """
+    def main():
+        # As soon as it blocks, and before an answer can have come.
+        gevent.get_hub().loop.run_callback(gevent.getcurrent().throw, InterruptedError)
+        try:
+            gnet.create_server().listen(0, "127.0.0.1")
+        except InterruptedError:
+            pass
+        gnet.create_server().listen(0, "127.0.0.1")
+        # By now it has closed the copy that it was sent for the first.
+        cluster.worker.send("listening")
+    """
+    with cluster_of(1, code) as group:
+        (_, abandoned), (_, used) = group.all("listening", 2)
+        group.next("message")
+        assert abandoned != used
+        group.connect().close()
+        group.address = abandoned
+        with pytest.raises(ConnectionRefusedError):
+            group.connect()
+
+
+def test_the_handle_of_a_worker_that_has_finished_is_closed() -> None:
+    code = """
+    def main():
+        gnet.create_server().listen(0, "127.0.0.1")
+        cluster.worker.on("message", lambda value: cluster.worker.disconnect())
+    """
+    with cluster_of(1, code) as group:
+        worker, _ = group.next("listening")
+        worker.send("enough")
+        assert group.next("exit") == (worker, 0, None)
+        with pytest.raises(ConnectionRefusedError):
+            group.connect()
+
+
+def test_a_primary_without_descriptors_left_says_so_to_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    code = """
+    def main():
+        try:
+            gnet.create_server().listen(0, "127.0.0.1")
+        except OSError as exc:
+            cluster.worker.send([exc.errno, exc.code, exc.syscall])
+        gnet.create_server().listen(0, "127.0.0.1")
+    """
+
+    def dup(fd: int) -> int:
+        monkeypatch.undo()
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with cluster_of(1, code) as group:
+        monkeypatch.setattr("gnet._channel.os.dup", dup)
+        assert group.next("message")[1] == [errno.EMFILE, "EMFILE", "dup"]
+        group.next("listening")
+        group.connect().close()
+
+
+# ---------------------------------------------------------------------------------------------
 # Dying and being replaced
 
 
@@ -751,6 +815,24 @@ def test_a_forked_child_of_a_worker_is_no_worker() -> None:
         assert group.next("message")[1] == 0
         assert group.none("listening")
         assert group.none("exit")
+
+
+def test_a_forked_child_of_a_worker_does_not_give_the_handle_back() -> None:
+    code = """
+    def main():
+        server = gnet.create_server().listen(0, "127.0.0.1")
+        pid = os.fork()
+        if pid == 0:
+            os._exit(server.listening)
+        cluster.worker.send(os.waitpid(pid, 0)[1])
+    """
+    with cluster_of(1, code) as group:
+        worker, address = group.next("listening")
+        assert group.next("message")[1] == 0
+        worker.kill(signal.SIGKILL)
+        # The replacement finds the handle where the worker has left it.
+        assert group.next("listening")[1] == address
+        assert group.next("message")[1] == 0
 
 
 def test_a_forked_child_of_the_primary_has_no_workers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from gevent import socket
 from gevent.event import AsyncResult, Event
 
 import gnet
+from tests.helpers.blackhole import blackhole
 from tests.helpers.counts import descriptors
+from tests.helpers.servers import on_one_port, port_of, raw_bound, raw_listener
 
 if TYPE_CHECKING:
     from tests.helpers.calls import Call, Calls
@@ -25,49 +28,39 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs the addre
 HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
 
+Opener = Callable[[int], AbstractContextManager[Any]]
+
+
+def accepts(host: str, backlog: int = 16) -> Opener:
+    return lambda port: raw_listener((port, host), backlog)
+
+
+def refuses(host: str) -> Opener:
+    return lambda port: raw_bound((port, host))
+
+
+def silent(host: str) -> Opener:
+    return lambda port: blackhole(host, port)
+
+
 class Port:
-    """One port on several loopback addresses, each of which accepts, refuses, or says nothing."""
+    """One port on several loopback addresses, each of which accepts, refuses, or is silent."""
 
-    def __init__(self) -> None:
+    def __init__(self, stack: ExitStack) -> None:
         self.number = 0
-        self._sockets: list[socket.socket] = []
+        self._stack = stack
 
-    def _bind(self, host: str) -> socket.socket:
-        while True:
-            sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-            self._sockets.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, self.number))
-            self.number = sock.getsockname()[1]
-            return sock
-
-    def accepts(self, host: str) -> socket.socket:
-        sock = self._bind(host)
-        sock.listen(16)
-        return sock
-
-    def refuses(self, host: str) -> str:
-        self._bind(host)
-        return host
-
-    def blackhole(self, host: str) -> socket.socket:
-        """A queue that is full: the kernel does not answer who asks for more."""
-        sock = self._bind(host)
-        sock.listen(0)
-        filling = socket.create_connection((host, self.number))
-        self._sockets.append(filling)
-        return sock
-
-    def close(self) -> None:
-        for sock in self._sockets:
-            sock.close()
+    def open(self, *openers: Opener) -> list[Any]:
+        """Open the port; gives what each opener gives."""
+        opened = self._stack.enter_context(on_one_port(*openers))
+        self.number = port_of(opened[0])
+        return opened
 
 
 @pytest.fixture
 def port() -> Iterator[Port]:
-    port = Port()
-    yield port
-    port.close()
+    with ExitStack() as stack:
+        yield Port(stack)
 
 
 @pytest.fixture
@@ -264,7 +257,7 @@ def test_connect_again_from_close_on(net: Net) -> None:
 def test_connect_again_in_the_close_listener_after_a_failure(
     tcp: Net, dial: Callable[..., gnet.Socket], port: Port, must_call: Calls
 ) -> None:
-    port.refuses("127.0.0.1")
+    port.open(refuses("127.0.0.1"))
     server = tcp.server()
     sock = dial(port.number, "127.0.0.1")
     sock.on("error", must_call())
@@ -344,7 +337,7 @@ def test_local_port_is_what_the_peer_sees(tcp: Net, dial: Callable[..., gnet.Soc
 def test_a_bound_address_is_named_by_the_error(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.refuses("127.0.0.1")
+    port.open(refuses("127.0.0.1"))
     sock = dial(port.number, "127.0.0.1", local_address="127.0.0.5")
     error = failure(sock)
     assert isinstance(error, ConnectionRefusedError)
@@ -374,7 +367,7 @@ def test_a_bound_address_picks_the_family(tcp: Net, dial: Callable[..., gnet.Soc
 def test_timeout_is_the_idle_timeout_from_the_beginning(
     dial: Callable[..., gnet.Socket], port: Port, must_call: Calls
 ) -> None:
-    port.blackhole("127.0.0.1")
+    port.open(silent("127.0.0.1"))
     sock = dial(port.number, "127.0.0.1", timeout=0.02)
     assert sock.timeout == 0.02
     sock.on("timeout", must_call())
@@ -504,6 +497,42 @@ def test_an_exception_of_the_hook_is_passed_on_as_that_same_object(
     assert seen[0][:2] == ("lookup", mine)
 
 
+@pytest.mark.parametrize(
+    ("mine", "code", "text"),
+    [
+        (
+            socket.gaierror(socket.EAI_NONAME, "no such name"),
+            "ENOTFOUND",
+            "getaddrinfo ENOTFOUND some.host",
+        ),
+        (OSError(errno.ENETUNREACH, "no way there"), "ENETUNREACH", "no way there"),
+        (TimeoutError("nobody answers"), "ETIMEDOUT", "nobody answers"),
+        (OSError("my own words"), "UNKNOWN", "my own words"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_a_system_error_of_the_hook_gets_what_it_lacks(
+    dial: Callable[..., gnet.Socket], mine: Any, code: str, text: str
+) -> None:
+    def lookup(hostname: str, **options: Any) -> Any:
+        raise mine
+
+    assert failure(dial(80, "some.host", lookup=lookup)) is mine
+    assert (mine.code, mine.syscall, mine.hostname) == (code, "getaddrinfo", "some.host")
+    assert text in str(mine)
+
+
+def test_what_an_error_of_the_hook_says_of_itself_stays(dial: Callable[..., gnet.Socket]) -> None:
+    mine: Any = socket.gaierror(socket.EAI_NONAME, "my own words")
+    mine.code = "EMINE"
+
+    def lookup(hostname: str, **options: Any) -> Any:
+        raise mine
+
+    assert failure(dial(80, "some.host", lookup=lookup)) is mine
+    assert (mine.code, mine.strerror, hasattr(mine, "syscall")) == ("EMINE", "my own words", False)
+
+
 @pytest.mark.parametrize("select", [True, False])
 @pytest.mark.parametrize(
     ("result", "codes"),
@@ -544,8 +573,7 @@ def test_nonsense_from_the_hook_is_a_clear_error(
 def test_without_family_selection_the_first_address_is_the_only_one(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.refuses("127.0.0.1")
-    port.accepts("127.0.0.2")
+    port.open(refuses("127.0.0.1"), accepts("127.0.0.2"))
     sock = dial(port.number, "some.host", lookup=answers(*HOSTS[:2]), auto_select_family=False)
     assert isinstance(failure(sock), ConnectionRefusedError)
 
@@ -557,8 +585,7 @@ def test_without_family_selection_the_first_address_is_the_only_one(
 def test_a_refused_address_hands_over_to_the_next_without_an_error(
     dial: Callable[..., gnet.Socket], port: Port, must_not_call: Callable[..., Call]
 ) -> None:
-    port.refuses("127.0.0.1")
-    port.accepts("127.0.0.2")
+    port.open(refuses("127.0.0.1"), accepts("127.0.0.2"))
     sock = dial(port.number, "some.host", lookup=answers("127.0.0.1", "127.0.0.2"))
     seen = record(sock)
     sock.on("error", must_not_call())
@@ -584,8 +611,7 @@ def test_a_refused_address_hands_over_to_the_next_without_an_error(
 def test_a_silent_address_is_overtaken_after_the_delay_and_closed_at_once(
     dial: Callable[..., gnet.Socket], port: Port, tcp: Net
 ) -> None:
-    port.blackhole("127.0.0.1")
-    port.accepts("127.0.0.2")
+    port.open(silent("127.0.0.1"), accepts("127.0.0.2"))
     before = descriptors()
     sock = dial(
         port.number,
@@ -612,8 +638,7 @@ def test_a_slow_address_stays_in_the_race_and_may_win_it(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
     # The queue of the first becomes free after its delay; the kernel asks again after a second.
-    slow = port.blackhole("127.0.0.1")
-    port.blackhole("127.0.0.2")
+    slow, _ = port.open(silent("127.0.0.1"), silent("127.0.0.2"))
     sock = dial(
         port.number,
         "some.host",
@@ -622,9 +647,8 @@ def test_a_slow_address_stays_in_the_race_and_may_win_it(
     )
     seen = record(sock)
     assert sock.wait("connection_attempt_timeout", 5)[0] == "127.0.0.1"
-    accepted = slow.accept()[0]
+    slow.open_up()
     sock.wait("connect", 8)
-    accepted.close()
     assert sock.remote_address == "127.0.0.1"
     assert ("connection_attempt", "127.0.0.2", port.number, 4) in seen
     assert "error" not in [each[0] for each in seen]
@@ -634,8 +658,7 @@ def test_a_slow_address_stays_in_the_race_and_may_win_it(
 def test_the_last_address_is_not_reported_as_slow(
     dial: Callable[..., gnet.Socket], port: Port, tcp: Net
 ) -> None:
-    port.blackhole("127.0.0.1")
-    port.blackhole("127.0.0.2")
+    port.open(silent("127.0.0.1"), silent("127.0.0.2"))
     sock = dial(
         port.number,
         "some.host",
@@ -656,8 +679,7 @@ def test_families_take_turns_beginning_with_that_of_the_first_address(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
     hosts = ["127.0.0.1", "127.0.0.2", "::1"]
-    for host in hosts:
-        port.refuses(host)
+    port.open(*map(refuses, hosts))
     sock = dial(port.number, "some.host", lookup=answers(*hosts))
     seen = record(sock)
     failure(sock)
@@ -671,8 +693,7 @@ def test_families_take_turns_beginning_with_that_of_the_first_address(
 def test_an_ipv6_address_is_tried_before_an_ipv4_one_where_it_came_first(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.refuses("::1")
-    port.accepts("127.0.0.1")
+    port.open(refuses("::1"), accepts("127.0.0.1"))
     sock = dial(port.number, "some.host", lookup=answers("::1", "127.0.0.1"))
     seen = record(sock)
     sock.wait("connect", 5)
@@ -685,8 +706,7 @@ def test_when_all_fail_one_aggregate_error_has_every_attempt(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
     before = descriptors()
-    for host in HOSTS:
-        port.refuses(host)
+    port.open(*map(refuses, HOSTS))
     opened = descriptors()
     sock = dial(port.number, "some.host", lookup=answers(*HOSTS))
     seen = record(sock)
@@ -706,13 +726,13 @@ def test_when_all_fail_one_aggregate_error_has_every_attempt(
 def test_one_address_that_fails_is_no_aggregate(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.refuses("127.0.0.1")
+    port.open(refuses("127.0.0.1"))
     error = failure(dial(port.number, "some.host", lookup=answers("127.0.0.1")))
     assert type(error) is ConnectionRefusedError
 
 
 def test_a_literal_has_its_attempt_too(dial: Callable[..., gnet.Socket], port: Port) -> None:
-    port.refuses("127.0.0.1")
+    port.open(refuses("127.0.0.1"))
     sock = dial(port.number, "127.0.0.1")
     seen = record(sock)
     error = failure(sock)
@@ -733,8 +753,7 @@ def test_a_literal_has_its_attempt_too(dial: Callable[..., gnet.Socket], port: P
 def test_the_default_of_family_selection_counts(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.refuses("127.0.0.1")
-    port.accepts("127.0.0.2")
+    port.open(refuses("127.0.0.1"), accepts("127.0.0.2"))
     assert gnet.get_default_auto_select_family() is True
     gnet.set_default_auto_select_family(False)
     try:
@@ -750,8 +769,7 @@ def test_the_default_of_the_attempts_time_counts_and_is_at_least_10_milliseconds
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
     assert gnet.get_default_auto_select_family_attempt_timeout() == 0.25
-    port.blackhole("127.0.0.1")
-    port.accepts("127.0.0.2")
+    port.open(silent("127.0.0.1"), accepts("127.0.0.2"))
     hook = answers("127.0.0.1", "127.0.0.2")
     try:
         gnet.set_default_auto_select_family_attempt_timeout(60)
@@ -781,7 +799,7 @@ def blocking(*addresses: str) -> gnet.BlockList:
 def test_a_blocked_address_is_not_connected_to(
     dial: Callable[..., gnet.Socket], port: Port, host: Any, select: Any
 ) -> None:
-    listener = port.accepts("127.0.0.1")
+    [listener] = port.open(accepts("127.0.0.1"))
     before = descriptors()
     sock = dial(
         port.number,
@@ -804,8 +822,7 @@ def test_a_blocked_address_is_not_connected_to(
 def test_the_race_goes_on_with_what_is_not_blocked(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.accepts("127.0.0.1")
-    port.accepts("127.0.0.2")
+    port.open(accepts("127.0.0.1"), accepts("127.0.0.2"))
     sock = dial(
         port.number,
         "some.host",
@@ -872,7 +889,7 @@ def test_a_signal_while_connecting(
     dial: Callable[..., gnet.Socket], port: Port, make: Any
 ) -> None:
     signal, abort = make()
-    port.blackhole("127.0.0.1")
+    port.open(silent("127.0.0.1"))
     before = descriptors()
     sock = dial(port.number, "127.0.0.1", signal=signal)
     sock.wait("connection_attempt", 5)
@@ -953,7 +970,7 @@ def test_destroying_while_looking_up_drops_the_late_answer(
 def test_destroying_while_connecting(
     dial: Callable[..., gnet.Socket], port: Port, tcp: Net
 ) -> None:
-    port.blackhole("127.0.0.1")
+    port.open(silent("127.0.0.1"))
     before = descriptors()
     sock = dial(port.number, "127.0.0.1")
     seen = record(sock)
@@ -977,7 +994,7 @@ def test_destroying_in_the_same_turn(net: Net, must_not_call: Callable[..., Call
 def test_destroying_with_an_error_while_connecting(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.blackhole("127.0.0.1")
+    port.open(silent("127.0.0.1"))
     sock = dial(port.number, "127.0.0.1")
     mine = ValueError("mine")
     gevent.spawn(sock.destroy, mine)
@@ -988,8 +1005,7 @@ def test_destroying_with_an_error_while_connecting(
 def test_destroying_ends_every_attempt_of_a_race(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.blackhole("127.0.0.1")
-    port.blackhole("127.0.0.2")
+    port.open(silent("127.0.0.1"), silent("127.0.0.2"))
     before = descriptors()
     sock = dial(
         port.number,
@@ -1063,7 +1079,7 @@ def test_a_path_that_is_too_long_is_einval_with_the_limit(
 
 
 def test_with_raises_what_the_connection_failed_with(port: Port) -> None:
-    port.refuses("127.0.0.1")
+    port.open(refuses("127.0.0.1"))
     with (
         pytest.raises(ConnectionRefusedError, match="connect ECONNREFUSED") as caught,
         gnet.connect(port.number, "127.0.0.1"),
@@ -1086,7 +1102,7 @@ def test_with_raises_what_the_connection_failed_with(port: Port) -> None:
 def test_a_blocking_call_raises_what_the_connection_failed_with(
     dial: Callable[..., gnet.Socket], port: Port, call: Any
 ) -> None:
-    port.refuses("127.0.0.1")
+    port.open(refuses("127.0.0.1"))
     sock = dial(port.number, "127.0.0.1")
     with pytest.raises(ConnectionRefusedError):
         call(sock)
@@ -1192,7 +1208,7 @@ def test_a_write_before_the_connection_is_sent_with_it(net: Net) -> None:
 def test_the_callback_of_a_write_before_a_failed_connection_gets_an_error(
     dial: Callable[..., gnet.Socket], port: Port, must_call: Calls
 ) -> None:
-    port.refuses("127.0.0.1")
+    port.open(refuses("127.0.0.1"))
     sock = dial(port.number, "127.0.0.1")
     called = must_call()
     sock.write(b"x", callback=called)
@@ -1204,7 +1220,7 @@ def test_the_callback_of_a_write_before_a_failed_connection_gets_an_error(
 def test_a_connection_that_was_refused_tells_its_last_target(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.refuses("127.0.0.1")
+    port.open(refuses("127.0.0.1"))
     sock = dial(port.number, "127.0.0.1")
     failure(sock)
     assert "closed" in repr(sock)
@@ -1215,7 +1231,7 @@ def test_a_connection_that_was_refused_tells_its_last_target(
 @linux_only
 def test_an_abandoned_race_ends_with_the_greenlet_that_waited_for_it(port: Port, tcp: Net) -> None:
     """A ``with`` that is interrupted while it waits leaves no attempt behind."""
-    port.blackhole("127.0.0.1")
+    port.open(silent("127.0.0.1"))
     before = descriptors()
     with gevent.Timeout(0.05, False), gnet.connect(port.number, "127.0.0.1"):
         pytest.fail("nobody answers")
@@ -1227,9 +1243,7 @@ def test_an_abandoned_race_ends_with_the_greenlet_that_waited_for_it(port: Port,
 def test_many_races_at_once_each_find_their_way(
     dial: Callable[..., gnet.Socket], port: Port
 ) -> None:
-    port.refuses("127.0.0.1")
-    listener = port.accepts("127.0.0.2")
-    listener.listen(64)
+    port.open(refuses("127.0.0.1"), accepts("127.0.0.2", backlog=64))
     hook = answers("127.0.0.1", "127.0.0.2")
     sockets = [dial(port.number, "some.host", lookup=hook) for _ in range(50)]
     for sock in sockets:

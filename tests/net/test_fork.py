@@ -465,6 +465,34 @@ def test_a_proxys_header_is_the_parents_to_read(tcp: Net, fork: Fork) -> None:
     assert living.end() == (True, [])
 
 
+def test_who_has_still_to_say_who_it_is_is_closed_also_behind_a_handover(
+    tcp: Net, directory: Path, child: Any
+) -> None:
+    arrivals: Queue[gnet.Socket] = Queue()
+    trusted = gnet.BlockList()
+    trusted.add_address("127.0.0.1")
+    server = tcp.server(arrivals.put, proxy_protocol="require", trusted_proxies=trusted)
+    others = sockets()
+    peer = tcp.peer(server)
+    others.add(descriptors()[peer.fileno()])
+    peer.sendall(b"PROXY TCP4 192.0.2.7 ")
+    while not sockets() - others:
+        tcp.turns(1)
+    [waiting] = sockets() - others
+    server.hand_over(directory / "handover")
+    successor = tcp.keep(gnet.Server()).listen(gnet.take_over(directory / "handover"))
+    assert not server.listening
+
+    def task() -> Any:
+        with gevent.Timeout(5):
+            server.wait("close")
+        return waiting in sockets(), successor.listening
+
+    assert child(task) == (False, False)
+    peer.sendall(b"192.0.2.8 1111 2222\r\n")
+    assert arrivals.get().remote_address == "192.0.2.7"
+
+
 def test_an_inherited_server_counts_its_clients_anew(tcp: Net, child: Any) -> None:
     server = tcp.server(lambda sock: sock.end("hello"), max_connections_per_address=1)
     tcp.peer(server)

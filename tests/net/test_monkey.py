@@ -319,6 +319,26 @@ def test_patches_nest(port: int) -> None:
     assert state() == before
 
 
+def test_patches_may_end_in_any_order(port: int) -> None:
+    before = state()
+    forbidding, allowing = monkey.patch(block_list=blocking("127.0.0.0/8")), monkey.patch()
+    with allowing:
+        with forbidding:
+            pass
+        assert monkey.is_patched()
+        assert echoes(std_socket.create_connection(("127.0.0.1", port)))
+    assert not monkey.is_patched()
+    assert state() == before
+
+
+def test_unpatch_ends_a_patch_that_is_in_a_with_statement() -> None:
+    with monkey.patch():
+        with monkey.patch():
+            monkey.unpatch()
+        assert not monkey.is_patched()
+    assert not monkey.is_patched()
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dns.message
 import gevent
 import pytest
 from gevent import GreenletExit, socket
@@ -17,6 +18,7 @@ from gnet import dns as gdns
 from gnet._dns import destinations, nameserver, questions, resolv_conf, resolver
 from gnet.dns import Resolver
 from gnet.errors import code_of
+from tests.helpers.blackhole import blackhole
 from tests.helpers.counts import descriptors
 from tests.helpers.dnsserver import (
     DNSServer,
@@ -93,7 +95,8 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def resolver_of(*servers: DNSServer, **options: Any) -> Resolver:
-    options = {"timeout": 5, "search": [], "ndots": 1, "hosts": None, **options}
+    # One try, which has all of the time: a busy machine would make it two, and tests count them.
+    options = {"timeout": 5, "tries": 1, "search": [], "ndots": 1, "hosts": None, **options}
     return Resolver([f"127.0.0.1:{each.port}" for each in servers], **options)
 
 
@@ -304,7 +307,7 @@ def test_the_error_says_the_most_that_was_learnt_from_all_search_domains(
 
 def test_a_server_that_refuses_is_not_asked_for_further_search_domains(server: DNSServer) -> None:
     server.udp = [failing("REFUSED")]
-    resolver = resolver_of(server, search=["a.test", "b.test"], tries=1)
+    resolver = resolver_of(server, search=["a.test", "b.test"])
     assert failure(resolver.lookup, "x", family=4).code == "EREFUSED"
     assert names_asked(server) == ["x.a.test"]
 
@@ -364,7 +367,7 @@ def test_aliases_in_a_circle_are_a_failure_of_the_server(
     for number in range(length):
         server.add(f"n{number}.test", "CNAME", f"n{(number + 1) % length}.test.")
     server.recursive = recursive
-    assert failure(resolver_of(server, tries=1).lookup, "n0.test", family=4).code == "ESERVFAIL"
+    assert failure(resolver_of(server).lookup, "n0.test", family=4).code == "ESERVFAIL"
     assert len(server.asked) <= length
 
 
@@ -372,7 +375,7 @@ def test_an_endless_chain_of_aliases_ends(server: DNSServer) -> None:
     for number in range(100):
         server.add(f"n{number}.test", "CNAME", f"n{number + 1}.test.")
     server.recursive = False
-    assert failure(resolver_of(server, tries=1).lookup, "n0.test", family=4).code == "ESERVFAIL"
+    assert failure(resolver_of(server).lookup, "n0.test", family=4).code == "ESERVFAIL"
     assert len(server.asked) < 20
 
 
@@ -467,7 +470,7 @@ def test_what_cannot_be_read_is_a_bad_response(server: DNSServer) -> None:
 
 def test_a_lost_message_is_sent_again(server: DNSServer) -> None:
     server.udp = [silent, silent, honest]
-    assert resolver_of(server, timeout=2).lookup("four.test", family=4) == A
+    assert resolver_of(server, timeout=2, tries=3).lookup("four.test", family=4) == A
     assert len(server.asked) == 3
 
 
@@ -520,9 +523,9 @@ def test_a_name_server_may_be_at_an_ipv6_address() -> None:
 @pytest.mark.parametrize("behaviour", [noise, wrong_id, wrong_question, echo])
 def test_what_is_no_answer_to_the_question_is_dropped(server: DNSServer, behaviour: Any) -> None:
     server.udp = [then(behaviour, honest)]
-    assert resolver_of(server, tries=1).lookup("four.test", family=4) == A
+    assert resolver_of(server).lookup("four.test", family=4) == A
     server.udp = [behaviour]
-    resolver = resolver_of(server, tries=1, timeout=0.1, cache=False)
+    resolver = resolver_of(server, timeout=0.1, cache=False)
     assert failure(resolver.lookup, "four.test", family=4).code == "ETIMEOUT"
 
 
@@ -534,7 +537,7 @@ def test_an_answer_from_another_address_is_dropped(server: DNSServer) -> None:
         return []
 
     server.udp = [forge]
-    resolver = resolver_of(server, tries=1, timeout=0.1)
+    resolver = resolver_of(server, timeout=0.1)
     assert failure(resolver.lookup, "four.test", family=4).code == "ETIMEOUT"
 
 
@@ -591,6 +594,21 @@ def test_what_goes_wrong_over_tcp_is_told(server: DNSServer, behaviour: Any, cod
     server.udp, server.tcp = [truncated], [behaviour]
     resolver = resolver_of(server, timeout=0.3)
     assert failure(resolver.lookup, "four.test", family=4).code == code
+
+
+def test_a_server_that_does_not_answer_over_tcp_is_waited_for_no_longer_than_the_timeout() -> None:
+    with blackhole() as hole, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind((hole.host, hole.port))
+
+        def answer() -> None:
+            wire, client = datagrams.recvfrom(65535)
+            query = dns.message.from_wire(wire)
+            datagrams.sendto(*truncated(query, dns.message.make_response(query)), client)
+
+        answering = gevent.spawn(answer)
+        resolver = Resolver([hole.host], hole.port, timeout=0.3, tries=1, hosts=None)
+        assert failure(resolver.resolve4, "four.test.").code == "ETIMEOUT"
+        answering.get()
 
 
 # -- the cache ------------------------------------------------------------------------------------
@@ -656,7 +674,7 @@ def test_a_name_that_does_not_exist_has_no_records_of_other_types_either(
 
 def test_a_failure_is_not_kept(server: DNSServer) -> None:
     server.udp = [failing("SERVFAIL"), honest]
-    resolver = resolver_of(server, tries=1)
+    resolver = resolver_of(server)
     assert failure(resolver.lookup, "four.test", family=4).code == "ESERVFAIL"
     assert resolver.lookup("four.test", family=4) == A
 

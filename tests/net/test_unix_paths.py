@@ -14,6 +14,7 @@ import pytest
 from gevent import socket, subprocess
 
 import gnet
+from gnet import ipc
 from tests.helpers.counts import descriptors
 
 if TYPE_CHECKING:
@@ -210,6 +211,28 @@ def test_replace_stale_takes_the_place_of_a_dead_process(server: gnet.Server, pa
 def test_replace_stale_does_not_need_anything_to_replace(server: gnet.Server, path: Path) -> None:
     server.listen(path, replace_stale=True)
     assert answer(str(path)) == b"hello"
+
+
+def test_replace_stale_fails_as_listen_does_where_there_is_no_such_directory(
+    server: gnet.Server, path: Path
+) -> None:
+    missing = path / "a.sock"
+    texts = set()
+    for replace_stale in (False, True):
+        with pytest.raises(FileNotFoundError, match=f"listen ENOENT {missing}$") as caught:
+            server.listen(missing, replace_stale=replace_stale)
+        texts.add(str(caught.value))
+    assert len(texts) == 1
+
+
+def test_only_one_program_at_a_time_looks_whether_a_path_is_stale(
+    server: gnet.Server, path: Path
+) -> None:
+    with ipc.claim(str(path), True):
+        for _ in range(2):
+            in_use(server, path, replace_stale=True)
+    server.listen(path, replace_stale=True)
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_replace_stale_leaves_a_server_that_answers(

@@ -6,6 +6,7 @@ import io
 import logging
 import signal
 import socket as std_socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
@@ -252,6 +253,16 @@ def test_an_exception_is_500_and_is_reported_and_the_server_goes_on(
         assert isinstance(hub_errors.pop(), ZeroDivisionError)
         with asking(server) as sock:
             assert body(answer(sock, GET)) == b"hello"
+
+
+def test_a_program_without_standard_error_serves_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        environ["wsgi.errors"].write("nobody reads this")
+        return hello(environ, start_response)
+
+    monkeypatch.setattr(sys, "stderr", None)
+    with answering(application) as server, asking(server) as sock:
+        assert body(answer(sock, GET)) == b"hello"
 
 
 def test_a_client_that_resets_is_no_bug() -> None:

@@ -14,7 +14,7 @@ import gnet
     [
         ({"local_address": "nowhere"}, ValueError, "ERR_INVALID_IP_ADDRESS"),
         ({"local_address": 127}, TypeError, "ERR_INVALID_ARG_TYPE"),
-        ({"local_port": "no number"}, ValueError, "ERR_SOCKET_BAD_PORT"),
+        ({"local_port": "no number"}, TypeError, "ERR_INVALID_ARG_TYPE"),
         ({"local_port": 65536}, ValueError, "ERR_SOCKET_BAD_PORT"),
         ({"local_port": [80]}, TypeError, "ERR_INVALID_ARG_TYPE"),
     ],

@@ -56,7 +56,7 @@ def test_a_port_of_another_kind_is_a_type_error(value: Any) -> None:
 
 def test_a_ports_message_has_its_own_name() -> None:
     assert '"local_port"' in refused(
-        ValueError, "ERR_SOCKET_BAD_PORT", _validate.port, -1, "local_port"
+        ValueError, "ERR_SOCKET_BAD_PORT", _validate.port_number, "local_port", -1
     )
 
 
