@@ -14,6 +14,7 @@ import os
 import stat
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from .errors import annotate, system_error, value_error
@@ -29,6 +30,7 @@ __all__ = ["READ", "WRITE", "AnyWire", "Wire", "sockaddr", "wire_of_fd"]
 
 READ = 1
 WRITE = 2
+_MAX_SCOPE = 0xFFFFFFFF
 
 # Windows' structure has fields of 16 bits.
 _NO_LINGER = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
@@ -38,14 +40,25 @@ def sockaddr(host: str, port: int) -> tuple[Any, ...]:
     """The address of a host's port in the system's form.
 
     :param host: an IP address, with its zone if it is a link-local one.
-    :raises OSError: there is no such zone.
+    :raises OSError: there is no such zone (``EINVAL``, as in Node).
     """
     address, mark, zone = host.partition("%")
-    if not mark:
-        return host, port
     # The interpreter takes the zone from the tuple only.
-    scope = int(zone) if zone.isdigit() else _socket.if_nametoindex(zone)
-    return address, port, 0, scope
+    return (address, port, 0, _scope(zone)) if mark else (host, port)
+
+
+def _scope(zone: str) -> int:
+    """The number of a zone."""
+    if not zone.isdigit():
+        try:
+            return _socket.if_nametoindex(zone)
+        except OSError:
+            # An error of the interpreter's, without a number.
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from None
+    # The interpreter would cut a larger one down to 32 bits, which is another zone's.
+    if len(zone) > len(str(_MAX_SCOPE)) or int(zone) > _MAX_SCOPE:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return int(zone)
 
 
 class Wire(SystemSocket):
@@ -124,7 +137,52 @@ class Wire(SystemSocket):
 
         def watch(self, loop: Any, events: int) -> Any:
             """A watcher of the loop for :data:`READ` or :data:`WRITE`, not started."""
-            return loop.io(self.fileno(), events)
+            watcher = loop.io(self.fileno(), events)
+            return _Restarting(loop, watcher) if _is_libuv(loop) else watcher
+
+
+class _Restarting:
+    """A watcher of libuv's that goes on behind an error.
+
+    libuv stops one for good that finds ``POLLERR``, which a reset is. What is read then may be
+    the data that came before it, and of the reset itself nobody would ever hear.
+    """
+
+    __slots__ = ("_loop", "_watcher", "args", "callback")
+
+    def __init__(self, loop: Any, watcher: Any) -> None:
+        self._loop = loop
+        self._watcher = watcher
+        self.callback: Callable[..., object] | None = None
+        self.args: tuple[Any, ...] = ()
+
+    def start(self, callback: Callable[..., object], *args: Any) -> None:
+        self.callback = callback
+        self.args = args
+        self._watcher.start(self._fired, pass_events=True)
+
+    def stop(self) -> None:
+        self.callback = None
+        self._watcher.stop()
+
+    def close(self) -> None:
+        self.callback = None
+        self._watcher.close()
+
+    def _fired(self, events: int) -> None:
+        if events < 0:
+            # Not here: gevent stops what libuv has, behind this callback.
+            self._loop.run_callback(self._restart)
+        if self.callback is not None:
+            self.callback(*self.args)
+
+    def _restart(self) -> None:
+        if self.callback is not None:
+            self._watcher.start(self._fired, pass_events=True)
+
+
+def _is_libuv(loop: Any) -> bool:
+    return type(loop).__module__.startswith("gevent.libuv")
 
 
 if sys.platform == "win32":

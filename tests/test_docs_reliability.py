@@ -1,4 +1,4 @@
-"""The tests that the page on reliability names are there."""
+"""The tests that the pages on reliability and security name are there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "reliability.rst").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"``((?:…|tests/)[\w/]+\.py)::(test_\w+)``", PAGE)))
+SECURITY = (ROOT / "docs" / "security.rst").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"``((?:…|tests/)[\w/]+\.py)::(test_\w+)``", PAGE + SECURITY)))
 PITFALLS = 20
 
 

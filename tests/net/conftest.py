@@ -234,3 +234,11 @@ def tcp() -> Iterator[Net]:
     net = Net("ipv4")
     yield net
     net.end_all()
+
+
+@pytest.fixture
+def unix(directory: Path) -> Iterator[Net]:
+    """Unix sockets, for what is theirs."""
+    net = Net("unix", directory)
+    yield net
+    net.end_all()

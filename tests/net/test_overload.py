@@ -465,14 +465,12 @@ def test_addresses_that_have_gone_are_forgotten(tcp: Net) -> None:
     assert not server._admission._per_address
 
 
-def test_paths_have_no_addresses_to_count(directory: Any) -> None:
-    net = Net("unix", directory)
+def test_paths_have_no_addresses_to_count(unix: Net) -> None:
     arrived: Queue[gnet.Socket] = Queue()
-    server = net.server(arrived.put, max_connections_per_address=1)
+    server = unix.server(arrived.put, max_connections_per_address=1)
     for _ in range(3):
-        net.peer(server)
+        unix.peer(server)
         arrived.get()
-    net.end_all()
 
 
 def test_a_drop_says_which_rule_it_was(tcp: Net) -> None:

@@ -224,7 +224,8 @@ def loopback() -> gnet.BlockList:
     "host",
     [
         "127.0.0.1", "127.1", "127.0.1", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "2130706433",
-        "::ffff:127.0.0.1", "::ffff:7f00:1", "0:0:0:0:0:ffff:127.0.0.1", "::1", "localhost",
+        "::ffff:127.0.0.1", "::ffff:7f00:1", "0:0:0:0:0:ffff:127.0.0.1", "::ffff:127.0.0.1%lo",
+        "::1", "::1%lo", "::1%1", "0:0::1", "localhost",
     ],
 )  # fmt: skip
 def test_no_way_of_writing_an_address_leads_past_a_block_list(tcp: Net, host: str) -> None:

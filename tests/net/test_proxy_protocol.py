@@ -480,12 +480,10 @@ def test_a_header_costs_no_descriptor_and_no_watcher(tcp: Net) -> None:
     assert len(descriptors()) == before
 
 
-def test_a_unix_sockets_peer_needs_no_rule(directory: Path) -> None:
-    net = Net("unix", directory)
-    behind = Behind(net, trusted_proxies=NOBODY)
+def test_a_unix_sockets_peer_needs_no_rule(unix: Net) -> None:
+    behind = Behind(unix, trusted_proxies=NOBODY)
     behind.proxy(HEADER)
     assert behind.arrived.get().remote_address == "192.0.2.1"
-    net.end_all()
 
 
 # -- a real proxy -----------------------------------------------------------------------------
