@@ -134,12 +134,17 @@ class CompletionPort:
     def _deliver(self) -> None:
         """In the hub: tell of what has ended."""
         done = self._done
-        while done:
-            operation, error, size = done.popleft()
-            if operation is None:
-                self._wake.close()
-            elif operation.notify is not None:
-                operation.notify(error, size)
+        try:
+            while done:
+                operation, error, size = done.popleft()
+                if operation is None:
+                    self._wake.close()
+                elif operation.notify is not None:
+                    operation.notify(error, size)
+        finally:
+            if done:
+                # A signal's exception has come through here: the rest must still be told.
+                self._wake.send()
 
 
 def _collect(
@@ -156,10 +161,13 @@ def _collect(
         if address == _END:
             ending = True
             continue
-        operation = operations.pop(address)
-        if operation.notify is not None:
+        # None: it is not gnet's. A handle that was detached still has its operations end here.
+        operation = operations.pop(address, None)
+        if operation is not None and operation.notify is not None:
             done.append((operation, error, size))
             wake()
+        # Till the next packet the thread must not keep the wire of this one alive.
+        del operation
     _winapi.CloseHandle(port)
     done.append((None, 0, 0))
     wake()
@@ -181,22 +189,23 @@ class ReadinessWatcher:
     :param prepare: tells whether it is ready now; if not, it starts the operation whose end will
         :meth:`fire` this.
     :ivar callback: called in the hub, in each turn of the loop, while it is ready.
+    :ivar args: what it is called with.
     """
 
-    __slots__ = ("_args", "_port", "_prepare", "_turn", "active", "callback")
+    __slots__ = ("_port", "_prepare", "_turn", "active", "args", "callback")
 
     def __init__(self, port: CompletionPort, prepare: Callable[[], bool]) -> None:
         self._port = port
         self._prepare = prepare
         self._turn: Any = None
-        self._args: tuple[Any, ...] = ()
+        self.args: tuple[Any, ...] = ()
         self.active = False
         self.callback: Callable[..., object] | None = None
 
     def start(self, callback: Callable[..., object], *args: Any) -> None:
         """Call ``callback`` with ``args`` whenever it is ready."""
         self.callback = callback
-        self._args = args
+        self.args = args
         if not self.active:
             self.active = True
             self._port.ref()
@@ -205,7 +214,7 @@ class ReadinessWatcher:
     def stop(self) -> None:
         """Call back no more, until it is started again."""
         self.callback = None
-        self._args = ()
+        self.args = ()
         if self._turn is not None:
             self._turn.stop()
             self._turn = None
@@ -230,7 +239,7 @@ class ReadinessWatcher:
         if callback is None:
             return
         try:
-            callback(*self._args)
+            callback(*self.args)
         finally:
             # Not now: whoever was told has its turn first, and mostly leaves nothing to tell.
             if self.active and self._turn is None:

@@ -32,10 +32,11 @@ class Offer:
 
     :param server: the listening server.
     :param path: where the successor connects to; only the same user can.
-    :raises OSError: ``path`` cannot be bound.
+    :raises OSError: ``path`` cannot be bound; ``ENOTSUP`` on Windows.
     """
 
     def __init__(self, server: Any, path: str) -> None:
+        _check_system(path)
         self._server = server
         self._channels: set[Channel] = set()
         options = _bind.ListenOptions(backlog=8, replace_stale=True)
@@ -77,6 +78,12 @@ class Offer:
         self._acceptor.stop()
         self._bound.close()
         # The last answer may still be on its way: the successor closes the channel.
+
+
+def _check_system(path: str) -> None:
+    if sys.platform == "win32":
+        # It has no Unix sockets, and no other way to pass a descriptor on.
+        raise system_error(errno.ENOTSUP, "listen", path)
 
 
 def _same_user(wire: Wire) -> bool:

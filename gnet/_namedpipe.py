@@ -445,13 +445,14 @@ class PipeListener:
         self._closed = False
         try:
             self._add_instance(first)
-            self._add_instances()
+            self._add_instances(waiting)
         except BaseException:
             self.close()
             raise
 
-    def _add_instances(self) -> None:
-        while len(self._instances) + len(self._connected) < self._target:
+    def _add_instances(self, count: int) -> None:
+        """Have so many of them, those whose clients wait to be accepted included."""
+        while len(self._instances) + len(self._connected) < count:
             self._add_instance()
 
     def _add_instance(self, first: bool = False) -> None:
@@ -487,15 +488,15 @@ class PipeListener:
         """The next connection and its peer's address; :class:`BlockingIOError` if none waits."""
         if not self._connected:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        wire = PipeWire(self._connected.popleft(), self._name, "")
         try:
-            self._add_instances()
+            # One more in the place of this client's.
+            self._add_instances(self._target + 1)
         except OSError as exc:
-            # Later, if some are left.
-            if not self._instances and not self._connected:
-                wire.close()
+            # Later, if some are left. Behind the last one nobody could come: its client waits,
+            # as elsewhere when no descriptor is free.
+            if not self._instances and len(self._connected) == 1:
                 raise _translated(exc) from None
-        return wire, ""
+        return PipeWire(self._connected.popleft(), self._name, ""), ""
 
     def fileno(self) -> int:
         """A pipe's listener has a handle for each client, and none that stands for it."""

@@ -93,6 +93,14 @@ class _ReadWatcher:
     def callback(self, function: Callable[..., object]) -> None:
         self._watcher.callback = function
 
+    @property
+    def args(self) -> tuple[Any, ...]:
+        return self._watcher.args or ()
+
+    @args.setter
+    def args(self, args: tuple[Any, ...]) -> None:
+        self._watcher.args = args
+
     def start(self, callback: Callable[..., object], *args: Any) -> None:
         self._watcher.start(callback, *args)
         if self._wire._shut:
@@ -116,7 +124,7 @@ class _ReadWatcher:
         callback = self._watcher.callback
         if callback is not None:
             try:
-                callback(*self._watcher.args)
+                callback(*self.args)
             finally:
                 self.fire()
 

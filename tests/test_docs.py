@@ -163,16 +163,16 @@ def test_the_readme_begins_with_the_two_commands_of_the_set_up() -> None:
         assert run("sh", "-nc", command).status == 0
 
 
-def test_ci_runs_the_second_command_of_the_readme(
+def test_ci_runs_the_second_command_of_the_readme_and_the_tests_on_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ``bash`` that prints what it should run stands in for the one that runs it."""
     second = [block.text for block in blocks(ROOT / "README.rst") if block.language == "sh"][1]
-    for name, script in ("bash", 'printf "%s\\n" "$2"'), ("apt-get", ":"):
+    for name, script in ("bash", 'printf "%s\\n" "$*"'), ("apt-get", ":"):
         stand_in = tmp_path / name
         stand_in.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         stand_in.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     outcome = run(str(ROOT / ".ci" / "run"))
-    assert outcome.output.decode().split() == second.split()
+    assert outcome.output.decode().split() == ["-euc", *second.split(), ".ci/windows"]
     assert outcome.status == 0

@@ -13,16 +13,25 @@ import pytest
 
 __all__ = ["MODULES", "needs_resets", "reason_to_skip"]
 
-# Modules of tests of what only POSIX systems have; they cannot be imported elsewhere.
+# Modules of tests, and folders of them, that need what only POSIX systems have: pseudo-terminals,
+# fork(), Unix sockets, limits of resources. They cannot be imported elsewhere.
 MODULES = (
+    "cli",
+    "clients",
     "net/test_channel.py",
     "net/test_cluster.py",
     "net/test_fork.py",
     "net/test_handover.py",
+    "net/test_killed.py",
     "net/test_server.py",
     "net/test_socket_options.py",
     "net/test_splice.py",
     "net/test_unix_paths.py",
+    "test_docs.py",
+    "test_docs_deploy.py",
+    "test_resets.py",
+    "test_retrofit.py",
+    "test_soak.py",
 )
 
 # Why not.
@@ -30,6 +39,7 @@ _ANY_SIZE = "the kernel takes a write of any size"
 _DESCRIPTORS = "there are handles, and none of files"
 _UNIX_PATHS = "its paths are those of Unix sockets"
 _MAPPED = "a plain IPv6 socket has no IPv4 peers there"
+_MODES = "a pipe has an access list: tests/windows look at it"
 _RESETS = "Wine reads a reset as an end"
 _SIGNALS = "no signal can be sent to another process"
 _TCP_KEEP = "the options can be set and not be read"
@@ -41,7 +51,9 @@ WINDOWS = {
     "net/test_connect.py::*_path_*": _UNIX_PATHS,
     "net/test_connect.py::test_options_of_tcp_are_ignored_for_a_path": _UNIX_PATHS,
     "net/test_connect.py::test_every_connection_of_one_socket_may_go*": _UNIX_PATHS,
+    "net/test_faults.py::*-unix]": _UNIX_PATHS,
     "net/test_limits.py::test_a_corked_queue_does_not_keep*": "libuv has no such watcher",
+    "net/test_limits.py::test_a_queue_that_stalls_a_second*": _ANY_SIZE,
     "net/test_limits.py::test_connect_timeout_of_a_full_path": _UNIX_PATHS,
     "net/test_monkey.py::test_the_guard_leaves_everything_else_alone*": _UNIX_PATHS,
     "net/test_overload.py::test_an_address_is_the_same_whichever*": _MAPPED,
@@ -60,17 +72,23 @@ WINDOWS = {
     "net/test_wsgi.py::test_serve_finishes_*": _SIGNALS,
     "node/test_net_better_error_messages_path.py::test_a_path_where*": _UNIX_PATHS,
     "node/test_net_connect_options_fd.py*": _UNIX_PATHS,
+    "node/test_net_server_keepalive.py::test_accepted*": _TCP_KEEP,
+    "node/test_net_server_listen_handle.py::test_a_file_is_no_handle": _DESCRIPTORS,
+    "node/test_net_server_listen_handle.py::test_the_descriptor_of_a_unix*": _UNIX_PATHS,
+    "node/test_net_server_listen_path.py::test_readable_and_writable*": _MODES,
     "unit/test_address.py::test_the_system_agrees*": "Windows reads 01.2.3.4 as an address",
 }
 
 WINE = {
     "net/test_events.py::test_a_connection_tells_what_has_ended_it": _RESETS,
+    "net/test_faults.py::test_random_mixes*": _RESETS,
     "net/test_overload.py::test_a_full_server_can_be_closed": _RESETS,
     "net/test_overload.py::test_closing_the_server_meanwhile*": _RESETS,
     "net/test_rule_03*::test_an_error_is_raised_in_every_blocked*": _RESETS,
     "net/test_rule_08*::test_reset_and_destroy_resets": _RESETS,
     "net/test_wsgi.py::*reset*": _RESETS,
     "node/test_net_connect_reset*": _RESETS,
+    "node/test_net_server_reset.py*": _RESETS,
 }
 
 

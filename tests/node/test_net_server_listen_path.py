@@ -8,6 +8,7 @@ from pathlib import Path
 
 import gnet
 from tests.helpers.calls import Calls
+from tests.helpers.servers import path_at
 
 
 def test_by_position_and_by_keyword(tmp_path: Path) -> None:
@@ -18,7 +19,7 @@ def test_by_position_and_by_keyword(tmp_path: Path) -> None:
             lambda server, path: server.listen(Path(path)),
         )
     ):
-        path = str(tmp_path / str(number))
+        (path,) = path_at(tmp_path, str(number))
         server = gnet.Server()
         listen(server, path)
         assert server.address() == path
@@ -35,10 +36,11 @@ def test_readable_and_writable_for_all(tmp_path: Path) -> None:
 
 
 def test_a_path_in_use(tmp_path: Path, must_call: Calls) -> None:
-    with gnet.Server().listen(tmp_path / "socket"):
+    (path,) = path_at(tmp_path)
+    with gnet.Server().listen(path):
         second = gnet.Server()
         failed = must_call()
         second.on("error", failed)
-        second.listen(tmp_path / "socket")
+        second.listen(path)
         (error,) = failed.wait()
-        assert (error.code, error.address) == ("EADDRINUSE", str(tmp_path / "socket"))
+        assert (error.code, error.address) == ("EADDRINUSE", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import os
 import socket
@@ -11,9 +12,11 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.queue import Queue
 
 import gnet
 from gnet import cluster, errors
+from gnet._wire import Wire
 from tests.helpers.calls import Calls
 from tests.helpers.servers import pair, place_at, serving
 
@@ -167,13 +170,14 @@ def test_many_small_writes_go_out_in_their_order() -> None:
 
 
 def test_a_reader_sees_the_end_when_its_side_is_shut_down() -> None:
+    arrived: Queue[bytes] = Queue()
     with pair() as (client, served):
         client.sendall(b"before")
-        reader = gevent.spawn(lambda: b"".join(served))
-        while served.bytes_read < 6:
-            gevent.sleep(0.001)
+        reader = gevent.spawn(lambda: [arrived.put(chunk) for chunk in served])
+        assert arrived.get() == b"before"
+        # It is blocked in its next read.
         served.shutdown(socket.SHUT_RD)
-        assert reader.get() == b"before"
+        assert reader.get() == [None]
         client.sendall(b"after")
         served.sendall(b"still")
         assert client.recv() == b"still"
@@ -197,10 +201,17 @@ def test_a_flow_ends_when_its_side_is_shut_down(must_call: Calls) -> None:
 
 
 def test_an_old_windows_has_its_keep_alive_delay_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    import _socket
+    asked = []
+
+    def ioctl(wire: Wire, *request: Any) -> None:
+        asked.append(request)
+        _socket.socket.ioctl(wire, *request)
 
     for option in ("TCP_KEEPIDLE", "TCP_KEEPALIVE"):
         monkeypatch.delattr(_socket, option, raising=False)
+    monkeypatch.setattr(Wire, "ioctl", ioctl, raising=False)
     with pair() as (client, _):
         client.set_keep_alive(True, 5)
         assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    # Milliseconds.
+    assert asked == [(socket.SIO_KEEPALIVE_VALS, (1, 5000, 1000))]

@@ -11,6 +11,7 @@ import gevent
 import pytest
 from gevent import subprocess
 from gevent.event import Event
+from gevent.queue import Queue
 
 import gnet
 from gnet import _namedpipe
@@ -20,6 +21,10 @@ from tests.windows import plain
 
 BROKEN_PIPE = 109
 REJECT_REMOTE_CLIENTS = 8
+# SECURITY_SQOS_PRESENT, and how far the server may go: the flags' bits for it.
+SECURITY_GIVEN = 0x100000
+IDENTIFICATION = 0x10000
+SECURITY_OF_SERVICE = 0x1F0000
 
 
 # -- names ----------------------------------------------------------------------------------------
@@ -28,8 +33,9 @@ REJECT_REMOTE_CLIENTS = 8
 @pytest.mark.parametrize("prefix", ["\\\\.\\pipe\\", "\\\\?\\pipe\\", "\\\\.\\PIPE\\"])
 def test_both_forms_of_a_name_are_the_same_pipe(name: str, prefix: str) -> None:
     path = prefix + name.rpartition("\\")[2]
-    with serving(at=(path,)) as server, gnet.connect(name) as client:
-        (served,) = server.wait("connection")
+    arrivals: Queue[gnet.Socket] = Queue()
+    with serving(arrivals.put, (path,)) as server, gnet.connect(name) as client:
+        served = arrivals.get()
         assert server.address() == path
         assert served.address() == path
         assert client.address() is None
@@ -104,13 +110,15 @@ def test_the_server_of_another_program_is_not_displaced(name: str) -> None:
 def test_a_name_is_free_when_its_server_and_their_connections_have_closed(name: str) -> None:
     with pair((name,)):
         pass
-    with serving(at=(name,)) as server, gnet.connect(name):
-        server.wait("connection")
+    arrivals: Queue[gnet.Socket] = Queue()
+    with serving(arrivals.put, (name,)), gnet.connect(name):
+        arrivals.get()
 
 
 def test_a_connection_keeps_the_name_of_its_server(name: str) -> None:
-    with serving(at=(name,)) as server, gnet.connect(name):
-        server.wait("connection")
+    arrivals: Queue[gnet.Socket] = Queue()
+    with serving(arrivals.put, (name,)) as server, gnet.connect(name):
+        arrivals.get()
         server.close()
         with pytest.raises(OSError, match="EADDRINUSE"):
             gnet.create_server().listen(name)
@@ -127,11 +135,12 @@ def test_a_server_that_has_closed_is_not_there(name: str, must_call: Calls) -> N
 
 
 def test_two_servers_share_a_name_when_one_is_told_to(name: str) -> None:
-    with serving(at=(name,)) as first, serving(at=(first,)) as second:
+    arrivals: Queue[gnet.Socket] = Queue()
+    with serving(at=(name,)) as first, serving(arrivals.put, (first,)) as second:
         assert second.address() == name
         first.close()
         with gnet.connect(name):
-            second.wait("connection")
+            assert arrivals.get().address() == name
 
 
 def test_connections_that_are_too_many_are_dropped(name: str, must_call: Calls) -> None:
@@ -165,6 +174,26 @@ def test_there_are_as_many_instances_as_clients(name: str, style: str) -> None:
             client.close()
         for client in clients:
             client.wait("close")
+
+
+def test_a_server_goes_on_when_there_was_no_room_for_another_instance(
+    name: str, monkeypatch: pytest.MonkeyPatch, must_call: Calls
+) -> None:
+    create = _winapi.CreateNamedPipe
+
+    def failing(*args: Any) -> int:
+        if refused.count < 3:
+            refused()
+        return create(*args)
+
+    def fail() -> None:
+        raise OSError(0, "", None, _winapi.ERROR_NO_SYSTEM_RESOURCES)
+
+    refused = must_call(fail, times=3)
+    with echoing(at=(name, 1)):
+        monkeypatch.setattr(_winapi, "CreateNamedPipe", failing)
+        for number in range(3):
+            exchange(name, number)
 
 
 def exchange(name: str, number: int) -> None:
@@ -215,6 +244,22 @@ def test_clients_of_other_machines_are_rejected_and_no_other_server_let_in(
     assert all(pipe_mode & REJECT_REMOTE_CLIENTS for _, pipe_mode in modes)
     first = [bool(open_mode & _winapi.FILE_FLAG_FIRST_PIPE_INSTANCE) for open_mode, _ in modes]
     assert first == [True] + [False] * (len(modes) - 1)
+
+
+def test_a_server_is_not_let_act_in_its_clients_name(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = []
+    create = _winapi.CreateFile
+
+    def creating(*args: Any) -> int:
+        flags.append(args[5])
+        return create(*args)
+
+    monkeypatch.setattr(_winapi, "CreateFile", creating)
+    with serving(at=(name,)), gnet.connect(name):
+        pass
+    assert [each & SECURITY_OF_SERVICE for each in flags] == [SECURITY_GIVEN | IDENTIFICATION]
 
 
 # -- connecting -----------------------------------------------------------------------------------
@@ -315,7 +360,7 @@ def test_the_end_comes_behind_everything_that_was_sent(name: str, size: int) -> 
         assert len(b"".join(client)) == size
 
 
-def test_the_last_words_reach_a_peer_that_reads_them_late(name: str, must_call: Calls) -> None:
+def test_the_last_words_reach_a_peer_that_reads_them_late(name: str) -> None:
     with serving(at=(name,)) as server:
         client = gnet.connect(name)
         (served,) = server.wait("connection")
@@ -340,7 +385,7 @@ def test_a_write_that_waits_for_room_is_dropped_by_destroy(name: str, must_call:
 def test_a_buffer_may_change_when_its_sendall_was_interrupted(name: str) -> None:
     with pair((name,)) as (client, served):
         data = bytearray(b"x" * 1_000_000)
-        with gevent.Timeout(0.05, False):
+        with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
             client.sendall(data)
         data[:] = b"y" * len(data)
         client.end()
@@ -384,14 +429,14 @@ def test_onread_reads_into_one_buffer(name: str, must_call: Calls) -> None:
 
 
 def test_tcps_settings_are_taken_and_do_nothing(name: str) -> None:
+    arrivals: Queue[gnet.Socket] = Queue()
     with (
-        serving(at=(name,), no_delay=True, keep_alive=True) as server,
+        serving(arrivals.put, (name,), no_delay=True, keep_alive=True),
         gnet.connect(name, no_delay=True) as client,
     ):
         client.set_no_delay().set_keep_alive(True, 5).set_type_of_service(8)
-        (served,) = server.wait("connection")
         with pytest.raises(TypeError) as caught:
-            served.reset_and_destroy()
+            arrivals.get().reset_and_destroy()
         assert caught.value.code == "ERR_INVALID_HANDLE_TYPE"
 
 
@@ -403,6 +448,20 @@ def test_the_handle_can_be_taken_away(name: str) -> None:
         assert _winapi.ReadFile(handle, 100)[0] == b"for the handle"
         _winapi.CloseHandle(handle)
         assert served.recv() == b""
+
+
+def test_an_operation_of_whoever_took_the_handle_is_no_news_to_the_others(name: str) -> None:
+    with pair((name,)) as (client, served):
+        handle = client.detach()
+        reading, _ = _winapi.ReadFile(handle, 100, overlapped=True)
+        served.sendall(b"for the handle")
+        with pair((name + "-other",)) as (other, its_peer):
+            # What came to the completion port first was not gnet's.
+            its_peer.sendall(b"for another")
+            assert other.recv() == b"for another"
+        assert reading.GetOverlappedResult(True) == (len(b"for the handle"), 0)
+        assert reading.getbuffer() == b"for the handle"
+        _winapi.CloseHandle(handle)
 
 
 def peeked(sock: gnet.Socket) -> bytes:
@@ -506,14 +565,27 @@ def test_a_second_server_is_refused_in_another_process(name: str) -> None:
         assert subprocess.call([sys.executable, "-c", SERVER, name]) == 0
 
 
+def test_a_pipe_that_was_closed_with_something_unread_is_at_its_end(name: str) -> None:
+    with pair((name,)) as (client, served):
+        served.pause()
+        client.sendall(b"unread")
+        served.destroy()
+        assert client.recv() == b""
+
+
 def test_a_peer_that_is_killed_is_at_its_end(name: str) -> None:
-    program = "import sys, time; f = open(sys.argv[1], 'r+b'); time.sleep(60)"
+    # It stays until it is sent something, which it is not.
+    program = "import sys; open(sys.argv[1], 'r+b', buffering=0).read(1)"
     with serving(at=(name,)) as server:
         process = subprocess.Popen([sys.executable, "-c", program, name])
-        (served,) = server.wait("connection")
-        process.kill()
+        try:
+            (served,) = server.wait("connection")
+            with pytest.raises(TimeoutError):
+                served.wait("end", 0.1)
+        finally:
+            process.kill()
+            process.wait()
         assert served.recv() == b""
-        process.wait()
 
 
 # -- what a failure leaves ------------------------------------------------------------------------
@@ -538,6 +610,4 @@ def test_a_socket_that_nobody_refers_to_is_closed(name: str) -> None:
         (served,) = server.wait("connection")
         with pytest.warns(ResourceWarning, match="unclosed"):
             del client
-            # What it was connected by may be the last to refer to it.
-            gevent.sleep(0)
-        assert served.recv() == b""
+            assert served.recv() == b""
