@@ -46,8 +46,8 @@ class Dispatcher:
     """
 
     __slots__ = (
-        "_batch", "_flows", "_holds", "_idle", "_jobs", "_joining", "_quiet", "_ready", "_turns",
-        "_workers", "hub", "kept", "loop", "peers", "splicer", "timers",
+        "_batch", "_flows", "_holds", "_idle", "_jobs", "_joining", "_note", "_quiet", "_ready",
+        "_turns", "_workers", "hub", "kept", "loop", "peers", "splicer", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -58,6 +58,8 @@ class Dispatcher:
         self.peers = PeerWatch(hub.loop)
         self.kept: set[object] = set()
         self._ready: list[Job] = []
+        # One for all connections: each access would make another one.
+        self._note = self._ready.append
         self._jobs: list[Job] = []
         self._batch: list[Job] = []
         self._idle: list[greenlet] = []
@@ -91,7 +93,7 @@ class Dispatcher:
             if self._turns is None:
                 self._turns = _each_turn(self.loop)
             self._turns.start(self._take)
-        return self._ready.append
+        return self._note
 
     def unflow(self) -> None:
         """Undo one :meth:`flow`."""

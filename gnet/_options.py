@@ -7,12 +7,16 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from ._wire import AnyWire, Wire
 from .address import AddressInfo
 
-__all__ = ["address_info", "apply", "type_of_service"]
+__all__ = ["Settings", "address_info", "apply", "type_of_service", "with_setting"]
+
+#: The names and values of TCP's options.
+Settings = tuple[tuple[str, Any], ...]
 
 # Node sets these two with every keep-alive: ten probes, a second apart.
 KEEPALIVE_PROBES = 10
@@ -46,13 +50,23 @@ def address_text(sockaddr: Any) -> str:
     return info or "-"
 
 
-def apply(wire: AnyWire, options: dict[str, Any]) -> None:
+@lru_cache(maxsize=64)
+def with_setting(settings: Settings, name: str, value: Any) -> Settings:
+    """The settings with one changed.
+
+    Cached so that all the connections of a server have one between them: of their own it would be
+    an eighth of what an idle one costs.
+    """
+    return tuple({**dict(settings), name: value}.items())
+
+
+def apply(wire: AnyWire, settings: Settings) -> None:
     """Set TCP's options; a Unix socket or a pipe has none of them.
 
-    :param options: ``no_delay`` (bool), ``keep_alive`` (bool, seconds), ``tos`` (int).
+    :param settings: ``no_delay`` (bool), ``keep_alive`` (bool, seconds), ``tos`` (int).
     """
     if isinstance(wire, Wire) and wire.is_tcp:
-        for name, value in options.items():
+        for name, value in settings:
             # A peer that has reset makes it fail: the next read or write says so.
             with suppress(OSError):
                 _SETTERS[name](wire, value)

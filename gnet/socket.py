@@ -154,7 +154,7 @@ class Socket(PythonSocket):
         self._attempted: list[str] | None = None
         self._connector: Connector | None = None
         # Settings made before there is a connection to make them on.
-        self._remembered: dict[str, Any] | None = None
+        self._remembered: _options.Settings = ()
         self._reset_when_connected = False
         self._signal = None
 
@@ -537,18 +537,16 @@ class Socket(PythonSocket):
         """The type of service: the connection's, or the one to be set on it."""
         if isinstance(self._wire, Wire) and self._wire.is_tcp:
             return _options.type_of_service(self._wire)
-        return int((self._remembered or {}).get("tos", 0))
+        return int(dict(self._remembered).get("tos", 0))
 
     def _set_option(self, name: str, value: Any) -> Self:
-        if self._remembered is None:
-            self._remembered = {}
-        self._remembered[name] = value
-        if self._life is OPEN:
-            self._apply_options()
+        self._remembered = _options.with_setting(self._remembered, name, value)
+        if self._life is OPEN and self._wire is not None:
+            _options.apply(self._wire, ((name, value),))
         return self
 
     def _apply_options(self) -> None:
-        if self._remembered and self._wire is not None:
+        if self._wire is not None:
             _options.apply(self._wire, self._remembered)
 
     # -- ends ---------------------------------------------------------------------------------
