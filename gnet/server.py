@@ -594,12 +594,12 @@ class Server(Held):
         :returns: how many connections were destroyed.
         """
         limit = _validate.limit("grace", grace)
-        if getcurrent() is self._loop.hub:
-            gevent.spawn(self.shutdown, grace)
-            return 0
         if self._bound is not None or self._closing:
             self.close()
         elif self not in self._loop.kept:
+            return 0
+        if getcurrent() is self._loop.hub:
+            gevent.spawn(self.shutdown, grace)
             return 0
         for sock in list(self._admission.connections):
             self._finish_up(sock)
