@@ -81,13 +81,13 @@ class WriteQueue:
         while chunks:
             chunk = chunks[0]
             length = len(chunk.data)
+            if isinstance(chunk.data, KernelBytes):
+                chunk.data.drop(min(count, length))
+            elif 0 < count < length:
+                chunk.data = memoryview(chunk.data)[count:]
             if length > count:
-                if count:
-                    chunk.data = _rest(chunk.data, count)
                 break
             count -= length
-            if isinstance(chunk.data, KernelBytes):
-                chunk.data.drop(length)
             chunk.sent = True
             done.append(chunks.popleft())
         return done
@@ -101,13 +101,6 @@ class WriteQueue:
             if isinstance(chunk.data, KernelBytes):
                 chunk.data.close()
         return dropped
-
-
-def _rest(data: Buffer | KernelBytes, count: int) -> Buffer | KernelBytes:
-    if isinstance(data, KernelBytes):
-        data.drop(count)
-        return data
-    return memoryview(data)[count:]
 
 
 def first_bytes(buffers: list[Buffer], size: int) -> Buffer:

@@ -25,6 +25,7 @@ from greenlet import getcurrent, greenlet
 from ._peerwatch import PeerWatch
 from ._splice import Splicer
 from ._timers import IdleTimers
+from ._wire import is_libuv
 
 __all__ = ["Dispatcher", "dispatcher"]
 
@@ -85,10 +86,10 @@ class Dispatcher:
         Echo of small messages takes a sixth fewer instructions than with one in Python. Undone
         by :meth:`unflow`.
         """
+        self._flows += 1
         if sys.platform == "win32":
             # Its watchers are gnet's own, and fire before the loop blocks instead of behind that.
             return self.defer
-        self._flows += 1
         if self._flows == 1:
             if self._turns is None:
                 self._turns = _each_turn(self.loop)
@@ -97,8 +98,7 @@ class Dispatcher:
 
     def unflow(self) -> None:
         """Undo one :meth:`flow`."""
-        if sys.platform != "win32":
-            self._flows -= 1
+        self._flows -= 1
 
     def hold(self) -> None:
         """Keep the program in :meth:`run` until :meth:`release`."""
@@ -222,11 +222,8 @@ class _Worker(greenlet):
 
 def _each_turn(loop: Any) -> Any:
     """A watcher that fires in each turn of the loop, behind those of descriptors."""
-    try:
-        return loop.prepare(ref=False)
-    except TypeError:
-        # libuv has none of those; its check watchers fire behind the others, libev's before them.
-        return loop.check(ref=False)
+    # libev's check watchers fire before those, and libuv has no prepare watchers.
+    return loop.check(ref=False) if is_libuv(loop) else loop.prepare(ref=False)
 
 
 def dispatcher() -> Dispatcher:

@@ -166,11 +166,8 @@ class Flowing(Departure):
         self._read_watcher.start(callback, *args)
         self._watching = True
 
-    def _watch_flow(self) -> None:
-        # Only a flow's callback has an argument, which tells them apart.
-        self._watch(self._loop.flow(), self._serve)
-
     def _forget_flow(self) -> None:
+        # Only a flow's callback has an argument.
         if self._read_watcher.args:
             self._loop.unflow()
 
@@ -188,7 +185,7 @@ class Flowing(Departure):
             self._watch(self._discard)
         elif self._serving is None and self._reader is None:
             if self._flow:
-                self._watch_flow()
+                self._watch(self._loop.flow(), self._serve)
             else:
                 self._watch(self._unread_callback())
 

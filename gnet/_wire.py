@@ -26,7 +26,7 @@ else:
 
     from ._filewire import FileWire
 
-__all__ = ["READ", "WRITE", "AnyWire", "Wire", "sockaddr", "wire_of_fd"]
+__all__ = ["READ", "WRITE", "AnyWire", "Wire", "is_libuv", "sockaddr", "wire_of_fd"]
 
 READ = 1
 WRITE = 2
@@ -138,7 +138,7 @@ class Wire(SystemSocket):
         def watch(self, loop: Any, events: int) -> Any:
             """A watcher of the loop for :data:`READ` or :data:`WRITE`, not started."""
             watcher = loop.io(self.fileno(), events)
-            return _Restarting(loop, watcher) if _is_libuv(loop) else watcher
+            return _Restarting(loop, watcher) if is_libuv(loop) else watcher
 
 
 class _Restarting:
@@ -181,7 +181,8 @@ class _Restarting:
             self._watcher.start(self._fired, pass_events=True)
 
 
-def _is_libuv(loop: Any) -> bool:
+def is_libuv(loop: Any) -> bool:
+    """Whether it is gevent's other loop, and the only one on Windows."""
     return type(loop).__module__.startswith("gevent.libuv")
 
 

@@ -252,6 +252,7 @@ class Writing(Endpoint):
         size = len(data)
         self._written += size
         if self._out is None and not self._corked:
+            # As in write(), and by hand in both: a call less for every message.
             if self._idle is not None:
                 self._idle.touch()
             try:

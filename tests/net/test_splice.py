@@ -125,9 +125,9 @@ def test_a_slow_sink_gets_every_byte(net: Net, way: str, moves: Moves) -> None:
 
 def _fill(relay: Relay, net: Net, data: bytes) -> Any:
     """Send until the sink, which reads nothing, takes no more."""
+    paused = net.start(relay.left.wait, "pause")
     sender = net.start(_send, relay.source, data)
-    while not relay.right.writable_length:
-        gevent.sleep(0)
+    paused.get()
     return sender
 
 
@@ -164,9 +164,9 @@ def test_more_full_sinks_than_pipes_get_every_byte(
 def test_what_is_written_to_a_full_sink_comes_behind_what_was_moved(net: Net) -> None:
     relay = Relay(net)
     sent: Queue[Any] = Queue()
+    paused = net.start(relay.left.wait, "pause")
     sender = net.start(relay.source.sendall, DATA)
-    while not relay.right.writable_length:
-        gevent.sleep(0)
+    paused.get()
     moved = relay.right.bytes_written
     relay.right.write(b"tail", sent.put)
     assert relay.right.bytes_written == moved + 4
