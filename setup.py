@@ -2,12 +2,78 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+try:
+    from Cython.Build import cythonize
+except ImportError:
+    cythonize = None
 
 ROOT = Path(__file__).resolve().parent
+
+# What every message goes through: each a .py with a .pxd of the same name, which says what its
+# classes hold. The .py is all there is to it: compiled or not, it does the same.
+CORE = (
+    "_departure", "_dispatch", "_endpoint", "_flowing", "_held", "_reading", "_writing", "emitter",
+)  # fmt: skip
+
+
+def core() -> list[Extension]:
+    """The modules to compile; none where that is impossible, or not wanted."""
+    if (
+        cythonize is None
+        or os.environ.get("GNET_PURE", "0") not in ("", "0")
+        # gnet/_wire.pxd has POSIX' calls, and CPython's structures.
+        or sys.platform == "win32"
+        or sys.implementation.name != "cpython"
+    ):
+        return []
+    # gnet/_compiled/__init__.py has them imported from there under the names of their sources.
+    return [Extension(f"gnet._compiled.{name}", [f"gnet/{name}.py"]) for name in CORE]
+
+
+class BuildCore(build_ext):
+    """Compiles all of the core; or, where something is missing for that, nothing."""
+
+    def build_extensions(self) -> None:
+        try:
+            self._look_for_a_compiler()
+            self._to_c()
+            self.parallel = self.parallel or os.cpu_count()
+            super().build_extensions()
+        except Exception as exc:
+            self._go_without(exc)
+
+    def _look_for_a_compiler(self) -> None:
+        probe = Path(self.build_temp, "probe.c")
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_text("#include <Python.h>\n", encoding="utf-8")
+        self.compiler.compile([str(probe)], output_dir=self.build_temp)
+
+    def _to_c(self) -> None:
+        """Have Cython write the sources, from the modules under their own names."""
+        written = cythonize(
+            [Extension(f"gnet.{name}", [f"gnet/{name}.py"]) for name in CORE],
+            build_dir=self.build_temp,
+            nthreads=os.cpu_count() or 1,
+            compiler_directives={"language_level": 3, "annotation_typing": False},
+        )
+        sources = {extension.name.rpartition(".")[2]: extension.sources for extension in written}
+        for extension in self.extensions:
+            extension.sources = sources[extension.name.rpartition(".")[2]]
+            extension.extra_compile_args = ["-O2", "-g0"]
+
+    def _go_without(self, reason: Exception) -> None:
+        print(f"gnet is installed without its compiled core: {reason}", file=sys.stderr)
+        for extension in self.extensions:
+            Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+        self.extensions = []
 
 
 def version() -> str:
@@ -47,6 +113,8 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["gnet", "gnet.*"]),
+    ext_modules=core(),
+    cmdclass={"build_ext": BuildCore},
     package_data={"gnet": ["py.typed"]},
     entry_points={"console_scripts": ["gnet = gnet.cli:main"]},
     install_requires=["dnspython>=2.4", "gevent>=24.2.1", "greenlet>=3", "zope.event>=5"],
@@ -67,7 +135,13 @@ setup(
             "trustme",
         ],
         "docs": ["furo", "sphinx>=7"],
-        "test": ["hypothesis>=6.75", "pytest>=8", "pytest-rerunfailures>=14"],
+        "test": [
+            "Cython>=3.1",
+            "hypothesis>=6.75",
+            "pytest>=8",
+            "pytest-rerunfailures>=14",
+            "setuptools>=77",
+        ],
     },
     zip_safe=False,
 )

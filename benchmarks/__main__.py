@@ -91,6 +91,10 @@ def _run(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     cores = machine.cores(options.server_cpu, options.load_cpu)
     settings = Settings(options.rounds, options.seconds, options.warmup, cores)
     session = Session(settings, lambda name: _chosen(name, options.servers), options.base)
+    if not machine.gnet_is_compiled():
+        print(
+            "gnet runs without its compiled core here, which pip install -e . builds", flush=True
+        )
     try:
         for scenario in SCENARIOS:
             if _chosen(scenario.name, options.scenario):

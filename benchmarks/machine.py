@@ -9,7 +9,10 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gnet", "gevent", "greenlet", "uvloop", "trio", "twisted", "pyee")
 
 
@@ -83,6 +86,14 @@ def _installed(package: str) -> str | None:
         return None
 
 
+def gnet_is_compiled() -> bool:
+    """Whether the servers have gnet's compiled core: it is built in the folder of the project."""
+    if os.environ.get("GNET_PURE", "0") not in ("", "0"):
+        return False
+    core = ROOT / "gnet" / "_compiled"
+    return any((core / f"_flowing{suffix}").exists() for suffix in EXTENSION_SUFFIXES)
+
+
 def describe() -> dict[str, object]:
     """What the results depend on, for the JSON."""
     return {
@@ -90,6 +101,7 @@ def describe() -> dict[str, object]:
         "machine": platform.machine(),
         "processors": os.cpu_count(),
         "python": platform.python_version(),
+        "gnet_is_compiled": gnet_is_compiled(),
         "node": _version_of(("node", "--version")),
         "cc": _version_of((os.environ.get("CC", "cc"), "--version")),
         **{package: _installed(package) for package in PACKAGES},

@@ -22,6 +22,7 @@ class Peer:
     :ivar program: its file, below this folder.
     :ivar does: the behaviours that it knows, its first argument.
     :ivar before: arguments that come before the behaviour.
+    :ivar environment: variables that are set for it, each as ``NAME=value``.
     :ivar modules: the Python modules that must be importable.
     """
 
@@ -30,6 +31,7 @@ class Peer:
     does: frozenset[str]
     before: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
         """What this machine lacks for it, or ``None``."""
@@ -46,11 +48,18 @@ class Peer:
         if self.program.endswith(".c"):
             return [str(native.build(path)), behaviour, *arguments]
         interpreter = "node" if self.program.endswith(".js") else sys.executable
-        return [interpreter, str(path), *self.before, behaviour, *arguments]
+        program = [interpreter, str(path), *self.before, behaviour, *arguments]
+        return ["env", *self.environment, *program] if self.environment else program
 
 
 def _peer(name: str, program: str, does: str, *modules: str, before: str = "") -> Peer:
     return Peer(name, program, frozenset(does.split()), tuple(before.split()), modules)
+
+
+def _pure(name: str, program: str) -> Peer:
+    """gnet without its compiled core."""
+    does = frozenset(("echo",))
+    return Peer(f"{name}-pure", program, does, modules=("gnet",), environment=("GNET_PURE=1",))
 
 
 def _asyncio(name: str, program: str, does: str) -> Iterator[Peer]:
@@ -66,6 +75,8 @@ SERVERS = (
     _peer("gnet-blocking", "servers/gnet_blocking.py", EVERYTHING, "gnet"),
     _peer("gnet-pipe", "servers/gnet_pipe.py", "echo proxy", "gnet"),
     _peer("gnet-onread", "servers/gnet_onread.py", "echo sink", "gnet"),
+    _pure("gnet-event", "servers/gnet_event.py"),
+    _pure("gnet-blocking", "servers/gnet_blocking.py"),
     _peer("gevent", "servers/gevent_blocking.py", EVERYTHING, "gevent"),
     *_asyncio("-protocol", "servers/asyncio_protocol.py", "echo line sink fanout proxy"),
     *_asyncio("-streams", "servers/asyncio_streams.py", "echo line proxy"),

@@ -9,7 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import _fork, _validate, dns, errors
+# _compiled comes first, and decides in which form the others are imported.
+from . import _compiled, _fork, _validate, dns, errors  # noqa: F401
 from ._admission import DropInfo
 from ._dispatch import dispatcher
 from ._inherit import InheritedListener, inherited_listeners

@@ -18,7 +18,7 @@ from weakref import ref
 
 from greenlet import getcurrent, greenlet
 
-from . import _encoding, _validate
+from . import _encoding, _validate, _wire
 from ._departure import Departure
 from ._dispatch import Dispatcher
 from ._onread import OnRead
@@ -252,7 +252,7 @@ class Flowing(Departure):
             if self._pipes is not None and self._serve_pipe(wire, self._pipes):
                 return
             while reads < MAX_READS:
-                data = wire.recv(READ_BYTES)
+                data = _wire.receive(wire, READ_BYTES)
                 if self._idle is not None:
                     self._idle.touch()
                 size = len(data)

@@ -8,7 +8,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from . import _encoding, _validate
+from . import _encoding, _validate, _wire
 from ._flowing import Flowing
 from ._onread import writable_view
 from ._state import CONNECTING
@@ -58,7 +58,7 @@ class Reading(Flowing):
             if self._read_ended:
                 return b""
             try:
-                data = self._wire.recv(bufsize, flags)  # type: ignore[union-attr]
+                data = _wire.receive(self._wire, bufsize, flags)  # type: ignore[arg-type]
             except BlockingIOError:
                 if flags & _NO_WAIT:
                     raise

@@ -26,7 +26,17 @@ else:
 
     from ._filewire import FileWire
 
-__all__ = ["READ", "WRITE", "AnyWire", "Wire", "is_libuv", "sockaddr", "wire_of_fd"]
+__all__ = [
+    "READ",
+    "WRITE",
+    "AnyWire",
+    "Wire",
+    "is_libuv",
+    "receive",
+    "send",
+    "sockaddr",
+    "wire_of_fd",
+]
 
 READ = 1
 WRITE = 2
@@ -179,6 +189,16 @@ class _Restarting:
     def _restart(self) -> None:
         if self.callback is not None:
             self._watcher.start(self._fired, pass_events=True)
+
+
+def receive(wire: AnyWire, size: int, flags: int = 0) -> bytes:
+    """``wire.recv(size, flags)``. Modules that are compiled have :file:`_wire.pxd`'s instead."""
+    return wire.recv(size, flags)
+
+
+def send(wire: AnyWire, data: Any, flags: int = 0) -> int:
+    """``wire.send(data, flags)``. Modules that are compiled have :file:`_wire.pxd`'s instead."""
+    return wire.send(data, flags)
 
 
 def is_libuv(loop: Any) -> bool:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from . import _encoding, _validate
+from . import _encoding, _validate, _wire
 from ._buffer import Buffer, Chunk, WriteQueue
 from ._dispatch import Dispatcher
 from ._endpoint import Endpoint
@@ -125,7 +125,7 @@ class Writing(Endpoint):
             if self._idle is not None:
                 self._idle.touch()
             try:
-                sent = self._wire.send(data)  # type: ignore[union-attr]
+                sent = _wire.send(self._wire, data)  # type: ignore[arg-type]
             except OSError as exc:
                 sent = self._send_failed(exc)
             if sent == size:
@@ -256,7 +256,7 @@ class Writing(Endpoint):
             if self._idle is not None:
                 self._idle.touch()
             try:
-                sent = self._wire.send(data, flags)  # type: ignore[union-attr]
+                sent = _wire.send(self._wire, data, flags)  # type: ignore[arg-type]
             except OSError as exc:
                 sent = self._send_failed(exc)
             if sent == size:

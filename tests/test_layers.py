@@ -15,6 +15,7 @@ PACKAGE = Path(gnet.__file__).parent
 # Neither a descriptor nor a clock; then the loop and what is watched on it; then the resolver;
 # then connections, and what is made of them.
 ORDER = (
+    "_compiled.__init__",
     "errors",
     "_validate",
     "address",

@@ -1,0 +1,18 @@
+cdef class Dispatcher:
+    cdef public list _batch
+    cdef public Py_ssize_t _flows
+    cdef public Py_ssize_t _holds
+    cdef public list _idle
+    cdef public list _jobs
+    cdef public Py_ssize_t _joining
+    cdef public object _note
+    cdef public object _quiet
+    cdef public list _ready
+    cdef public object _turns
+    cdef public Py_ssize_t _workers
+    cdef public object hub
+    cdef public set kept
+    cdef public object loop
+    cdef public object peers
+    cdef public object splicer
+    cdef public object timers

@@ -1,0 +1,20 @@
+from . cimport _wire
+from ._departure cimport Departure
+
+cdef object CLOSED, OPEN
+
+
+cdef class Flowing(Departure):
+    cdef public object _decoder
+    cdef public bint _end_emitted
+    cdef public bint _end_is_callers
+    cdef public object _flow
+    cdef public bint _more
+    cdef public object _onread
+    cdef public list _pipes
+    cdef public object _read_watcher
+    cdef public object _serving
+    cdef public object _unread
+    cdef public bint _watching
+    cdef public bint allow_half_open
+    cdef public long long bytes_read

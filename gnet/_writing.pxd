@@ -1,0 +1,17 @@
+from . cimport _wire
+from ._endpoint cimport Endpoint
+
+cdef object CLOSED, IDLE, OPEN
+
+
+cdef class Writing(Endpoint):
+    cdef public Py_ssize_t _corked
+    cdef public list _end_callbacks
+    cdef public bint _ending
+    cdef public bint _finish_emitted
+    cdef public bint _finished
+    cdef public bint _need_drain
+    cdef public object _out
+    cdef public object _write_watcher
+    cdef public long long _written
+    cdef public object high_water_mark
