@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +11,7 @@ from ._dispatch import Dispatcher
 from ._flowing import MAX_READS, READ_BYTES
 from ._reading import Reading
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
-from ._writing import HIGH_WATER_BYTES, Callback
+from ._writing import HIGH_WATER_BYTES
 from .errors import annotate
 
 __all__ = ["LINGER_SECONDS", "Closing"]
@@ -55,6 +56,18 @@ class Closing(Reading):
         if self._finished:
             self._linger()
 
+    def _handle(self) -> None:
+        """In a greenlet of its own: the connection is its listener's until that returns."""
+        # Here, where it is compiled: in Python each blocked connection has more stack to keep.
+        try:
+            self.server.emit("connection", self)
+            self._give_up()
+        except BaseException as exc:
+            self._listener_failed(exc)
+        finally:
+            # The connection's own: a forked child gives the server another one.
+            self._loop.release()
+
     def _finish_up(self) -> None:
         """The server shuts down: the connection ends, in a way that leaves time to answer."""
         if not self._handled:
@@ -98,7 +111,7 @@ class Closing(Reading):
         if self._finished:
             self._linger()
 
-    def _teardown(self) -> list[Callback]:
+    def _teardown(self) -> list[Callable[..., object]]:
         if self._linger_timer is not None:
             self._linger_timer.close()
             self._linger_timer = None

@@ -1,3 +1,5 @@
+cimport cython
+
 from . cimport _wire
 from ._departure cimport Departure
 
@@ -18,3 +20,6 @@ cdef class Flowing(Departure):
     cdef public bint _watching
     cdef public bint allow_half_open
     cdef public long long bytes_read
+
+    @cython.locals(reads=Py_ssize_t, size=Py_ssize_t)
+    cpdef _serve(self)

@@ -5,4 +5,5 @@ cdef object CONNECTING
 
 
 cdef class Reading(Flowing):
-    pass
+    cdef _await_readable(self)
+    cdef _received(self, Py_ssize_t count, Py_ssize_t wanted)

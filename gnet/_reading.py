@@ -59,13 +59,9 @@ class Reading(Flowing):
                 return b""
             try:
                 data = _wire.receive(self._wire, bufsize, flags)  # type: ignore[arg-type]
-            except BlockingIOError:
-                if flags & _NO_WAIT:
-                    raise
-                self._more = False
-                continue
             except OSError as exc:
-                raise self._read_failed(exc) from None
+                self._receive_failed(exc, flags)
+                continue
             if not flags:
                 self._received(len(data), bufsize)
             return data
@@ -102,13 +98,9 @@ class Reading(Flowing):
                 return 0
             try:
                 count = self._wire.recv_into(buffer, nbytes, flags)  # type: ignore[union-attr]
-            except BlockingIOError:
-                if flags & _NO_WAIT:
-                    raise
-                self._more = False
-                continue
             except OSError as exc:
-                raise self._read_failed(exc) from None
+                self._receive_failed(exc, flags)
+                continue
             if not flags:
                 self._received(count, nbytes)
             return count
@@ -168,10 +160,16 @@ class Reading(Flowing):
             self._unwatch()
             self._loop.defer(self._emit_end)
 
-    def _read_failed(self, exc: OSError) -> BaseException:
+    def _receive_failed(self, exc: OSError, flags: int) -> None:
+        """There was nothing yet, which the caller waits for; or the connection has failed."""
+        if isinstance(exc, BlockingIOError):
+            if flags & _NO_WAIT:
+                raise exc
+            self._more = False
+            return
         self._fail(annotate(exc, "read"))
         self._heard = True
-        return self._closed_error()
+        raise self._closed_error() from None
 
     def _await_readable(self) -> None:
         """Block until the kernel has data, an end or an error."""

@@ -1,3 +1,5 @@
+cimport cython
+
 from . cimport _wire
 from ._endpoint cimport Endpoint
 
@@ -15,3 +17,9 @@ cdef class Writing(Endpoint):
     cdef public object _write_watcher
     cdef public long long _written
     cdef public object high_water_mark
+
+    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t)
+    cpdef write(self, data, encoding=*, callback=*)
+
+    @cython.locals(sent=Py_ssize_t, size=Py_ssize_t)
+    cpdef sendall(self, data, flags=*)

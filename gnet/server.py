@@ -353,7 +353,7 @@ class Server(Held):
         if self._end_on_return:
             sock._handled = True
             self._loop.hold()
-            gevent.Greenlet.spawn(self._handle, sock)
+            gevent.Greenlet.spawn(sock._handle)
         else:
             self._loop.defer(partial(sock._call, self.emit, "connection", sock))
         self._loop.defer(sock._settle)
@@ -394,17 +394,6 @@ class Server(Held):
         """There may be room again for what was left waiting."""
         if self._acceptor is not None:
             self._acceptor.resume()
-
-    def _handle(self, sock: Socket) -> None:
-        """In the connection's own greenlet: the connection is the listener's until it returns."""
-        try:
-            self.emit("connection", sock)
-            sock._give_up()
-        except BaseException as exc:
-            sock._listener_failed(exc)
-        finally:
-            # The connection's own: a forked child gives the server another one.
-            sock._loop.release()
 
     # -- events -------------------------------------------------------------------------------
 

@@ -9,8 +9,8 @@ from gevent import socket
 import gnet
 
 # A listener is done with its bytes when it returns, so one buffer will do, and may be large: with
-# 64 KiB a read takes too little of what a fast sender has sent, and with 512 KiB nearly all of it.
-BUFFER = bytearray(512 * 1024)
+# 64 KiB a read takes too little of what a fast sender has sent, and with 1 MiB nearly all of it.
+BUFFER = bytearray(1024 * 1024)
 
 open_sockets: set[gnet.Socket] = set()
 
