@@ -1,7 +1,8 @@
 """What holds for every test: nothing dies unseen, nothing is left behind, nothing hangs.
 
 The suite runs in three modes, chosen by the environment: plain; with ``GNET_TEST_PATCHED=1``
-under ``gevent.monkey.patch_all()``; and with gevent's own ``GEVENT_LOOP=libuv-cffi``.
+under ``gevent.monkey.patch_all()``; and with gevent's own ``GEVENT_LOOP=libuv-cffi``. Each runs
+with the compiled core where there is one, and without it with gnet's ``GNET_PURE=1``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import zope.event
 from gevent import subprocess
 from gevent.exceptions import LoopExit
 
+from gnet import _flowing
 from tests.helpers import windows
 from tests.helpers.calls import Call, Calls
 from tests.helpers.counts import Holdings
@@ -55,7 +57,8 @@ collect_ignore = list(windows.MODULES) if sys.platform == "win32" else []
 
 def pytest_report_header() -> str:
     loop = type(gevent.get_hub().loop)
-    return f"gevent: {loop.__module__}, {'patched' if PATCHED else 'not patched'}"
+    form = "Python" if str(_flowing.__file__).endswith(".py") else "compiled"
+    return f"gevent: {loop.__module__}, {'patched' if PATCHED else 'not patched'}; gnet: {form}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
