@@ -62,7 +62,6 @@ class BuildCore(build_ext):
         written = cythonize(
             [Extension(f"gnet.{name}", [f"gnet/{name}.py"]) for name in CORE],
             build_dir=self.build_temp,
-            nthreads=os.cpu_count() or 1,
             compiler_directives={"language_level": 3, "annotation_typing": False},
         )
         sources = {extension.name.rpartition(".")[2]: extension.sources for extension in written}

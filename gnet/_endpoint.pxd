@@ -1,5 +1,6 @@
 from ._held cimport Held
 
+# So they are variables of C's, as in the modules below: each use is a lookup by name otherwise.
 cdef object CLOSED, CONNECTING, IDLE, OPEN
 
 
