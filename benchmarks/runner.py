@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from . import native
-from .machine import Cores, busy_seconds, cpu_seconds, resident_bytes
+from .machine import ROOT, Cores, busy_seconds, cpu_seconds, resident_bytes
 from .peers import SERVERS, Peer
 from .scenarios import Scenario
 
-ROOT = Path(__file__).parents[1]
 LOAD = Path(__file__).with_name("load.c")
 PATIENCE = 30.0  # seconds that a program has beyond its own time
 ATTEMPTS = 3  # where a crowded machine leaves nothing to measure

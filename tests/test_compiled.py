@@ -30,7 +30,7 @@ def core() -> tuple[str, ...]:
 
 def built() -> list[Path]:
     """What was compiled for this interpreter."""
-    return [path for suffix in EXTENSION_SUFFIXES[:1] for path in COMPILED.glob(f"*{suffix}")]
+    return [*COMPILED.glob(f"*{EXTENSION_SUFFIXES[0]}")]
 
 
 def declared(name: str) -> dict[tuple[str, str], list[str]]:
@@ -105,7 +105,7 @@ def test_what_is_compiled_is_used_unless_gnet_pure_says_otherwise(
     setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not built():
-        pytest.skip("nothing is compiled here")
+        pytest.skip("there is nothing to choose: gnet is not compiled here")
     monkeypatch.setenv("GNET_PURE", setting)
     assert form() == "_flowing" + EXTENSION_SUFFIXES[0]
 
@@ -125,9 +125,9 @@ class Build:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("Cython", "setuptools"):
             if importlib.util.find_spec(name) is None:
-                pytest.skip(f"{name} is not installed")
+                pytest.skip(f"setup.py cannot be run, or would not compile: there is no {name}")
         if sys.platform == "win32":
-            pytest.skip("nothing is compiled on Windows")
+            pytest.skip("setup.py compiles nothing on Windows, whatever there is")
         self.folder = folder
         self.monkeypatch = monkeypatch
         monkeypatch.delenv("GNET_PURE", raising=False)

@@ -11,9 +11,7 @@ import os
 
 from .. import __path__ as places
 
-__all__ = ["ENABLED"]
+__all__: list[str] = []
 
-ENABLED = os.environ.get("GNET_PURE", "0") in ("", "0")
-
-if ENABLED:
+if os.environ.get("GNET_PURE", "0") in ("", "0"):
     places.insert(0, os.path.dirname(__file__))
