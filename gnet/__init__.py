@@ -21,7 +21,7 @@ from .blocklist import BlockList
 from .emitter import EventEmitter, Listener
 from .errors import AggregateError
 from .server import Server
-from .socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Socket
+from .socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Rehearsal, Socket
 
 if TYPE_CHECKING:
     from . import events
@@ -107,6 +107,9 @@ def create_connection(
     """
     timeout = _validate.seconds("timeout", options.pop("timeout", None))
     mine = {name: options.pop(name) for name in _SOCKET_OPTIONS if name in options}
+    if "fd" in mine or "handle" in mine:
+        # What is refused must not cost the caller a descriptor.
+        Rehearsal().connect(target, host, connect_listener, **options)
     sock = Socket(**mine)
     sock.set_timeout(timeout)
     return sock.connect(target, host, connect_listener, **options)

@@ -112,8 +112,8 @@ class Admission:
         """Why a connection of ``remote`` is not kept; ``None`` if it is."""
         if self._max is not None and self.full():
             return "max_connections"
-        if isinstance(remote, tuple):
-            host = remote[0]
+        host = _host_of(remote)
+        if host is not None:
             if self.block_list is not None and self.block_list.blocks(host):
                 return "block_list"
             limit = self._max_per_address
@@ -124,8 +124,9 @@ class Admission:
     def add(self, sock: Any, remote: Any) -> None:
         """A connection is kept."""
         self.connections.add(sock)
-        if self._max_per_address is not None and isinstance(remote, tuple):
-            host = _unmapped(remote[0])
+        host = _host_of(remote)
+        if self._max_per_address is not None and host is not None:
+            host = _unmapped(host)
             self._per_address[host] = self._per_address.get(host, 0) + 1
 
     def clear(self) -> None:
@@ -138,8 +139,9 @@ class Admission:
         if sock not in self.connections:
             return
         self.connections.discard(sock)
-        if self._max_per_address is not None and isinstance(remote, tuple):
-            host = _unmapped(remote[0])
+        host = _host_of(remote)
+        if self._max_per_address is not None and host is not None:
+            host = _unmapped(host)
             left = self._per_address[host] - 1
             if left:
                 self._per_address[host] = left
@@ -147,6 +149,12 @@ class Admission:
                 # Nothing is remembered of addresses that have gone: a peer with many of them
                 # must not grow it.
                 del self._per_address[host]
+
+
+def _host_of(remote: Any) -> str | None:
+    """The IP address of a peer's address; a path has none, nor has what is neither."""
+    host = remote[0] if isinstance(remote, tuple) else None
+    return host if isinstance(host, str) else None
 
 
 def _unmapped(host: str) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from . import dns, ipc
-from ._wire import Wire, sockaddr
+from ._wire import Wire, refuse_tls, sockaddr
 from .address import is_ip
-from .errors import annotate, system_error, value_error
+from .errors import annotate, system_error
 
 __all__ = ["Bound", "ListenOptions", "bind", "take_over"]
 
@@ -166,18 +166,22 @@ def take_over(handle: Any, fd: int, options: ListenOptions) -> Bound:
 
     :param handle: what has the descriptor: it is closed with the server. ``None`` for a bare
         number.
-    :raises OSError: the descriptor is not open, or cannot listen.
-    :raises ValueError: it is no stream socket; ``code`` ``"ERR_INVALID_FD_TYPE"``.
+    :raises OSError: the descriptor is not open, is no stream socket (``EINVAL``, as in Node),
+        or cannot listen.
+    :raises TypeError: the handle is a socket with TLS.
     """
+    if handle is not None:
+        refuse_tls("target", handle)
     _check_socket(fd)
     try:
-        wire = Wire.adopt(fd)
+        wire = Wire(fileno=fd)
     except OSError as exc:
         raise annotate(exc, "listen") from None
     try:
         if wire.type & 0xF != _socket.SOCK_STREAM:
-            raise value_error(f"{fd} is no stream socket", "ERR_INVALID_FD_TYPE")
+            raise OSError(errno.EINVAL, "")
         wire.listen(min(options.backlog, MAX_BACKLOG))
+        wire.setblocking(False)
     except BaseException as exc:
         # It is still its owner's: nothing was taken over.
         wire.detach()
@@ -197,9 +201,7 @@ def _check_socket(fd: int) -> None:
     except OSError as exc:
         raise annotate(exc, "listen") from None
     if not stat.S_ISSOCK(mode):
-        raise value_error(
-            f'The "fd" argument must be a bound socket. Received {fd}', "ERR_INVALID_FD_TYPE"
-        )
+        raise system_error(errno.EINVAL, "listen")
 
 
 def duplicate(wire: Wire, syscall: str = "listen") -> Wire:

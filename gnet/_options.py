@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from ._wire import AnyWire, Wire
-from .address import AddressInfo
+from .address import AddressInfo, is_ip
 
 __all__ = ["Settings", "address_info", "apply", "type_of_service", "with_setting"]
 
@@ -27,11 +27,12 @@ def address_info(sockaddr: Any) -> AddressInfo | str | None:
     """An address of the system's as ``address()`` gives it.
 
     :param sockaddr: what ``getsockname()`` and its like give.
-    :returns: an :class:`AddressInfo`; a path; ``None`` for a Unix socket without a name.
+    :returns: an :class:`AddressInfo`; a path; ``None`` for a Unix socket without a name, and for
+        one that is neither IP's nor a path's.
     """
     if isinstance(sockaddr, tuple):
-        return AddressInfo.from_sockaddr(sockaddr)
-    return os.fsdecode(sockaddr) if sockaddr else None
+        return AddressInfo.from_sockaddr(sockaddr) if is_ip(sockaddr[0]) else None
+    return os.fsdecode(sockaddr) if isinstance(sockaddr, (str, bytes)) and sockaddr else None
 
 
 def common_address(sockaddr: Any) -> Any:
@@ -47,7 +48,7 @@ def address_text(sockaddr: Any) -> str:
     if isinstance(info, AddressInfo):
         host = f"[{info.address}]" if info.family == "IPv6" else info.address
         return f"{host}:{info.port}"
-    return info or "-"
+    return info or (repr(sockaddr) if sockaddr else "-")
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from weakref import WeakMethod
 
 from ._validate import wrong_kind
 
-__all__ = ["Signal"]
+__all__ = ["Signal", "check_signal"]
 
 
 class Signal:
@@ -23,8 +23,7 @@ class Signal:
     __slots__ = ("_method", "_waitable")
 
     def __init__(self, waitable: Any, method: Callable[[], object]) -> None:
-        if not callable(getattr(waitable, "rawlink", None)):
-            raise wrong_kind("signal", waitable, "an Event, AsyncResult or Greenlet of gevent's")
+        check_signal(waitable)
         self._waitable: Any = waitable
         self._method = WeakMethod(method)
         waitable.rawlink(self._ready)
@@ -43,3 +42,12 @@ class Signal:
         waitable, self._waitable = self._waitable, None
         if waitable is not None:
             waitable.unlink(self._ready)
+
+
+def check_signal(waitable: Any) -> None:
+    """Refuse what cannot stand for an AbortSignal.
+
+    :raises TypeError: ``waitable`` has no ``rawlink``.
+    """
+    if isinstance(waitable, type) or not callable(getattr(waitable, "rawlink", None)):
+        raise wrong_kind("signal", waitable, "an Event, AsyncResult or Greenlet of gevent's")

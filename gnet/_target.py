@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from . import _validate
-from .errors import type_error
+from .address import is_ipv6
+from .errors import type_error, value_error
 
 __all__ = ["Target", "parse"]
 
 
 BOTH_WAYS = "give the address by position or by keyword, not both"
+
+# What other programs take for an address in one string. A path has a slash, or its NUL.
+_HOST_AND_PORT = re.compile(r"(?:\[([^\[\]/\\\0]+)\]|([^:\[\]/\\\0\s]*)):([0-9]{1,5})")
 
 
 class Target(NamedTuple):
@@ -36,7 +41,8 @@ def parse(
     """Make sense of the arguments of ``connect()`` and ``listen()``.
 
     :param target: a port (``int`` or a ``str`` of digits), a path (any other ``str`` or an
-        :class:`os.PathLike`), or a ``(host, port)`` tuple; a callable is the listener.
+        :class:`os.PathLike`), or a ``(host, port)`` tuple; a callable is the listener. A ``str``
+        that reads as ``host:port`` is none of them.
     :param host: the host; a callable is the listener.
     :param listener: the listener.
     :param port: the port, by keyword: also a ``0x`` string.
@@ -89,7 +95,26 @@ def _path(target: Any, host: Any) -> str:
             f"an address is port, host as two arguments, or (host, port) as a tuple: "
             f"{host!r}, {target!r}, or ({target!r}, {host!r})"
         )
+    if isinstance(target, str):
+        _check_no_host_and_port(target)
     return _validate.path("path", target)
+
+
+def _check_no_host_and_port(text: str) -> None:
+    """Refuse ``host:port``: a Unix socket of that name is not what is meant."""
+    match = _HOST_AND_PORT.fullmatch(text)
+    if match is None:
+        return
+    v6, name, digits = match.groups()
+    port = int(digits)
+    if port > _validate.MAX_PORT or (v6 is not None and not is_ipv6(v6)):
+        return
+    host = v6 or name
+    forms = f"{port}, {host!r} as two arguments, or ({host!r}, {port})" if host else f"{port}"
+    raise value_error(
+        f"{text!r} is host and port in one string: give {forms}; a path of that name is "
+        f"path={text!r}"
+    )
 
 
 def _is_digits(target: Any) -> bool:

@@ -86,6 +86,13 @@ def seconds(name: str, value: Any) -> float | None:
     return _seconds(name, value) or None
 
 
+def keep_alive_delay(name: str, value: Any) -> float:
+    """The delay of the first probe in seconds; ``None`` and what is below 0 leave the system's."""
+    if isinstance(value, (int, float)) and value < 0:
+        value = value if isinstance(value, bool) else 0
+    return seconds(name, value) or 0
+
+
 def limit(name: str, value: Any) -> float | None:
     """How long to wait, in seconds; ``None``: no limit; ``0``: do not wait."""
     return None if value is None else _seconds(name, value)

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .errors import annotate, system_error, value_error
+from .errors import annotate, system_error, type_error, value_error
 
 if sys.platform == "win32":
     from ._winsock import WindowsSocket as SystemSocket
@@ -33,6 +33,7 @@ __all__ = [
     "Wire",
     "is_libuv",
     "receive",
+    "refuse_tls",
     "send",
     "sockaddr",
     "wire_of_fd",
@@ -213,6 +214,22 @@ else:
     AnyWire = Wire | FileWire
 
 
+def refuse_tls(name: str, handle: Any) -> None:
+    """Refuse a socket of Python's ``ssl``, or of another library that has made it that way.
+
+    Its descriptor alone would go on in the clear.
+
+    :param name: what the caller calls it.
+    :raises TypeError: it is one.
+    """
+    if all(callable(getattr(handle, each, None)) for each in ("unwrap", "cipher", "fileno")):
+        raise type_error(
+            f'The "{name}" argument must be a socket without TLS, since what is sent by its '
+            "descriptor is not encrypted. Give the plain socket, and have gnet do the TLS: with "
+            f"the option tls=, or by start_tls(). Received {handle!r}"
+        )
+
+
 def wire_of_fd(fd: int) -> AnyWire:
     """The wire for a descriptor of any kind that can be a stream.
 
@@ -222,10 +239,11 @@ def wire_of_fd(fd: int) -> AnyWire:
     """
     if sys.platform == "win32":
         try:
-            wire = Wire.adopt(fd)
+            wire = Wire(fileno=fd)
         except OSError:
             raise system_error(errno.ENOTSUP, "open") from None
         if wire.is_stream():
+            wire.setblocking(False)
             return wire
         wire.detach()
     else:
@@ -234,8 +252,9 @@ def wire_of_fd(fd: int) -> AnyWire:
         except OSError as exc:
             raise annotate(exc, "open") from None
         if stat.S_ISSOCK(mode):
-            wire = Wire.adopt(fd)
+            wire = Wire(fileno=fd)
             if wire.is_stream():
+                wire.setblocking(False)
                 return wire
             wire.detach()
         elif stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):

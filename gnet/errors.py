@@ -248,6 +248,9 @@ def annotate(
     fields.code = code = code_of(exc)
     fields.syscall = syscall
     message = f"{syscall} {code}"
+    if syscall == "listen":
+        # Only there, as in Node: "listen EADDRINUSE: address already in use 127.0.0.1:80".
+        message += _in_words(exc.errno)
     if address is not None:
         fields.address = address
         message += f" {address}"
@@ -261,6 +264,14 @@ def annotate(
     exc.args = (exc.errno, message)
     exc.strerror = message
     return exc
+
+
+def _in_words(number: int | None) -> str:
+    """The system's words for an ``errno``, behind a colon; nothing where it has none."""
+    words = os.strerror(number or 0)
+    if not number or words.startswith("Unknown error"):
+        return ""
+    return f": {words[0].lower()}{words[1:]}"
 
 
 def system_error(

@@ -128,8 +128,8 @@ class Server(Held):
         self.pause_on_connect = flag("pause_on_connect", pause_on_connect)
         self.no_delay = flag("no_delay", no_delay)
         self.keep_alive = flag("keep_alive", keep_alive)
-        self.keep_alive_initial_delay = (
-            _validate.seconds("keep_alive_initial_delay", keep_alive_initial_delay) or 0
+        self.keep_alive_initial_delay = _validate.keep_alive_delay(
+            "keep_alive_initial_delay", keep_alive_initial_delay
         )
         self.high_water_mark = _validate.integer("high_water_mark", high_water_mark, 0, 2**62)
         self._admission = Admission(

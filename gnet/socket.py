@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import io
 import struct
 import warnings
 from collections.abc import Callable
@@ -20,10 +21,10 @@ from ._dns.names import check_hints
 from ._onread import OnRead
 from ._publish import publish
 from ._pysocket import PythonSocket
-from ._signal import Signal
+from ._signal import Signal, check_signal
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
 from ._watchdog import Watchdog
-from ._wire import AnyWire, Wire, wire_of_fd
+from ._wire import AnyWire, Wire, refuse_tls, wire_of_fd
 from ._writing import HIGH_WATER_BYTES
 from .address import AddressInfo, is_ip
 from .blocklist import BlockList
@@ -135,6 +136,9 @@ class Socket(PythonSocket):
         for name, value in (("readable", readable), ("writable", writable)):
             if value is not None:
                 _validate.flag(name, value)
+        if signal is not None:
+            check_signal(signal)
+        # Last: whatever is refused above stays its owner's.
         wire = _wire_of(fd, handle)
         self._begin(mark)
         self.allow_half_open = half_open
@@ -267,7 +271,9 @@ class Socket(PythonSocket):
         settings = {
             "no_delay": flag("no_delay", no_delay),
             "keep_alive": flag("keep_alive", keep_alive),
-            "delay": _validate.seconds("keep_alive_initial_delay", keep_alive_initial_delay) or 0,
+            "delay": _validate.keep_alive_delay(
+                "keep_alive_initial_delay", keep_alive_initial_delay
+            ),
         }
         limit = _validate.seconds("connect_timeout", connect_timeout)
         goal: PathTarget | TcpTarget
@@ -517,10 +523,10 @@ class Socket(PythonSocket):
 
         :param enable: whether to probe.
         :param initial_delay: after how many idle seconds the first probe is sent; below one
-            second the system's delay stays.
+            second, or below zero, the system's delay stays.
         :returns: the socket.
         """
-        delay = _validate.seconds("initial_delay", initial_delay) or 0
+        delay = _validate.keep_alive_delay("initial_delay", initial_delay)
         return self._set_option("keep_alive", (_validate.flag("enable", enable), int(delay)))
 
     def set_type_of_service(self, tos: int) -> Self:
@@ -585,6 +591,15 @@ class Socket(PythonSocket):
         return self.destroy(SocketClosedError())
 
 
+class Rehearsal(Socket):
+    """A socket whose ``connect()`` only checks its arguments."""
+
+    __slots__ = ()
+
+    def _connect(self, *goal: Any) -> None:
+        """Do nothing: every argument is right."""
+
+
 # -- arguments --------------------------------------------------------------------------------
 
 
@@ -593,9 +608,7 @@ def _wire_of(fd: Any, handle: Any) -> AnyWire | None:
     if handle is not None:
         if fd is not None:
             raise type_error("give fd or handle, not both")
-        if not callable(getattr(handle, "detach", None)):
-            raise _validate.wrong_kind("handle", handle, "a socket")
-        fd = handle.fileno()
+        fd = _descriptor_of(handle)
         if fd < 0:
             raise _validate.wrong_value("handle", handle, "open")
         wire = wire_of_fd(fd)
@@ -604,6 +617,16 @@ def _wire_of(fd: Any, handle: Any) -> AnyWire | None:
     if fd is None:
         return None
     return wire_of_fd(_validate.integer("fd", fd, 0, 2**31 - 1))
+
+
+def _descriptor_of(handle: Any) -> int:
+    """The descriptor of a Python socket."""
+    refuse_tls("handle", handle)
+    # detach() of a file gives another file, which would close the descriptor.
+    methods = (getattr(handle, name, None) for name in ("fileno", "detach"))
+    if isinstance(handle, (type, io.IOBase)) or not all(map(callable, methods)):
+        raise _validate.wrong_kind("handle", handle, "a socket")
+    return int(handle.fileno())
 
 
 def _local_address(value: Any) -> str | None:

@@ -76,7 +76,7 @@ def test_a_signal_ends_the_wait_for_a_connection(number: int, path: str) -> None
 def test_a_place_that_is_taken_is_an_error_of_one_line() -> None:
     with raw_listener() as listener:
         port = listener.getsockname()[1]
-        message = f"gnet: listen EADDRINUSE 127.0.0.1:{port}\n"
+        message = f"gnet: listen EADDRINUSE: address already in use 127.0.0.1:{port}\n"
         assert run_gnet("listen", f"127.0.0.1:{port}") == (b"", message.encode(), 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,8 @@ ENCODING = (ValueError, "ERR_UNKNOWN_ENCODING")
 NO_FLAGS = ["yes", 2, 1.0, [], None]
 NO_FUNCTIONS = [1, "f", [], object()]
 NO_SECONDS = ["1", True, [], object()]
-BAD_SECONDS = [-1, -0.5, math.inf, math.nan]
+NOT_FINITE = [math.inf, math.nan]
+BAD_SECONDS = [-1, -0.5, *NOT_FINITE]
 NO_INTEGERS = ["1", True, 1.5, [], object()]
 NO_PORTS = [True, 1.5, b"80", [], object()]
 BAD_PORTS = [-1, 65536, "65536", "x", "", "-1"]
@@ -83,7 +85,7 @@ CONNECT_OPTIONS = (
     ("no_delay", NO_FLAGS, KIND),
     ("keep_alive", NO_FLAGS, KIND),
     ("keep_alive_initial_delay", NO_SECONDS, KIND),
-    ("keep_alive_initial_delay", BAD_SECONDS, RANGE),
+    ("keep_alive_initial_delay", NOT_FINITE, RANGE),
     ("auto_select_family", ["yes", 2, 1.0, []], KIND),
     ("auto_select_family_attempt_timeout", NO_SECONDS, KIND),
     ("auto_select_family_attempt_timeout", [0, *BAD_SECONDS], RANGE),
@@ -181,6 +183,67 @@ def test_host_before_port_is_refused_where_one_listens_as_well(call: Any) -> Non
     assert "('localhost', 8124)" in text
 
 
+HOST_AND_PORT = {
+    "127.0.0.1:8080": ("127.0.0.1", 8080),
+    "localhost:80": ("localhost", 80),
+    "example.org:0": ("example.org", 0),
+    "münchen.example:65535": ("münchen.example", 65535),
+    "[::1]:80": ("::1", 80),
+    "[fe80::1%eth0]:443": ("fe80::1%eth0", 443),
+}
+
+
+@pytest.mark.parametrize("text", HOST_AND_PORT)
+@pytest.mark.parametrize("call", ["connect", "Socket.connect", "Server.listen", "serve"])
+def test_host_and_port_in_one_string_is_refused_with_both_right_forms(
+    call: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    host, port = HOST_AND_PORT[text]
+    calls: dict[str, Callable[[str], Any]] = {
+        "connect": gnet.connect,
+        "Socket.connect": gnet.Socket().connect,
+        "Server.listen": gnet.Server().listen,
+        "serve": lambda target: gnet.serve(print, target),
+    }
+    message = refused(VALUE, calls[call], text)
+    assert f"{port}, {host!r}" in message
+    assert f"({host!r}, {port})" in message
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_port_behind_a_colon_is_refused_as_well() -> None:
+    assert "8080" in refused(VALUE, gnet.Server().listen, ":8080")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="paths are those of named pipes")
+@pytest.mark.parametrize(
+    "target",
+    [
+        "localhost", "::1", "a:b", "host:65536", "[nothing]:80", "./localhost:80", "a b:80",
+        Path("localhost:80"), "localhost:80:90",
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_every_other_text_is_a_path(
+    target: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with gnet.Server().listen(target) as server:
+        assert server.address() == str(target)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="paths are those of named pipes")
+def test_a_path_by_its_keyword_may_look_as_it_likes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with gnet.Server().listen(path="localhost:80") as server:
+        assert server.address() == "localhost:80"
+        with gnet.connect(path="localhost:80") as sock:
+            assert sock.ready_state == "open"
+
+
 # -- Socket() ------------------------------------------------------------------------------
 
 
@@ -261,7 +324,7 @@ def test_onread_refuses_a_callback_that_cannot_be_called(callback: Any) -> None:
     ("no_delay", NO_FLAGS, KIND),
     ("keep_alive", NO_FLAGS, KIND),
     ("keep_alive_initial_delay", NO_SECONDS, KIND),
-    ("keep_alive_initial_delay", BAD_SECONDS, RANGE),
+    ("keep_alive_initial_delay", NOT_FINITE, RANGE),
     ("high_water_mark", NO_INTEGERS, KIND),
     ("block_list", [1, "127.0.0.1", [], object()], KIND),
     ("end_on_return", NO_FLAGS, KIND),
@@ -398,7 +461,7 @@ SOCKET_CALLS: list[tuple[str, tuple[Any, ...], str, list[Any], tuple[type[Except
     ("set_no_delay", (), "no_delay", NO_FLAGS, KIND),
     ("set_keep_alive", (), "enable", NO_FLAGS, KIND),
     ("set_keep_alive", (True,), "initial_delay", NO_SECONDS, KIND),
-    ("set_keep_alive", (True,), "initial_delay", BAD_SECONDS, RANGE),
+    ("set_keep_alive", (True,), "initial_delay", NOT_FINITE, RANGE),
     ("set_type_of_service", (), "tos", NO_INTEGERS, KIND),
     ("set_type_of_service", (), "tos", [-1, 256], RANGE),
     ("pipe", (), "destination", [1, "x", None, [], object()], KIND),

@@ -295,7 +295,7 @@ def test_keep_alive_with_a_delay_sets_all_three_numbers(
     assert keep_alive_of(sock) == (1, 33, 10, 1)
 
 
-@pytest.mark.parametrize("delay", [0, 0.5])
+@pytest.mark.parametrize("delay", [0, 0.5, -1, -0.5])
 def test_keep_alive_below_a_second_leaves_the_systems_delay(
     tcp: Net, dial: Callable[..., gnet.Socket], delay: Any
 ) -> None:

@@ -653,7 +653,9 @@ def test_a_port_of_the_privileged_is_eacces(server: gnet.Server, unprivileged: N
     first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     if first < 2:
         pytest.skip("every port is everybody's")
-    with pytest.raises(PermissionError, match="listen EACCES 127.0.0.1:1") as caught:
+    with pytest.raises(
+        PermissionError, match="listen EACCES: permission denied 127.0.0.1:1"
+    ) as caught:
         server.listen(1, "127.0.0.1")
     assert caught.value.code == "EACCES"
     assert caught.value.port == 1

@@ -17,7 +17,7 @@ def test_the_message_has_the_code_and_the_address(must_call: Calls, must_not_cal
         second.on("error", failed)
         second.listen(port, host)
         (error,) = failed.wait()
-        assert f"listen EADDRINUSE {host}:{port}" in str(error)
+        assert f"listen EADDRINUSE: address already in use {host}:{port}" in str(error)
         assert error.errno == errno.EADDRINUSE
         assert (error.syscall, error.address, error.port) == ("listen", host, port)
         assert first.listening

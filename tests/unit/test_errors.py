@@ -78,7 +78,16 @@ def test_an_error_without_an_address_names_the_call() -> None:
 def test_a_port_of_zero_is_named() -> None:
     error = errors.system_error(errno.EADDRNOTAVAIL, "listen", "192.0.2.1", 0)
     assert error.port == 0
-    assert "listen EADDRNOTAVAIL 192.0.2.1:0" in str(error)
+    assert str(error).endswith("192.0.2.1:0")
+
+
+def test_what_listening_failed_of_is_said_in_the_systems_words_as_well() -> None:
+    error = errors.system_error(errno.EADDRINUSE, "listen", "127.0.0.1", 80)
+    assert error.strerror == "listen EADDRINUSE: address already in use 127.0.0.1:80"
+
+
+def test_a_number_without_words_is_named_alone() -> None:
+    assert errors.system_error(9999, "listen").strerror == "listen UNKNOWN"
 
 
 def test_an_unknown_number_has_a_code_nevertheless() -> None:

@@ -99,7 +99,8 @@ def test_a_second_server_is_refused(name: str) -> None:
     with serving(at=(name,)), pytest.raises(OSError, match="EADDRINUSE") as caught:
         gnet.create_server().listen(name)
     assert caught.value.code == "EADDRINUSE"
-    assert caught.value.strerror == f"listen EADDRINUSE {name}"
+    assert caught.value.strerror.startswith("listen EADDRINUSE")
+    assert caught.value.strerror.endswith(name)
 
 
 def test_the_server_of_another_program_is_not_displaced(name: str) -> None:
