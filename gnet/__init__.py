@@ -9,7 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# _compiled comes first, and decides in which form the others are imported.
+# _namesake comes first, as nothing works beside that one; _compiled next, as it decides in which
+# form the others are imported.
+from . import _namesake  # noqa: F401  # isort: skip
 from . import _compiled, _fork, _validate, dns, errors  # noqa: F401
 from ._admission import DropInfo
 from ._dispatch import dispatcher

@@ -37,6 +37,7 @@ from ._cli.console import Console
 from ._cli.copying import OutputClosed, exchange, relay
 from ._cli.place import FORMS, Place
 from ._cli.traffic import Progress, Traffic
+from ._cli.version import ShowVersion
 
 __all__ = ["main"]
 
@@ -357,7 +358,12 @@ def _parser() -> argparse.ArgumentParser:
         help="print the events as they happen",
     )  # fmt: skip
     parser = _Parser(prog="gnet", parents=[common], description="Connections for the quick job.")
-    parser.add_argument("--version", action="version", version=f"gnet {gnet.__version__}")
+    parser.add_argument(
+        "--version",
+        action=ShowVersion,
+        nargs=0,
+        help="say which gnet and gevent these are",
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     add = functools.partial(commands.add_parser, parents=[common])
     _add_listen(add("listen", help="wait for connections", description=_LISTEN))

@@ -151,8 +151,8 @@ class Build:
         """The files that a source distribution has."""
         done = run(sys.executable, "setup.py", "-q", "egg_info", "-e", str(self.folder))
         assert done.status == 0, done.complaints
-        names: str = (self.folder / "gnet.egg-info" / "SOURCES.txt").read_text(encoding="utf-8")
-        return names.splitlines()
+        listed = self.folder / "gevent_net.egg-info" / "SOURCES.txt"
+        return listed.read_text(encoding="utf-8").splitlines()
 
     def made(self) -> list[str]:
         """The names of what it has compiled."""

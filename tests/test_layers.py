@@ -15,6 +15,7 @@ PACKAGE = Path(gnet.__file__).parent
 # Neither a descriptor nor a clock; then the loop and what is watched on it; then the resolver;
 # then connections, and what is made of them.
 ORDER = (
+    "_namesake",
     "_compiled.__init__",
     "errors",
     "_validate",
@@ -97,6 +98,7 @@ ORDER = (
     "_cli.copying",
     "_cli.child",
     "_cli.report",
+    "_cli.version",
     "cli",
     "__main__",
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from pathlib import Path
 
+import gevent
 import pytest
 
 import gnet
@@ -16,8 +18,26 @@ COMMANDS = ("listen", "connect", "proxy", "lookup", "wsgi")
 
 def test_python_m_gnet_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(gnet.__file__).parent.parent))
-    outcome = run(sys.executable, "-m", "gnet", "--version")
-    assert outcome == (f"gnet {gnet.__version__}\n".encode(), b"", 0)
+    output, errors, status = run(sys.executable, "-m", "gnet", "--version")
+    assert (errors, status) == (b"", 0)
+    assert output.startswith(f"gnet {gnet.__version__} (".encode())
+
+
+@pytest.mark.parametrize(
+    ("loop", "text"), [("libev-cext", "libev-cext, epoll"), ("libuv-cffi", "libuv-cffi")]
+)
+def test_the_version_is_one_line_that_names_form_loop_and_interpreter(
+    loop: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cffi", reason="gevent's other loop is made with cffi")
+    monkeypatch.setenv("GEVENT_LOOP", loop)
+    monkeypatch.setenv("GNET_PURE", "1")
+    monkeypatch.setenv("LIBEV_FLAGS", "4")
+    [line] = run_gnet("--version").output.decode().splitlines()
+    assert line == (
+        f"gnet {gnet.__version__} (pure: GNET_PURE is set), gevent {gevent.__version__} ({text}), "
+        f"CPython {platform.python_version()}, {platform.system()} {platform.machine()}"
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
