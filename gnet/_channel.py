@@ -2,6 +2,9 @@
 
 A message is a line of JSON on a Unix socket; a descriptor travels with it (``SCM_RIGHTS``).
 Nothing here blocks but :meth:`Channel.ask`.
+
+Whatever the other process sends, no descriptor of it is left open: those that come with what is no
+message, or with a message that needs none, are closed, and so is the channel.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import errno
 import json
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any, ClassVar, NamedTuple, cast
@@ -44,6 +47,13 @@ class Message(NamedTuple):
     fields: dict[str, Any]
     fd: int | None
 
+    def drop(self) -> Message:
+        """Close the descriptor, which nobody wants; gives the message without it."""
+        if self.fd is None:
+            return self
+        _socket.close(self.fd)
+        return self._replace(fd=None)
+
 
 class Channel:
     """One end of the connection between the two processes.
@@ -52,6 +62,9 @@ class Channel:
     :param receive: called with each :class:`Message`, in a borrowed greenlet.
     :param lost: called, in a borrowed greenlet, when the other process has gone.
     :param ref: whether the channel keeps the loop running.
+    :param kinds: the kinds of messages that ``receive`` is called with, and of each the fields
+        with their types; another closes the channel. ``None`` for all kinds.
+    :param max_bytes: a longer message closes the channel.
     """
 
     #: The open channels of this process: what a forked child must close.
@@ -64,8 +77,12 @@ class Channel:
         lost: Callable[[], object],
         *,
         ref: bool = True,
+        kinds: Mapping[str, Mapping[str, Any]] | None = None,
+        max_bytes: int | None = None,
     ) -> None:
         self._wire = wire
+        self._kinds = kinds
+        self._max_bytes = max_bytes
         self._receive = receive
         self._lost = lost
         self._ref = ref
@@ -130,14 +147,15 @@ class Channel:
     # -- questions ----------------------------------------------------------------------------
 
     def ask(self, kind: str, limit: float | None = None, **fields: Any) -> Message:
-        """Send a message and block until it is answered.
+        """Send a message and block until it is answered. A descriptor is the caller's to close.
 
         :param kind: what it is about.
         :param limit: how long to wait at the most, in seconds; ``None`` for no limit.
         :param fields: its values.
         :returns: the answer.
         :raises TimeoutError: the time is over.
-        :raises OSError: ``EPIPE``, the other process has gone.
+        :raises OSError: ``EPIPE``, the other process has gone; ``EPROTO``, it has sent what is no
+            message.
         """
         number = next(self._numbers)
         answer: AsyncResult[Any] = AsyncResult()
@@ -152,6 +170,11 @@ class Channel:
             if not answer.ready():
                 raise wait_timeout(kind, limit)
             return cast(Message, answer.get())
+        except BaseException:
+            # It may have come just when the caller was interrupted.
+            if answer.successful():
+                cast(Message, answer.value).drop()
+            raise
         finally:
             self._asked.pop(number, None)
             self._reading.ref = self._ref or bool(self._asked)
@@ -174,38 +197,75 @@ class Channel:
             return
         except OSError:
             data, ancillary, flags = b"", [], 0
-        for _, _, packed in ancillary:
-            self._fds.extend(_unpacked(packed))
+        for level, kind, packed in ancillary:
+            if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):  # type: ignore[attr-defined,unused-ignore]
+                self._fds.extend(_unpacked(packed))
         if flags & _socket.MSG_CTRUNC and not ancillary:
             # This process has no descriptor left for the one that was sent.
             self._fds.append(None)
         if not data:
-            self.close()
-            self._loop.defer(self._lost)
+            self._end(errno.EPIPE)
             return
         *lines, self._received = (self._received + data).split(b"\n")
+        messages: list[Message] = []
         try:
             for line in lines:
-                self._arrived(json.loads(line))
-        except (ValueError, TypeError, LookupError, AttributeError):
+                messages.append(self._read(json.loads(line)))
+                self._check(messages[-1])
+            self._check_rest()
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             # This is no process of the program.
-            self.close()
-            self._loop.defer(self._lost)
+            for message in messages:
+                message.drop()
+            self._end(errno.EPROTO)
+            return
+        for message in messages:
+            self._arrived(message)
 
-    def _arrived(self, fields: dict[str, Any]) -> None:
-        fd = self._fds.popleft() if fields.pop("with_fd") else None
-        message = Message(fields.pop("kind"), fields, fd)
+    def _read(self, fields: dict[str, Any]) -> Message:
+        kind, with_fd = fields.pop("kind"), fields.pop("with_fd")
+        return Message(kind, fields, self._fds.popleft() if with_fd else None)
+
+    def _check(self, message: Message) -> None:
+        """Raise an error for what is no message of the program's."""
+        fields: dict[str, Any] = {"number": int}
         if message.kind != _ANSWER:
+            fields = {} if self._kinds is None else dict(self._kinds[message.kind])
+        for name, kind in fields.items():
+            if not isinstance(message.fields[name], kind):
+                raise TypeError(f"a {name} of another type")
+
+    def _check_rest(self) -> None:
+        """What is left belongs to the message that has not come yet, and to no other."""
+        # A descriptor comes with the first byte of its message.
+        if len(self._fds) > bool(self._received):
+            raise ValueError("a descriptor without a message")
+        if self._max_bytes is not None and len(self._received) > self._max_bytes:
+            raise ValueError("a message that is too long")
+
+    def _arrived(self, message: Message) -> None:
+        if message.kind != _ANSWER:
+            if self._kinds is not None:
+                # None of them has a descriptor.
+                message = message.drop()
             self._loop.defer(partial(self._receive, message))
             return
-        waiting = self._asked.get(fields["number"])
-        if waiting is not None:
+        waiting = self._asked.get(message.fields["number"])
+        if waiting is None or waiting.ready():
+            message.drop()
+        else:
             waiting.set(message)
-        elif fd is not None:
-            _socket.close(fd)
 
-    def close(self) -> None:
-        """Close this end. Whoever waits for an answer raises."""
+    def _end(self, number: int) -> None:
+        """The other process has gone, or is not to be talked to any more."""
+        self.close(number)
+        self._loop.defer(self._lost)
+
+    def close(self, number: int = errno.EPIPE) -> None:
+        """Close this end. Whoever waits for an answer raises.
+
+        :param number: the ``errno`` of what it raises.
+        """
         if self.closed:
             return
         Channel.opened.discard(self)
@@ -218,7 +278,8 @@ class Channel:
                 _socket.close(fd)
         self._fds.clear()
         for waiting in self._asked.values():
-            waiting.set_exception(_gone())
+            if not waiting.ready():
+                waiting.set_exception(system_error(number, "ask"))
 
     @classmethod
     def close_inherited(cls) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import _socket
 import errno
 import os
-import struct
 import sys
 from contextlib import suppress
 from typing import Any
@@ -25,6 +24,10 @@ __all__ = ["Offer", "TakenOver", "take_over"]
 
 #: How long the predecessor may take to say that it has stopped accepting.
 ANSWER_SECONDS = 5.0
+
+# What a successor says, and the longest message: it has a path.
+_KINDS = {"take": {"number": int}, "taken": {"number": int}}
+_MAX_BYTES = 65536
 
 
 class Offer:
@@ -52,20 +55,29 @@ class Offer:
             wire.close()
             return
         channel = Channel(
-            wire, lambda message: self._asked(channel, message), self._lost, ref=False
+            wire,
+            lambda message: self._asked(channel, message),
+            self._lost,
+            ref=False,
+            kinds=_KINDS,
+            max_bytes=_MAX_BYTES,
         )
         self._channels.add(channel)
 
     def _asked(self, channel: Channel, message: Message) -> None:
         bound = self._server._bound
-        if message.kind == "take" and bound is not None:
+        if bound is None:
+            # There is nothing to give any more.
+            channel.close()
+            self._lost()
+        elif message.kind == "take":
             file = bound.file
             channel.answer(
                 message,
                 bound.wire.fileno(),
                 file=None if file is None else [file.path, file.device, file.inode],
             )
-        elif message.kind == "taken":
+        else:
             # Ahead of the answer: then the path is free for the successor's own offer.
             self._server._handed_over()
             channel.answer(message)
@@ -87,12 +99,8 @@ def _check_system(path: str) -> None:
 
 
 def _same_user(wire: Wire) -> bool:
-    option = getattr(_socket, "SO_PEERCRED", None)
-    if sys.platform == "win32" or option is None:
-        # The permissions of the socket's file are all there is.
-        return True
-    _, user, _ = struct.unpack("3i", wire.getsockopt(_socket.SOL_SOCKET, option, 12))
-    return user in (os.geteuid(), 0)
+    """Whether the process at the other end is this user's, or root's."""
+    return ipc.is_peer_trusted(wire)
 
 
 class TakenOver:
@@ -132,6 +140,9 @@ def take_over(path: str, timeout: float | None = 5.0) -> TakenOver:
     :returns: what :meth:`gnet.Server.listen` takes.
     :raises OSError: nobody is there, or the predecessor has nothing to give; ``ENOTSUP`` on
         Windows.
+    :raises OSError: ``EPROTO``, who answers is no predecessor.
+    :raises PermissionError: ``EACCES``, who answers is a process neither of this user's nor of
+        root's: nothing is taken from it.
     :raises TimeoutError: the time is over.
     """
     path = _validate.path("path", path)
@@ -141,20 +152,48 @@ def take_over(path: str, timeout: float | None = 5.0) -> TakenOver:
     wire = Wire.open(_socket.AF_UNIX)
     try:
         wire.connect(ipc.address_of(path))
+        if not _same_user(wire):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as exc:
         wire.close()
         raise (exc if hasattr(exc, "code") else annotate(exc, "connect", path)) from None
-    channel = Channel(wire, lambda message: None, lambda: None)
+    channel = Channel(wire, lambda message: None, lambda: None, kinds={}, max_bytes=_MAX_BYTES)
     try:
         message = channel.ask("take", limit)
         if message.fd is None:
             # It was sent, but this process has no number free for it.
             raise system_error(errno.EMFILE, "recvmsg", path)
+        try:
+            _check_listener(message.fd, path)
+            file = _file(message.fields.get("file"), path)
+        except BaseException:
+            message.drop()
+            raise
     except BaseException:
         channel.close()
         raise
-    file = None
-    if message.fields["file"] is not None:
-        name, device, inode = message.fields["file"]
-        file = ipc.SocketFile(name, device, inode, os.getpid())
     return TakenOver(message.fd, file, channel)
+
+
+def _check_listener(fd: int, path: str) -> None:
+    """Refuse what is no listening stream socket."""
+    try:
+        found = Wire.adopt(fd)
+    except OSError:
+        raise system_error(errno.EPROTO, "recvmsg", path) from None
+    try:
+        listens = found.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN)
+        if not listens or found.type & 0xF != _socket.SOCK_STREAM:
+            raise system_error(errno.EPROTO, "recvmsg", path)
+    finally:
+        found.detach()
+
+
+def _file(named: Any, path: str) -> ipc.SocketFile | None:
+    """The file that the predecessor names as the socket's, if it is one to be removed."""
+    if named is None:
+        return None
+    if not isinstance(named, list) or [type(each) for each in named] != [str, int, int]:
+        raise system_error(errno.EPROTO, "recvmsg", path)
+    file = ipc.SocketFile(named[0], named[1], named[2], os.getpid())
+    return file if file.is_ours() else None

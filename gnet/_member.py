@@ -34,6 +34,14 @@ EXIT_SECONDS = 2.0
 LAST_SECONDS = 1.0
 
 
+#: What a primary says: the fields of each kind of message, with their types.
+_KINDS_OF_PRIMARY: dict[str, dict[str, Any]] = {
+    "message": {"value": object},
+    "stop": {"grace": (int, float, type(None)), "drain": bool},
+    "count": {"number": int, "place": (list, type(None))},
+}
+
+
 class Share:
     """The worker's share in a handle of the primary's."""
 
@@ -73,7 +81,9 @@ class Member(EventEmitter):
         self._main_has_returned = False
         self._signals: list[Any] = []
         # Waiting for messages is no reason to go on.
-        self._channel = Channel(wire, self._receive, self._primary_gone, ref=False)
+        self._channel = Channel(
+            wire, self._receive, self._primary_gone, ref=False, kinds=_KINDS_OF_PRIMARY
+        )
         self._channel.post("online")
 
     def __repr__(self) -> str:
@@ -149,11 +159,12 @@ class Member(EventEmitter):
 
     def count_connections(self, place: Place) -> int:
         """Block for the number of connections of all workers' servers there."""
-        return int(self._ask("count", place=place).fields["count"])
+        return int(self._ask("count", place=place).drop().fields["count"])
 
     def _ask(self, kind: str, **fields: Any) -> Message:
         answer = self._channel.ask(kind, **fields)
         if "error" in answer.fields:
+            answer.drop()
             raise error_of(answer.fields["error"])
         return answer
 
@@ -287,6 +298,10 @@ def join() -> Member | None:
     os.set_inheritable(fd, False)
     if wire.family != _socket.AF_UNIX:  # type: ignore[attr-defined,unused-ignore]
         wire.detach()
+        return None
+    if not ipc.is_peer_trusted(wire):
+        # An environment that somebody else has made, with a descriptor of theirs.
+        wire.close()
         return None
     member = Member(wire, settings["id"], settings["grace"])
     member.handle_signals()

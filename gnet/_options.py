@@ -12,6 +12,7 @@ from typing import Any
 
 from ._wire import AnyWire, Wire
 from .address import AddressInfo, is_ip
+from .errors import printable
 
 __all__ = ["Settings", "address_info", "apply", "type_of_service", "with_setting"]
 
@@ -43,12 +44,12 @@ def common_address(sockaddr: Any) -> Any:
 
 
 def address_text(sockaddr: Any) -> str:
-    """An address of the system's for people to read."""
+    """An address of the system's for people to read: a peer may have chosen its path."""
     info = address_info(sockaddr)
     if isinstance(info, AddressInfo):
         host = f"[{info.address}]" if info.family == "IPv6" else info.address
         return f"{host}:{info.port}"
-    return info or (repr(sockaddr) if sockaddr else "-")
+    return printable(info) if info else (repr(sockaddr) if sockaddr else "-")
 
 
 @lru_cache(maxsize=64)

@@ -26,8 +26,9 @@ _V2_ADDRESSES: dict[int, tuple[struct.Struct, type[IPv4Address] | type[IPv6Addre
     0x11: (struct.Struct("!4s4sHH"), IPv4Address),
     0x21: (struct.Struct("!16s16sHH"), IPv6Address),
 }
-# And the others that a connection may be of: an unknown one, and one of a Unix socket.
-_V2_STREAMS = {*_V2_ADDRESSES, 0x00, 0x31}
+# And the others that are valid: unspecified, datagrams (UDP), and both kinds of Unix sockets. A
+# receiver that does not know them uses the connection's own addresses.
+_V2_VALID = {*_V2_ADDRESSES, 0x00, 0x12, 0x22, 0x31, 0x32}
 
 SockAddr = tuple[str, int]
 
@@ -121,8 +122,8 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
     # LOCAL: the proxy's own health check, whose other fields mean nothing.
     if not command & 0xF:
         return ProxyHeader(size, None, None)
-    if kind not in _V2_STREAMS:
-        raise malformed(f"family and protocol {kind:#04x}, which is no stream's")
+    if kind not in _V2_VALID:
+        raise malformed(f"family and protocol {kind:#04x}")
     if kind not in _V2_ADDRESSES:
         return ProxyHeader(size, None, None)
     layout, ip = _V2_ADDRESSES[kind]

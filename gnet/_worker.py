@@ -25,6 +25,16 @@ __all__ = ["Worker", "own_command", "start"]
 #: How long a worker has to say how many connections it has, in seconds.
 COUNT_SECONDS = 5.0
 
+#: What a worker says: the fields of each kind of message, with their types.
+_KINDS_OF_WORKER: dict[str, dict[str, Any]] = {
+    "online": {},
+    "ready": {},
+    "listen": {"number": int, "place": list, "options": list},
+    "close": {"place": list},
+    "count": {"number": int, "place": (list, type(None))},
+    "message": {"value": object},
+}
+
 
 class Worker(EventEmitter):
     """A worker, as its primary sees it.
@@ -59,7 +69,9 @@ class Worker(EventEmitter):
         self._exited = Event()
         # Set when anything about the worker has changed.
         self._news = Event()
-        self._channel = Channel(wire, partial(receive, self), partial(lost, self))
+        self._channel = Channel(
+            wire, partial(receive, self), partial(lost, self), kinds=_KINDS_OF_WORKER
+        )
 
     def __repr__(self) -> str:
         return f"<gnet.cluster.Worker {self.id} pid={self.pid}>"
@@ -110,7 +122,9 @@ class Worker(EventEmitter):
     def _count(self, place: Any) -> int | TimeoutError:
         """Block for the number of its connections."""
         try:
-            return int(self._channel.ask("count", COUNT_SECONDS, place=place).fields["count"])
+            return int(
+                self._channel.ask("count", COUNT_SECONDS, place=place).drop().fields["count"]
+            )
         except TimeoutError as exc:
             return exc
         except OSError:

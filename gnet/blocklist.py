@@ -10,10 +10,12 @@ From Node's ``net``: *Class: net.BlockList*.
 
 from __future__ import annotations
 
+import os
+from _thread import RLock
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _validate
 from .address import (
@@ -26,6 +28,9 @@ from .address import (
     split_zone,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 __all__ = ["BlockList"]
 
 AnyAddress = str | SocketAddress
@@ -35,6 +40,12 @@ _RULES = "a list of rules such as 'Address: IPv4 10.0.0.1'"
 # Among 100,000 intervals an insertion takes 21 µs, most of it moving what stands behind it, and
 # sorting everything 75 ms: as much as 3,500 insertions. Few new rules are therefore inserted,
 # many are sorted in.
+#
+# One lock for those who change a list, of all lists. Whoever asks takes none, unless there is a
+# new rule. It is the interpreter's own, which gevent never patches: nothing switches greenlets
+# under it, so it is only ever waited for by threads. It is taken again by a signal's handler, or
+# a finaliser, that adds a rule while its own thread does.
+_lock = RLock()
 _INSERTED_SHARE = 1 / 32
 
 
@@ -58,7 +69,8 @@ class BlockList:
     (``0177.1``) are no addresses.
 
     A check costs a binary search, whatever the number of rules. Rules may be added at any
-    time, also while servers use the list; one list belongs to one thread.
+    time and by any thread, also while servers use the list and other threads ask: a check that
+    begins when ``add_address()`` and the like have returned knows of the rule.
 
     From Node's ``net``: *Class: net.BlockList*.
     """
@@ -66,9 +78,11 @@ class BlockList:
     def __init__(self) -> None:
         self._rules: list[str] = []
         # The union of all rules: begin, end, begin, end … in rising order, ends excluded. An
-        # address is in it if an odd number of these edges stands at or below it.
-        self._edges: list[int] = []
-        self._pending: list[tuple[int, int]] = []
+        # address is in it if an odd number of these edges stands at or below it. The list is
+        # replaced and never changed, so that others may search it meanwhile.
+        #
+        # And behind them the intervals that they do not have yet.
+        self._known: tuple[list[int], list[tuple[int, int]]] = [], []
 
     def add_address(self, address: AnyAddress, family: str = "ipv4") -> None:
         """Block one address.
@@ -177,8 +191,7 @@ class BlockList:
 
         From later Node's ``net``: *blockList.fromJSON(value)*.
         """
-        for rule in [_read_rule(text) for text in reversed(_rule_texts(data))]:
-            self._add(rule)
+        self._add(*[_read_rule(text) for text in reversed(_rule_texts(data))])
 
     @staticmethod
     def is_block_list(value: object) -> bool:
@@ -191,23 +204,55 @@ class BlockList:
     def __repr__(self) -> str:
         return f"<BlockList, {len(self._rules)} rules>"
 
-    def _add(self, rule: _Rule) -> None:
-        self._rules.append(rule.text)
-        self._pending.append((rule.begin, rule.end))
+    def __copy__(self) -> Self:
+        copied = type(self).__new__(type(self))
+        with _lock:
+            vars(copied).update(vars(self))
+            # The edges are never changed, and may belong to both.
+            edges, pending = self._known
+            copied._known, copied._rules = (edges, pending.copy()), self._rules.copy()
+        return copied
+
+    def _add(self, *rules: _Rule) -> None:
+        with _lock:
+            # First, so that no rule is ever listed that blocks nothing.
+            self._known[1].extend((rule.begin, rule.end) for rule in rules)
+            self._rules += [rule.text for rule in rules]
 
     def _holds(self, number: int) -> bool:
-        if self._pending:
-            self._settle()
-        return bool(bisect_right(self._edges, number) & 1)
+        edges, pending = self._known
+        if pending:
+            edges = self._settled()
+        return bool(bisect_right(edges, number) & 1)
 
-    def _settle(self) -> None:
-        if len(self._pending) < len(self._edges) // 2 * _INSERTED_SHARE:
-            for begin, end in self._pending:
-                _insert(self._edges, begin, end)
-        else:
-            known = zip(self._edges[::2], self._edges[1::2], strict=True)
-            self._edges = _union([*known, *self._pending])
-        self._pending = []
+    def _settled(self) -> list[int]:
+        """The edges, with what is pending among them."""
+        with _lock:
+            while (known := self._known)[1]:
+                edges, pending = known
+                count = len(pending)
+                if count < len(edges) // 2 * _INSERTED_SHARE:
+                    edges = edges.copy()
+                    for begin, end in pending[:count]:
+                        _insert(edges, begin, end)
+                else:
+                    intervals = zip(edges[::2], edges[1::2], strict=True)
+                    edges = _union([*intervals, *pending[:count]])
+                settled = edges, pending[count:]
+                # A signal's handler may have come in between and done the same.
+                if self._known is known:
+                    self._known = settled
+            return known[0]
+
+
+def _renew_lock() -> None:
+    """In a forked child: a thread that had the lock is not there to release it."""
+    global _lock
+    _lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class _Rule(NamedTuple):

@@ -20,7 +20,7 @@ import gevent
 from ._dns.names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup
 from ._dns.records import CAA, MX, NAPTR, SOA, SRV
 from .address import is_ip
-from .errors import lookup_error, type_error, value_error
+from .errors import lookup_error, printable, type_error, value_error
 
 if TYPE_CHECKING:
     from ._dns.resolver import Resolver
@@ -127,7 +127,9 @@ def check_answer(answer: Any, hostname: str, port: int, *, family: int = 0) -> l
         if number == 0:
             error = value_error(f"Invalid IP address: {address!r}", "ERR_INVALID_IP_ADDRESS")
         elif said is not _UNSAID and _said_family(said) != number:
-            message = f"Invalid address family: {said!r} for {address}, {hostname}:{port}"
+            message = (
+                f"Invalid address family: {said!r} for {address}, {printable(hostname)}:{port}"
+            )
             error = value_error(message, "ERR_INVALID_ADDRESS_FAMILY")
         else:
             found[address, number] = None

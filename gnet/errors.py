@@ -34,6 +34,7 @@ __all__ = [
     "annotate",
     "code_of",
     "lookup_error",
+    "printable",
     "type_error",
     "value_error",
 ]
@@ -227,6 +228,22 @@ def code_of(exc: BaseException) -> str:
     return _errno.errorcode.get(number or 0, "UNKNOWN").removeprefix("WSA")
 
 
+def printable(text: str) -> str:
+    """Text that a stranger may have chosen, for one line of a log or on a terminal.
+
+    What would not be seen, or would do something there (control characters, line ends, marks of
+    the direction, halves of surrogate pairs), becomes an escape such as ``\\x1b``.
+
+    :param text: any text, a path or a host name for example.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )
+
+
 def annotate(
     exc: OSError,
     syscall: str,
@@ -253,7 +270,7 @@ def annotate(
         message += _in_words(exc.errno)
     if address is not None:
         fields.address = address
-        message += f" {address}"
+        message += f" {printable(address)}"
         if port is not None:
             fields.port = port
             message += f":{port}"
@@ -299,7 +316,7 @@ def lookup_error(exc: OSError | str, hostname: str, syscall: str = "getaddrinfo"
     error = gaierror(_socket.EAI_NONAME, "") if isinstance(exc, str) else exc
     fields: Any = error
     fields.code, fields.syscall, fields.hostname = code, syscall, hostname
-    message = f"{syscall} {code} {hostname}".rstrip()
+    message = f"{syscall} {code} {printable(hostname)}".rstrip()
     error.args = (error.errno, message)
     error.strerror = message
     return error

@@ -11,9 +11,10 @@ import _socket
 import errno
 import os
 import stat
+import struct
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from ._wire import Wire
@@ -22,10 +23,24 @@ from .errors import annotate
 if os.name == "posix":
     import fcntl
 
-__all__ = ["PATH_MAX_BYTES", "SocketFile", "address_of", "claim", "is_abstract", "is_path"]
+__all__ = [
+    "PATH_MAX_BYTES",
+    "SocketFile",
+    "address_of",
+    "claim",
+    "is_abstract",
+    "is_path",
+    "is_peer_trusted",
+    "peer_credentials",
+]
 
 #: The longest path in bytes: ``sizeof(sun_path)``, less the closing NUL.
 PATH_MAX_BYTES = 107 if sys.platform.startswith("linux") else 103
+
+# What a lock file of gnet's contains.
+_LOCK_MARK = b"gnet\n"
+# A folder that is opened to remove a file in it: with O_PATH it need not be readable.
+_FOLDER = getattr(os, "O_PATH", 0) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def is_path(target: Any) -> bool:
@@ -98,21 +113,52 @@ class SocketFile(NamedTuple):
         finally:
             _socket.close(fd)
 
+    def is_at(self, folder: int | None = None) -> bool:
+        """Whether its path still leads to it, and it is a socket.
+
+        :param folder: a descriptor of the folder to look in, instead of the path's.
+        """
+        name = self.path if folder is None else os.path.basename(self.path)
+        try:
+            status = os.lstat(name, dir_fd=folder)
+        except OSError:
+            return False
+        found = status.st_dev, status.st_ino
+        return stat.S_ISSOCK(status.st_mode) and found == (self.device, self.inode)
+
     def remove(self) -> None:
         """Remove the file if it is still the one that was made.
 
         To be called before the descriptor is closed: the open socket pins its inode, so that
         no other file can have its number.
         """
-        if self.pid != os.getpid():
-            return
+        # Already gone, or not ours to remove: either way nothing of ours is left there.
+        if self.pid == os.getpid():
+            with suppress(OSError):
+                _remove(self)
+
+    def is_ours(self) -> bool:
+        """Whether a file that another process names is one for this process to remove.
+
+        It is the socket that it is said to be, in a folder of this user's, or root's.
+        """
+        if not (os.path.isabs(self.path) and self.is_at()):
+            return False
         try:
-            status = os.lstat(self.path)
-            if (status.st_dev, status.st_ino) == (self.device, self.inode):
-                os.unlink(self.path)
+            return _is_trusted(os.stat(os.path.dirname(self.path)).st_uid)
         except OSError:
-            # Already gone, or not ours to remove: either way nothing of ours is left there.
-            pass
+            return False
+
+
+def _remove(file: SocketFile) -> None:
+    # In the very folder that it was found in: of its path a folder may be swapped for a link
+    # between the two calls, and lead to a file of the same name elsewhere.
+    folder = os.open(os.path.dirname(file.path), _FOLDER)
+    try:
+        if file.is_at(folder):
+            os.unlink(os.path.basename(file.path), dir_fd=folder)
+    finally:
+        _socket.close(folder)
 
 
 @contextmanager
@@ -128,40 +174,71 @@ def claim(path: str, replace_stale: bool) -> Iterator[None]:
         return
     name = path + ".lock"
     try:
-        lock = _locked(name)
+        lock, ours = _locked(name)
     except OSError as exc:
         # Another program is taking it over; or bind() would fail as well, and not name the lock.
         number = errno.EADDRINUSE if isinstance(exc, BlockingIOError) else exc.errno or 0
         raise OSError(number, os.strerror(number)) from None
     try:
-        if _is_socket(path) and not _answers(path):
-            os.unlink(path)
+        stale = SocketFile.made(path) if _is_socket(path) else None
+        if stale is not None and not _answers(path):
+            # Unless another one has taken its place meanwhile, which bind() then finds.
+            _remove(stale)
         yield
     finally:
         try:
-            os.unlink(name)
+            if ours:
+                os.unlink(name)
         finally:
             _socket.close(lock)
 
 
-def _locked(name: str) -> int:
+def _locked(name: str) -> tuple[int, bool]:
     """The descriptor of a file with that name, which this program alone has locked.
 
+    :returns: it, and whether the file is gnet's, to be removed. Another's of that name serves as
+        well, and stays as it is.
     :raises BlockingIOError: another program has.
     """
     if sys.platform == "win32":
         raise AssertionError("nothing is claimed there")
     while True:
-        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        lock = _lock_file(name)
+        if lock is None:
+            continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Whoever had it before has removed it, and then a new one is everybody's to lock.
             if _has_name(lock, name):
-                return lock
+                return lock, _is_marked(lock)
         except BaseException:
             _socket.close(lock)
             raise
         _socket.close(lock)
+
+
+def _is_marked(lock: int) -> bool:
+    """Whether a lock file is one of gnet's."""
+    if sys.platform == "win32" or not stat.S_ISREG(os.fstat(lock).st_mode):
+        return False
+    return os.pread(lock, len(_LOCK_MARK) + 1, 0) == _LOCK_MARK
+
+
+def _lock_file(name: str) -> int | None:
+    """Open the file of that name, which is made if there is none; ``None`` if that has changed."""
+    if sys.platform == "win32":
+        raise AssertionError("nothing is claimed there")
+    # A FIFO of that name would block.
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o600)
+    except FileExistsError:
+        try:
+            return os.open(name, os.O_RDONLY | flags)
+        except FileNotFoundError:
+            return None
+    os.write(lock, _LOCK_MARK)
+    return lock
 
 
 def _has_name(fd: int, name: str) -> bool:
@@ -169,6 +246,45 @@ def _has_name(fd: int, name: str) -> bool:
         return os.path.samestat(os.fstat(fd), os.lstat(name))
     except FileNotFoundError:
         return False
+
+
+def peer_credentials(wire: Wire) -> tuple[int, int, int] | None:
+    """Process, user and group at the other end of a Unix socket, as it was when it connected.
+
+    Of one that this end has connected to, it is who called ``listen()``. ``None`` where the
+    system does not tell, or tells it in a form of its own.
+    """
+    option = getattr(_socket, "SO_PEERCRED", None)
+    if option is None or wire.is_tcp or not sys.platform.startswith(("linux", "android")):
+        return None
+    pid, user, group = struct.unpack("3i", wire.getsockopt(_socket.SOL_SOCKET, option, 12))
+    return pid, user, group
+
+
+def peer_user(wire: Wire) -> int | None:
+    """The user at the other end of a Unix socket; ``None`` where the system does not tell."""
+    credentials = peer_credentials(wire)
+    if credentials is not None:
+        return credentials[1]
+    if not sys.platform.startswith(("darwin", "freebsd")):
+        return None
+    # LOCAL_PEERCRED of the level SOL_LOCAL gives a struct xucred: a version, then the user.
+    return int(struct.unpack_from("=iI", wire.getsockopt(0, 1, 128))[1])
+
+
+def is_peer_trusted(wire: Wire) -> bool:
+    """Whether the process at the other end is this user's, or root's."""
+    user = peer_user(wire)
+    if user is None:
+        # The system does not tell: of a listener the owner of its file counts, and of a client
+        # the permissions of the file, which have let it in.
+        name = wire.getpeername()
+        user = os.lstat(name).st_uid if name else None
+    return user is None or _is_trusted(user)
+
+
+def _is_trusted(user: int) -> bool:
+    return sys.platform == "win32" or user in (os.geteuid(), 0)
 
 
 def _is_socket(path: str) -> bool:

@@ -22,6 +22,7 @@ from typing import Any
 
 from . import events
 from .address import AddressInfo
+from .errors import printable
 
 __all__ = ["subscriber"]
 
@@ -51,24 +52,24 @@ def subscriber(event: object) -> None:
         if event.error is None:
             _log.debug("%r %s", event.socket, word)
         else:
-            _log.warning("%r %s: %s", event.socket, word, event.error)
+            _log.warning("%r %s: %s", event.socket, word, printable(str(event.error)))
     elif isinstance(event, events.LookupFinished):
         _log_lookup(event)
 
 
 def _log_lookup(event: events.LookupFinished) -> None:
+    name = printable(event.hostname)
     if event.error is not None:
-        _log.warning(
-            "lookup of %s failed in %.3f s: %s", event.hostname, event.seconds, event.error
-        )
+        error = printable(str(event.error))
+        _log.warning("lookup of %s failed in %.3f s: %s", name, event.seconds, error)
     elif _log.isEnabledFor(logging.DEBUG):
         addresses = ", ".join(address for address, _ in event.addresses)
-        _log.debug("lookup of %s took %.3f s: %s", event.hostname, event.seconds, addresses)
+        _log.debug("lookup of %s took %.3f s: %s", name, event.seconds, printable(addresses))
 
 
 def _place(address: Any) -> str:
     if not isinstance(address, AddressInfo):
-        return str(address)
+        return printable(str(address))
     host = f"[{address.address}]" if ":" in address.address else address.address
     return f"{host}:{address.port}"
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import _socket
 import errno
 import io
-import struct
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _options, _target, _validate, _watchdog
+from . import _options, _target, _validate, _watchdog, ipc
 from ._dispatch import Dispatcher
 from ._dns.names import check_hints
 from ._onread import OnRead
@@ -476,12 +475,8 @@ class Socket(PythonSocket):
 
         ``None`` where there is none, or where the system does not tell.
         """
-        wire = self._wire
-        option = getattr(_socket, "SO_PEERCRED", None)
-        if option is None or not isinstance(wire, Wire) or wire.is_tcp:
-            return None
-        raw = wire.getsockopt(_socket.SOL_SOCKET, option, struct.calcsize("3i"))
-        return PeerCredentials(*struct.unpack("3i", raw))
+        found = ipc.peer_credentials(self._wire) if isinstance(self._wire, Wire) else None
+        return None if found is None else PeerCredentials(*found)
 
     @property
     def ready_state(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import events
 from ..address import AddressInfo
+from ..errors import printable
 from ..socket import Socket
 from .place import Place
 from .streams import LocalSocket
@@ -19,14 +20,14 @@ def message(error: BaseException | None) -> str:
     text = str(getattr(error, "strerror", None) or error) or type(error).__name__
     if isinstance(error, OSError) and error.filename and str(error.filename) not in text:
         text += f": {error.filename}"
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def place_of(address: AddressInfo | str | None) -> str:
     """An address as a target of the command line."""
     if isinstance(address, AddressInfo):
         return str(Place(address.port, address.address))
-    return str(Place(path=address)) if address else "a Unix socket"
+    return printable(str(Place(path=address))) if address else "a Unix socket"
 
 
 def peer_of(sock: Socket) -> str:
@@ -63,7 +64,7 @@ def _looked_up(event: events.LookupFinished) -> str:
     if event.error is not None:
         return f"lookup failed: {message(event.error)}"
     addresses = ", ".join(address for address, _ in event.addresses)
-    return f"looked up {event.hostname} in {event.seconds:.3f} s: {addresses}"
+    return f"looked up {printable(event.hostname)} in {event.seconds:.3f} s: {addresses}"
 
 
 _DESCRIBERS: dict[type, Any] = {
