@@ -21,3 +21,4 @@ cdef class Endpoint(Held):
     cdef public object _watchdog
     cdef public object _wire
     cdef public object server
+    cdef bint _never_waits(self)

@@ -381,7 +381,7 @@ class Endpoint(Held):
     @property
     def timeout(self) -> float | None:
         """The idle timeout in seconds, or ``None``."""
-        return self._timeout
+        return self._timeout or None
 
     def set_timeout(self, seconds: float | None, callback: Listener | None = None) -> Self:
         """Notice when nothing was sent or received for some time.
@@ -406,6 +406,11 @@ class Endpoint(Held):
         if function is not None:
             self.once("timeout", function)
         return self
+
+    def _never_waits(self) -> bool:
+        """Whether blocking calls raise :class:`BlockingIOError` instead of waiting."""
+        # settimeout(0): set_timeout() leaves no zero.
+        return self._timeout is not None and not self._timeout
 
     def _start_idle_timer(self, seconds: float) -> None:
         if self._idle is None:

@@ -16,6 +16,9 @@ import termios  # noqa: E402
 
 __all__ = ["FileWire"]
 
+# What a wire does anyway.
+_DONTWAIT = _socket.MSG_DONTWAIT
+
 
 class FileWire:
     """A pipe, FIFO or terminal, in one direction or both."""
@@ -33,11 +36,11 @@ class FileWire:
         return self._fd
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        if flags:
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        _refuse(flags)
         return self._end_of_terminal(os.read, self._fd, size) or b""
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        _refuse(flags)
         view = memoryview(buffer).cast("B")
         target = view[:size] if size else view
         return int(self._end_of_terminal(os.readv, self._fd, [target]) or 0)
@@ -53,6 +56,7 @@ class FileWire:
             raise
 
     def send(self, data: Any, flags: int = 0) -> int:
+        _refuse(flags)
         return os.write(self._fd, data)
 
     def sendmsg(self, buffers: list[Any]) -> int:
@@ -90,3 +94,9 @@ class FileWire:
 
     def watch(self, loop: Any, events: int) -> Any:
         return loop.io(self._fd, events)
+
+
+def _refuse(flags: int) -> None:
+    """Only a socket has flags."""
+    if flags & ~_DONTWAIT:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

@@ -10,13 +10,12 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from . import _validate
-from ._closing import Closing
 from ._dispatch import Dispatcher
 from ._file import open_file
+from ._messages import Messages
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
 from ._wire import Wire
 from ._writing import HIGH_WATER_BYTES
@@ -40,7 +39,7 @@ else:
     _get_inheritable, _set_inheritable = os.get_inheritable, os.set_inheritable
 
 
-class PythonSocket(Closing):
+class PythonSocket(Messages):
     """An endpoint that legacy code takes for a ``socket.socket``."""
 
     __slots__ = ("_close_when_unused", "_local", "_open_files", "_remote")
@@ -110,44 +109,42 @@ class PythonSocket(Closing):
 
     def getsockname(self) -> Any:
         """The local address in the system's form, as Python's ``socket.getsockname()``."""
-        return self._open_wire().getsockname()
+        return self._system_call("getsockname")()
 
     def getpeername(self) -> Any:
         """The peer's address in the system's form, as Python's ``socket.getpeername()``."""
-        return self._open_wire().getpeername()
+        return self._system_call("getpeername")()
 
     def getsockopt(self, *args: int) -> Any:
         """As Python's ``socket.getsockopt()``."""
-        return self._open_wire().getsockopt(*args)
+        return self._system_call("getsockopt")(*args)
 
     def setsockopt(self, *args: Any) -> None:
         """As Python's ``socket.setsockopt()``."""
-        self._open_wire().setsockopt(*args)
+        self._system_call("setsockopt")(*args)
 
     def settimeout(self, value: float | None) -> None:
-        """:meth:`set_timeout` under Python's name.
+        """:meth:`set_timeout` under Python's name; but ``0`` is the non-blocking mode.
 
-        :param value: seconds, or ``None``.
-        :raises ValueError: ``0`` or less: there is no non-blocking mode.
+        In it, calls that would block raise :class:`BlockingIOError` instead: ``recv`` and its
+        kin, ``send``, ``sendall``, and what reads a file of :meth:`makefile`. Events,
+        :meth:`wait` and ``with`` are as ever. No idle timeout runs.
+
+        :param value: seconds, ``None`` for no timeout, or ``0``.
         """
-        if value is not None and not isinstance(value, bool) and value == 0:
-            raise value_error(
-                "a gnet.Socket has no non-blocking mode: its calls block one greenlet only, and "
-                "its events tell when something has come. Use None for no timeout"
-            )
-        self.set_timeout(value)
-
-    def gettimeout(self) -> float | None:
-        """The idle timeout in seconds, or ``None``."""
-        return self._timeout
+        if value is None or isinstance(value, bool) or value != 0:
+            self.set_timeout(value)
+        else:
+            self._stop_idle_timer()
+            self._timeout = 0.0
 
     def setblocking(self, flag: bool) -> None:
-        """``setblocking(True)`` is ``settimeout(None)``; ``False`` raises, as there."""
+        """``setblocking(True)`` is ``settimeout(None)``, ``False`` is ``settimeout(0)``."""
         self.settimeout(None if flag else 0)
 
     def getblocking(self) -> bool:
-        """Always ``True``: a call blocks its greenlet."""
-        return True
+        """Whether calls wait: not after ``settimeout(0)``."""
+        return self._timeout != 0
 
     def shutdown(self, how: int) -> None:
         """End one side or both. From Python's ``socket.shutdown()``.
@@ -242,8 +239,11 @@ class PythonSocket(Closing):
         :param offset: where in it to begin.
         :param count: how many bytes to send; ``None`` for the rest of the file.
         :returns: how many bytes were sent.
-        :raises ValueError: the file is one of text, or ``count`` is below 1.
+        :raises ValueError: the file is one of text, ``count`` is below 1, or the socket is in
+            non-blocking mode.
         """
+        if self._timeout == 0:
+            raise value_error("non-blocking sockets are not supported")
         if "b" not in getattr(file, "mode", "b"):
             raise value_error("the file must be opened in binary mode")
         if count is not None:
@@ -263,18 +263,6 @@ class PythonSocket(Closing):
             if sent and hasattr(file, "seek"):
                 file.seek(offset + sent)
         return sent
-
-    def sendmsg(self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0) -> int:
-        """Send several buffers as one message. From Python's ``socket.sendmsg()``.
-
-        :param buffers: bytes-like objects.
-        :param ancdata: must be empty: descriptors cannot be sent along.
-        :param flags: must be 0.
-        :returns: how many bytes were sent: all of them.
-        """
-        if list(ancdata):
-            raise value_error("a gnet.Socket sends no ancillary data")
-        return self.send(b"".join(buffers), flags)
 
     def get_inheritable(self) -> bool:
         """As Python's ``socket.get_inheritable()``."""

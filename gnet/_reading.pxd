@@ -5,5 +5,5 @@ cdef object CONNECTING
 
 
 cdef class Reading(Flowing):
-    cdef _await_readable(self)
+    cdef _await_readable(self, flags)
     cdef _received(self, Py_ssize_t count, Py_ssize_t wanted)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import _socket
-from collections.abc import Iterator
-from typing import Any
+import errno
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from greenlet import getcurrent
 
@@ -12,17 +13,24 @@ from . import _encoding, _validate, _wire
 from ._flowing import Flowing
 from ._onread import writable_view
 from ._state import CONNECTING
-from .errors import annotate, coded
+from .errors import annotate, coded, would_block
 
 __all__ = ["RECV_BYTES", "Reading"]
+
+_T = TypeVar("_T")
 
 #: How much ``recv()`` gives at the most if it is not told, in bytes.
 RECV_BYTES = 65536
 
 
+_OOB = _socket.MSG_OOB
 # Urgent data does not make a socket readable: it is there, or it is not.
-_NO_WAIT = getattr(_socket, "MSG_DONTWAIT", 0) | _socket.MSG_OOB
+_NO_WAIT = getattr(_socket, "MSG_DONTWAIT", 0) | _OOB
 _WAITALL = getattr(_socket, "MSG_WAITALL", 0)
+# What is received with them is not taken out of the stream.
+_ASIDE = _socket.MSG_PEEK | _OOB
+# What a call with flags fails of that the connection is none the worse for.
+_OF_THE_FLAGS = frozenset((errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP))
 
 
 class Reading(Flowing):
@@ -36,8 +44,9 @@ class Reading(Flowing):
         :param bufsize: the most bytes to give.
         :param flags: the system's ``MSG_`` flags: ``MSG_PEEK``; ``MSG_WAITALL``, which blocks
             until all is there; ``MSG_DONTWAIT``, which raises :class:`BlockingIOError` instead
-            of blocking.
+            of blocking, as every call does after ``settimeout(0)``.
         :returns: the bytes, or ``b""`` at the end of the stream.
+        :raises BlockingIOError: there is nothing yet, and the call must not wait.
         :raises OSError: the connection has failed, or is closed.
         :raises RuntimeError: the socket is flowing.
         :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
@@ -46,15 +55,15 @@ class Reading(Flowing):
             self._wire is None or self._flow or self._read_ended or self._given_up
             or self._decoder is not None or type(bufsize) is not int or bufsize <= 0
         ):  # fmt: skip
-            rest = self._begin_reading(bufsize)
+            rest = self._begin_reading(bufsize, flags)
             if rest is not None:
                 return rest
         self._blocking_style = True
         if flags & _WAITALL:
             return self._recv_all(bufsize, flags & ~_WAITALL)
         while True:
-            if not (self._more or flags & _NO_WAIT) or self._reader is not None:
-                self._await_readable()
+            if not self._more or self._reader is not None:
+                self._await_readable(flags)
             if self._read_ended:
                 return b""
             try:
@@ -62,7 +71,7 @@ class Reading(Flowing):
             except OSError as exc:
                 self._receive_failed(exc, flags)
                 continue
-            if not flags:
+            if not flags or not flags & _ASIDE:
                 self._received(len(data), bufsize)
             return data
 
@@ -86,14 +95,14 @@ class Reading(Flowing):
         """
         size = writable_view(buffer).nbytes
         nbytes = _validate.integer("nbytes", nbytes, 0, size) or size
-        rest = self._begin_reading(nbytes)
+        rest = self._begin_reading(nbytes, flags)
         if rest is not None:
             writable_view(buffer).cast("B")[: len(rest)] = rest
             return len(rest)
         self._blocking_style = True
         while True:
-            if not (self._more or flags & _NO_WAIT) or self._reader is not None:
-                self._await_readable()
+            if not self._more or self._reader is not None:
+                self._await_readable(flags)
             if self._read_ended:
                 return 0
             try:
@@ -101,9 +110,31 @@ class Reading(Flowing):
             except OSError as exc:
                 self._receive_failed(exc, flags)
                 continue
-            if not flags:
+            if not flags or not flags & _ASIDE:
                 self._received(count, nbytes)
             return count
+
+    def _receive(self, call: Callable[[], tuple[int, _T]], wanted: int, flags: int) -> _T | None:
+        """Block until ``call`` receives something; to be called behind :meth:`_begin_reading`.
+
+        :param call: gives the number of bytes, and what the caller wants of it.
+        :param wanted: how many bytes there is room for.
+        :returns: that; ``None`` at the end of the stream.
+        """
+        self._blocking_style = True
+        while True:
+            if not self._more or self._reader is not None:
+                self._await_readable(flags)
+            if self._read_ended:
+                return None
+            try:
+                count, received = call()
+            except OSError as exc:
+                self._receive_failed(exc, flags)
+                continue
+            if not flags & _ASIDE:
+                self._received(count, wanted)
+            return received
 
     def __iter__(self) -> Iterator[bytes]:
         """The received chunks, up to the end of the stream."""
@@ -113,9 +144,11 @@ class Reading(Flowing):
                 return
             yield chunk
 
-    def _begin_reading(self, bufsize: int) -> bytes | None:
+    def _begin_reading(self, bufsize: int, flags: int = 0) -> bytes | None:
         """Wait for the connection; gives what can be had without the kernel, or ``None``."""
         if self._life is CONNECTING:
+            if self._never_waits() or flags & _NO_WAIT:
+                raise would_block("read")
             self._await_connection()
         if self._flow:
             raise coded(
@@ -133,16 +166,17 @@ class Reading(Flowing):
             raise self._closed_error()
         if not bufsize:
             return b""
-        return self._take_undecoded(bufsize)
+        return None if flags & _OOB else self._take_undecoded(bufsize, flags)
 
-    def _take_undecoded(self, bufsize: int) -> bytes | None:
+    def _take_undecoded(self, bufsize: int, flags: int) -> bytes | None:
         """The bytes of a character that the decoder has only half of, if any."""
         if self._decoder is None:
             return None
         rest = self._decoder.getstate()[0]
         if not rest:
             return None
-        self._decoder = _encoding.resumed(self._decoder, rest[bufsize:])
+        if not flags & _socket.MSG_PEEK:
+            self._decoder = _encoding.resumed(self._decoder, rest[bufsize:])
         return rest[:bufsize]
 
     def _received(self, count: int, wanted: int) -> None:
@@ -163,16 +197,25 @@ class Reading(Flowing):
     def _receive_failed(self, exc: OSError, flags: int) -> None:
         """There was nothing yet, which the caller waits for; or the connection has failed."""
         if isinstance(exc, BlockingIOError):
-            if flags & _NO_WAIT:
-                raise exc
             self._more = False
+            if self._never_waits() or flags & _NO_WAIT:
+                if not self._watching:
+                    self._rearm()
+                raise annotate(exc, "read")
             return
+        if flags and exc.errno in _OF_THE_FLAGS:
+            raise annotate(exc, "read")
         self._fail(annotate(exc, "read"))
         self._heard = True
         raise self._closed_error() from None
 
-    def _await_readable(self) -> None:
-        """Block until the kernel has data, an end or an error."""
+    def _await_readable(self, flags: int) -> None:
+        """Block until the kernel has data, an end or an error; not where that is not wanted."""
+        if (flags or self._timeout is not None) and (self._never_waits() or flags & _NO_WAIT):
+            # What comes next is for the greenlet that waits for it; urgent data is not.
+            if self._reader is not None and not flags & _OOB:
+                raise would_block("read")
+            return
         while self._reader is not None:
             # Another greenlet reads: take turns.
             self._block()

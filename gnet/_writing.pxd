@@ -3,7 +3,7 @@ cimport cython
 from . cimport _wire
 from ._endpoint cimport Endpoint
 
-cdef object CLOSED, IDLE, OPEN
+cdef object CLOSED, CONNECTING, IDLE, OPEN
 
 
 cdef class Writing(Endpoint):

@@ -7,6 +7,7 @@ by a watcher in the hub: no greenlet is needed for it, and no user's code runs t
 from __future__ import annotations
 
 import _socket
+import errno
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -17,10 +18,16 @@ from ._buffer import Buffer, Chunk, WriteQueue
 from ._dispatch import Dispatcher
 from ._endpoint import Endpoint
 from ._splice import KernelBytes
-from ._state import CLOSED, IDLE, OPEN
+from ._state import CLOSED, CONNECTING, IDLE, OPEN
 from ._watchdog import Watchdog
 from ._wire import WRITE
-from .errors import StreamDestroyedError, WriteAfterEndError, WriteLimitError, annotate
+from .errors import (
+    StreamDestroyedError,
+    WriteAfterEndError,
+    WriteLimitError,
+    annotate,
+    would_block,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,6 +38,10 @@ Callback = Callable[..., object]
 
 #: Above so many queued bytes ``write()`` returns ``False``.
 HIGH_WATER_BYTES = 65536
+
+_DONTWAIT = getattr(_socket, "MSG_DONTWAIT", 0)
+# What a call with flags fails of that the connection is none the worse for.
+_OF_THE_FLAGS = frozenset((errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP))
 
 
 class Writing(Endpoint):
@@ -238,12 +249,18 @@ class Writing(Endpoint):
         :param flags: the system's ``MSG_`` flags, for example ``MSG_OOB``: the message is sent
             with them when everything before it has been.
         :raises TypeError: ``data`` is not bytes-like.
+        :raises BlockingIOError: the kernel does not take all of it now, and the call must not
+            wait (``settimeout(0)``, or ``MSG_DONTWAIT``). What it took is sent, and counted by
+            the error's ``characters_written``; nothing is queued.
         :raises OSError: the connection has failed, is closed, or its writable side has ended.
         :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
         """
         if type(data) is not bytes:
             data = _encoding.byte_view(data)
         self._blocking_style = True
+        if (flags or self._timeout is not None) and self._must_not_wait(flags):
+            self._send_all_now(data, flags)
+            return
         if self._life is not OPEN or self._ending or self._given_up:
             self._begin_sending()
         if flags and self._out is not None:
@@ -258,6 +275,9 @@ class Writing(Endpoint):
             try:
                 sent = _wire.send(self._wire, data, flags)  # type: ignore[arg-type]
             except OSError as exc:
+                if flags and exc.errno in _OF_THE_FLAGS:
+                    self._written -= size
+                    raise annotate(exc, "write") from None
                 sent = self._send_failed(exc)
             if sent == size:
                 return
@@ -270,9 +290,69 @@ class Writing(Endpoint):
         self._await_sent(self._push(data, None))
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """:meth:`sendall`, which gives the number of bytes. From Python's ``socket.send()``."""
+        """:meth:`sendall`, which gives the number of bytes. From Python's ``socket.send()``.
+
+        Where it must not wait (``settimeout(0)``, or ``MSG_DONTWAIT``) it may send a part.
+        """
+        if self._must_not_wait(flags):
+            return self._send_now(_encoding.byte_view(data), flags)
         self.sendall(data, flags)
         return memoryview(data).nbytes
+
+    def _must_not_wait(self, flags: int) -> bool:
+        """Whether a call with these flags raises instead of waiting."""
+        return self._never_waits() or bool(flags & _DONTWAIT)
+
+    def _send_all_now(self, data: Any, flags: int) -> None:
+        """:meth:`sendall`, which must not wait."""
+        view = memoryview(data)
+        sent = 0
+        try:
+            while True:
+                sent += self._send_now(view[sent:], flags)
+                if sent == len(view):
+                    return
+        except BlockingIOError as exc:
+            exc.characters_written = sent
+            raise
+
+    def _send_now(self, data: Any, flags: int) -> int:
+        """Send what the kernel takes now; gives how much that was.
+
+        :raises BlockingIOError: it takes nothing, or not even all that is queued before.
+        """
+        self._blocking_style = True
+        if self._life is CONNECTING:
+            raise would_block("write")
+        self._begin_sending()
+        if self._out is not None:
+            self._send_queued()
+        try:
+            # The wires never wait: pipes would not know the flag.
+            sent = _wire.send(self._wire, data, flags & ~_DONTWAIT)  # type: ignore[arg-type]
+        except OSError as exc:
+            if isinstance(exc, BlockingIOError) or (flags and exc.errno in _OF_THE_FLAGS):
+                raise annotate(exc, "write") from None
+            self._send_failed(exc)
+            self._raise_unless_open()
+            raise
+        self._written += sent
+        self._touch()
+        return sent
+
+    def _send_queued(self) -> None:
+        """Send all that is queued, corked or not, ahead of a message that must not wait.
+
+        :raises BlockingIOError: the kernel does not take it all now.
+        """
+        corked, self._corked = self._corked, 0
+        try:
+            self._flush()
+        finally:
+            self._corked = corked
+        self._raise_unless_open()
+        if self._out is not None:
+            raise would_block("write")
 
     def _begin_sending(self) -> None:
         self._await_connection()

@@ -283,6 +283,14 @@ def annotate(
     return exc
 
 
+def would_block(syscall: str) -> OSError:
+    """The error of a call that must not wait, and would have to: a :class:`BlockingIOError`.
+
+    :param syscall: ``"read"`` or ``"write"``.
+    """
+    return system_error(_errno.EAGAIN, syscall)
+
+
 def _in_words(number: int | None) -> str:
     """The system's words for an ``errno``, behind a colon; nothing where it has none."""
     words = os.strerror(number or 0)

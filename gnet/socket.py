@@ -328,7 +328,7 @@ class Socket(PythonSocket):
         racing = isinstance(goal, TcpTarget) and goal.auto_select_family
         self._attempted = connector.attempted if racing else None
         self._move("connect")
-        if self._timeout is not None:
+        if self._timeout:
             self._start_idle_timer(self._timeout)
         if limit is not None:
             if self._watchdog is None:

@@ -74,6 +74,7 @@ ORDER = (
     "_flowing",
     "_reading",
     "_closing",
+    "_messages",
     "_pysocket",
     "connect",
     "socket",

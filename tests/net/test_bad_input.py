@@ -501,13 +501,6 @@ def test_nothing_is_no_data(sock: gnet.Socket) -> None:
     assert caught.value.code in ("ERR_STREAM_NULL_VALUES", "ERR_INVALID_ARG_TYPE")
 
 
-@pytest.mark.parametrize("call", [lambda s: s.settimeout(0), lambda s: s.setblocking(False)])
-def test_a_non_blocking_mode_is_refused_with_the_reason(sock: gnet.Socket, call: Any) -> None:
-    with pytest.raises(ValueError, match="block") as caught:
-        call(sock)
-    assert caught.value.code.startswith("ERR_")
-
-
 def test_setblocking_true_is_what_it_is_anyway(sock: gnet.Socket) -> None:
     sock.setblocking(True)
     assert sock.gettimeout() is None
