@@ -8,6 +8,10 @@ closed in the child at once: without an event, since the listeners are the paren
 the connection for both. The file of a Unix socket stays: :class:`gnet.ipc.SocketFile` knows
 whose it is.
 
+The loop gets descriptors of its own, and the hub's pool threads of its own, whatever has forked:
+what gevent does in its own ``fork()`` only. So lookups, files and whatever else is done in that
+pool work in the child.
+
 The parent's greenlets are not run on. One that is blocked on a socket stays blocked, because
 what it would do next, its ``finally`` clauses included, is the parent's work; and because the
 main greenlet may be one of them, whose end is the end of the process. What the child itself
@@ -27,6 +31,7 @@ import gc
 import os
 from typing import Any
 
+import gevent
 from gevent._hub_local import get_hub_if_exists
 
 from ._dispatch import Dispatcher, dispatcher
@@ -46,8 +51,14 @@ def close_inherited() -> None:
 
     :raises Exception: one of them made trouble; the others are closed all the same.
     """
+    hub: Any = get_hub_if_exists()
+    # A destroyed loop has no pointer.
+    if hub is not None and hub.loop is not None and hub.loop.ptr:
+        # The threads of its pool are the parent's: without this a lookup waits for them for ever.
+        # gevent's fork() does the same again behind this, and may.
+        gevent.reinit(hub)
     inherited = _instances(Endpoint, Server)
-    parents = getattr(get_hub_if_exists(), "gnet_dispatcher", None)
+    parents = getattr(hub, "gnet_dispatcher", None)
     dispatchers = {each._loop for each in inherited}
     if parents is not None:
         dispatchers.add(parents)
@@ -75,8 +86,7 @@ def close_inherited() -> None:
 def _separate(parents: Dispatcher) -> None:
     """Give a loop descriptors of its own, ahead of anything that is done with its watchers."""
     # It has the parent's epoll descriptor still. libuv takes a descriptor out of that with its
-    # watcher, and the parent would go deaf. gevent's fork() does the same again behind this, and
-    # may. A destroyed loop has no pointer.
+    # watcher, and the parent would go deaf. A destroyed loop has no pointer.
     if parents.loop.ptr:
         parents.loop.reinit()
         parents.peers.abandon()
