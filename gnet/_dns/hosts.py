@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import sys
 from collections.abc import Iterable
@@ -76,10 +77,20 @@ class HostsFile:
             address, *aliases = line.partition("#")[0].split() or [""]
             ip = parsed(address)
             if ip is not None:
+                form = (_canonical(ip), ip.version)
                 for alias in aliases:
-                    addresses.setdefault(_key(alias), {})[address, ip.version] = None
+                    addresses.setdefault(_key(alias), {})[form] = None
                     names.setdefault(ip, {})[alias.removesuffix(".")] = None
         self._addresses, self._names = addresses, names
+
+
+def _canonical(ip: IPAddress) -> str:
+    """As the system's calls write it."""
+    if ip.version == 4:
+        return str(ip)
+    zone = ip.scope_id
+    address = _socket.inet_ntop(_socket.AF_INET6, ip.packed)
+    return address if zone is None else f"{address}%{zone}"
 
 
 def _key(name: str) -> str:

@@ -23,7 +23,7 @@ HINTS = ADDRCONFIG | V4MAPPED | ALL
 
 # RFC 1035 allows 255 octets on the wire: 253 characters, and a final dot.
 _MAX_LENGTH = 253
-# The codec takes time quadratic in the length of what is not ASCII, and what is longer than this
+# Encoding takes time quadratic in the length of what is not ASCII, and what is longer than this
 # comes out short enough only if it is made of characters that IDNA drops.
 _MAX_UNENCODED = 1024
 
@@ -52,19 +52,40 @@ def check_hints(hints: Any) -> int:
 
 
 def ascii_name(hostname: str, syscall: str = "getaddrinfo") -> str:
-    """A host name as it is asked for: in IDNA's form where it is not ASCII (RFC 3490).
+    """A host name as it is asked for: in the form of IDNA 2008 where it is not ASCII.
+
+    As for browsers and curl, it is mapped as UTS 46 has it first, without the transitional
+    mappings: capitals are small ones, and ``"faß.example"`` is itself, not ``"fass.example"``.
+    Labels in ASCII stay as they are, underscores and all.
 
     :param hostname: a name, with a final dot or without.
     :param syscall: what the error says was attempted.
     :raises socket.gaierror: ``ENOTFOUND`` for what can be no name: an empty one, empty labels,
         a label above 63 characters, a name above 253, NUL, what IDNA does not allow.
+
+    From RFC 5891, and UTS 46.
     """
     if 0 < len(hostname) <= _MAX_UNENCODED and "\0" not in hostname:
         try:
-            name = hostname.encode("idna").decode("ascii")
+            name = hostname if hostname.isascii() else _encoded(hostname)
         except UnicodeError:
             pass
         else:
-            if 0 < len(name.removesuffix(".")) <= _MAX_LENGTH:
+            bare = name.removesuffix(".")
+            if len(bare) <= _MAX_LENGTH and all(0 < len(each) < 64 for each in bare.split(".")):
                 return name
     raise lookup_error("ENOTFOUND", hostname, syscall)
+
+
+def _encoded(hostname: str) -> str:
+    """A name that is not ASCII in IDNA's form.
+
+    :raises UnicodeError: IDNA does not allow it.
+    """
+    # Its tables are 1 MB, and most programs never need them.
+    import idna
+
+    labels = idna.uts46_remap(hostname, std3_rules=False, transitional=False).split(".")
+    return ".".join(
+        each if each.isascii() else idna.alabel(each).decode("ascii") for each in labels
+    )
