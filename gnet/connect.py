@@ -46,6 +46,8 @@ Report = Callable[..., None]
 FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 # What bind() needs where only the port is given.
 ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
+# Of a name's addresses. A stranger's name can have 4,000, each an attempt to connect.
+MAX_ADDRESSES = 32
 # Between two tries at a path whose listener has its queue full, in seconds.
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.05
@@ -191,7 +193,7 @@ class Connector:
             self._report("lookup", exc, None, None, host)
             self._publish_lookup(started, (), exc)
             raise
-        found = interleave(found) if race else found[:1]
+        found = interleave(found)[:MAX_ADDRESSES] if race else found[:1]
         self._publish_lookup(started, tuple(found), None)
         for address, number in found:
             self._report("lookup", None, address, number, host)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _socket
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gevent
@@ -41,6 +42,8 @@ __all__ = [
 _AF = {0: _socket.AF_UNSPEC, 4: _socket.AF_INET, 6: _socket.AF_INET6}
 _FAMILY = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
 _ANSWERED_FAMILY = {4: 4, 6: 6, "IPv4": 4, "IPv6": 6}
+# Nobody tries as many addresses, and looking at each takes a few microseconds.
+_MAX_ANSWER = 1024
 # Stands for the family of an address that came without one.
 _UNSAID: Any = object()
 
@@ -104,7 +107,8 @@ def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:
 def check_answer(answer: Any, hostname: str, port: int, *, family: int = 0) -> list[Address]:
     """Read what a ``lookup=`` hook gave.
 
-    As in Node, what is no address in a list is passed over while the list has one that is.
+    As in Node, what is no address in a list is passed over while the list has one that is. Of
+    a longer list the first 1,024 are looked at.
 
     :param answer: ``(address, family)``, a bare address, or a list of either; ``None`` is empty.
     :param hostname: the name that the hook was asked for.
@@ -122,7 +126,7 @@ def check_answer(answer: Any, hostname: str, port: int, *, family: int = 0) -> l
     """
     found: dict[Address, None] = {}
     first_error: ValueError | None = None
-    for address, said in _entries(answer):
+    for address, said in islice(_entries(answer), _MAX_ANSWER):
         number = is_ip(address) if isinstance(address, str) else 0
         if number == 0:
             error = value_error(f"Invalid IP address: {address!r}", "ERR_INVALID_IP_ADDRESS")

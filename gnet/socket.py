@@ -248,9 +248,9 @@ class Socket(PythonSocket):
         :param no_delay: as :meth:`set_no_delay`.
         :param keep_alive: as :meth:`set_keep_alive`.
         :param keep_alive_initial_delay: in seconds, as for :meth:`set_keep_alive`.
-        :param auto_select_family: race the host's addresses (RFC 8305); the default is
-            :func:`gnet.get_default_auto_select_family`. Not with a ``family`` or
-            ``local_address``.
+        :param auto_select_family: race the host's addresses (RFC 8305), the first 32 of
+            them; the default is :func:`gnet.get_default_auto_select_family`. Not with a
+            ``family`` or ``local_address``.
         :param auto_select_family_attempt_timeout: how long the race waits for an attempt before
             it starts the next beside it, in seconds, 0.01 or more; the default is
             :func:`gnet.get_default_auto_select_family_attempt_timeout`.

@@ -1,7 +1,7 @@
 """One question to one name server: UDP, and TCP when the answer does not fit.
 
-dnspython makes and reads the messages. Its own sockets and selectors would block the hub, so
-the sockets here are gevent's.
+dnspython makes the messages. Its own sockets and selectors would block the hub, so the sockets
+here are gevent's.
 """
 
 from __future__ import annotations
@@ -13,38 +13,63 @@ import secrets
 from time import monotonic
 from typing import Any, NamedTuple
 
-import dns.exception
 import dns.flags
 import dns.message
 import dns.name
-import dns.rdatatype
+import dns.rcode
 import gevent
+from dns.rdatatype import RdataType
 from gevent import socket as _gsocket
 
-_HEADER_BYTES = 12
+from .wire import BadResponse, Reply
+from .wire import read_reply as _read_reply
+
 _MAX_MESSAGE_BYTES = 65535
+# What passes every network in one piece (DNS Flag Day 2020).
+_EDNS_BYTES = 1232
+_WITHOUT_EDNS = (dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS)
 
 
-class BadResponse(Exception):
-    """The server sent what is no DNS message, or no answer to the question."""
+class Manner(NamedTuple):
+    """How a server is asked; the options of ``resolv.conf(5)``."""
+
+    #: ``edns0``: say that a longer answer may come in one datagram (RFC 6891).
+    edns: bool = False
+    #: ``use-vc``: over TCP only.
+    over_tcp: bool = False
+    #: ``trust-ad``: ask whether the server has verified its answer.
+    trusts: bool = False
 
 
 class NameServer(NamedTuple):
-    """Where a name server is, as :mod:`socket` has it."""
+    """Where a name server is.
 
-    family: int
-    sockaddr: Any
+    :ivar address: an IP address, which may have a zone id.
+    """
 
-    @classmethod
-    def at(cls, address: str, port: int) -> NameServer:
-        """The name server at an IP address, which may have a zone id."""
+    address: str
+    port: int
+
+    @property
+    def _place(self) -> tuple[int, Any]:
+        """Its family, and where it is as :mod:`socket` has it.
+
+        :raises OSError: its zone is no interface of this machine, or none now.
+        """
         numeric = _socket.AI_NUMERICHOST
-        found = _socket.getaddrinfo(address, port, 0, _socket.SOCK_DGRAM, 0, numeric)
-        return cls(found[0][0], found[0][4])
+        found = _socket.getaddrinfo(self.address, self.port, 0, _socket.SOCK_DGRAM, 0, numeric)
+        return found[0][0], found[0][4]
+
+    def check(self) -> None:
+        """See whether there can be a way to it.
+
+        :raises OSError: its zone is no interface of this machine.
+        """
+        self._place  # noqa: B018
 
     def ask(
-        self, name: dns.name.Name, rdtype: dns.rdatatype.RdataType, deadline: float
-    ) -> dns.message.Message:
+        self, name: dns.name.Name, rdtype: RdataType, deadline: float, manner: Manner
+    ) -> Reply:
         """Ask, and wait for the answer.
 
         What comes from elsewhere, has another id, or answers another question is dropped:
@@ -56,17 +81,25 @@ class NameServer(NamedTuple):
         :raises OSError: the server cannot be reached.
         :raises BadResponse: what came cannot be read.
         """
-        query = dns.message.make_query(name, rdtype, use_edns=False, id=secrets.randbelow(1 << 16))
-        reply = self._over_udp(query, deadline)
-        if reply.flags & dns.flags.TC:
-            reply = self._over_tcp(query, deadline)
+        reply = self._ask_once(_query(name, rdtype, manner, manner.edns), deadline, manner)
+        if manner.edns and reply.rcode in _WITHOUT_EDNS:
+            # RFC 6891, section 7: it may be the extension that the server does not know.
+            reply = self._ask_once(_query(name, rdtype, manner, False), deadline, manner)
         return reply
 
-    def _over_udp(self, query: dns.message.QueryMessage, deadline: float) -> dns.message.Message:
-        with _gsocket.socket(self.family, _socket.SOCK_DGRAM) as sock:
+    def _ask_once(self, query: dns.message.QueryMessage, deadline: float, manner: Manner) -> Reply:
+        if not manner.over_tcp:
+            reply = self._over_udp(query, deadline)
+            if not reply.truncated:
+                return reply
+        return self._over_tcp(query, deadline)
+
+    def _over_udp(self, query: dns.message.QueryMessage, deadline: float) -> Reply:
+        family, sockaddr = self._place
+        with _gsocket.socket(family, _socket.SOCK_DGRAM) as sock:
             sock.settimeout(_left(deadline))
             # Connected, so that the kernel drops what others send, and tells of a closed port.
-            sock.connect(self.sockaddr)
+            sock.connect(sockaddr)
             sock.send(query.to_wire())
             while True:
                 sock.settimeout(_left(deadline))
@@ -76,17 +109,33 @@ class NameServer(NamedTuple):
                 # Whoever sends faster than this is read must not keep the hub from the others.
                 gevent.sleep(0)
 
-    def _over_tcp(self, query: dns.message.QueryMessage, deadline: float) -> dns.message.Message:
+    def _over_tcp(self, query: dns.message.QueryMessage, deadline: float) -> Reply:
         wire = query.to_wire()
-        with _gsocket.socket(self.family, _socket.SOCK_STREAM) as sock:
-            _connect(sock, self.sockaddr, deadline)
+        family, sockaddr = self._place
+        with _gsocket.socket(family, _socket.SOCK_STREAM) as sock:
+            _connect(sock, sockaddr, deadline)
             sock.settimeout(_left(deadline))
             sock.sendall(len(wire).to_bytes(2, "big") + wire)
             size = int.from_bytes(_receive(sock, 2, deadline), "big")
             reply = _read_reply(query, _receive(sock, size, deadline))
-        if reply is None:
+        if reply is None or reply.truncated:
             raise BadResponse
         return reply
+
+
+def _query(
+    name: dns.name.Name, rdtype: RdataType, manner: Manner, edns: bool
+) -> dns.message.QueryMessage:
+    query = dns.message.make_query(
+        name,
+        rdtype,
+        use_edns=0 if edns else False,
+        payload=_EDNS_BYTES,
+        id=secrets.randbelow(1 << 16),
+    )
+    if manner.trusts:
+        query.flags |= dns.flags.AD
+    return query
 
 
 def _left(deadline: float) -> float:
@@ -97,28 +146,15 @@ def _left(deadline: float) -> float:
 
 
 def _receive(sock: Any, size: int, deadline: float) -> bytes:
-    data = b""
+    # Appended in place: it may come byte by byte.
+    data = bytearray()
     while len(data) < size:
         sock.settimeout(_left(deadline))
         chunk = sock.recv(size - len(data))
         if not chunk:
             raise BadResponse
         data += chunk
-    return data
-
-
-def _read_reply(query: dns.message.QueryMessage, wire: bytes) -> dns.message.Message | None:
-    """The message; ``None`` for one that is not the answer to ``query``."""
-    if len(wire) < _HEADER_BYTES or wire[:2] != query.id.to_bytes(2, "big"):
-        return None
-    try:
-        reply = dns.message.from_wire(wire, ignore_trailing=True, raise_on_truncation=True)
-    except dns.message.Truncated as exc:
-        # It may end within a record; its question is still whole.
-        reply = exc.message()  # type: ignore[no-untyped-call]
-    except dns.exception.DNSException as exc:
-        raise BadResponse from exc
-    return reply if query.is_response(reply) else None
+    return bytes(data)
 
 
 def _connect(sock: Any, sockaddr: Any, deadline: float) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
+import os
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import dns.name
 import gevent
@@ -13,9 +16,10 @@ from dns.rdatatype import RdataType
 from gevent.lock import BoundedSemaphore
 
 from ..errors import code_of
-from .answer import Answer, read_answer, worst
+from .answer import MAX_ALIASES, Answer, read_answer, worst
 from .cache import AnswerCache
-from .nameserver import BadResponse, NameServer
+from .nameserver import Manner, NameServer
+from .wire import BadResponse
 
 # What keeps a question from a server; to c-ares, and so to Node, all of it is ECONNREFUSED.
 # Windows' sockets have numbers of their own.
@@ -29,12 +33,12 @@ _UNREACHABLE = {
         "EHOSTUNREACH",
         "ENETDOWN",
         "ENETUNREACH",
+        "ENODEV",
+        "ENXIO",
     )
 }
 # Each question has one descriptor; the usual limit of a process is 1,024.
 _MAX_QUESTIONS = 256
-# An alias that the server does not follow itself is asked for so many times.
-_MAX_ALIASES = 16
 # How long a known address waits for the addresses of the other family. Some servers never
 # answer for AAAA, and the name would take the whole timeout each time.
 _OTHER_FAMILY_SECONDS = 1.0
@@ -57,6 +61,23 @@ class _Question:
         return value if isinstance(value, Answer) else Answer("ECANCELLED")
 
 
+class Plan(NamedTuple):
+    """How often servers are asked, and for how long.
+
+    :ivar tries: how often each server is asked.
+    :ivar first_wait: seconds that each server has for its answer at first.
+    :ivar growth: by which that is multiplied with each try.
+    :ivar rotate: whether the next question begins with the next server; else the one that has
+        answered last is asked first.
+    """
+
+    tries: int
+    first_wait: float
+    growth: int = 2
+    rotate: bool = False
+    manner: Manner = Manner()
+
+
 class Questions:
     """Asks name servers, for any number of greenlets at once.
 
@@ -64,23 +85,18 @@ class Questions:
     several callers can wait for one. It ends when it is answered, or when nobody waits for it.
 
     :param servers: in the order in which they are asked.
-    :param timeout: seconds that all servers and tries have together.
-    :param tries: how often each server is asked.
+    :param plan: how.
     :param cache_size: how many answers are kept.
     """
 
-    def __init__(
-        self, servers: Sequence[NameServer], timeout: float, tries: int, cache_size: int
-    ) -> None:
+    def __init__(self, servers: Sequence[NameServer], plan: Plan, cache_size: int) -> None:
         self.cache = AnswerCache(cache_size)
         self._servers = servers
         self._first = 0
-        self._tries = tries
-        # The first try's time for one server. It doubles with each try, and all of them
-        # together are the timeout.
-        self._first_wait = timeout / (len(servers) * (2**tries - 1))
+        self._plan = plan
         self._under_way: dict[tuple[Any, ...], _Question] = {}
         self._slots = BoundedSemaphore(_MAX_QUESTIONS)
+        _all.add(self)
 
     def ask(
         self,
@@ -116,7 +132,8 @@ class Questions:
         # A greenlet can be waited for in its own thread only.
         key = (gevent.get_hub(), name, rdtype)
         question = self._under_way.get(key)
-        if question is None:
+        # One that is answered is forgotten in the loop's next turn only.
+        if question is None or question.greenlet.ready():
             greenlet = gevent.Greenlet(self._answer, name, rdtype, deadline)
             question = self._under_way[key] = _Question(key, greenlet)
             greenlet.rawlink(lambda _: self._forget(question))
@@ -143,15 +160,25 @@ class Questions:
         for question in [each for each in self._under_way.values() if each.key[0] is hub]:
             self._drop(question)
 
+    def abandon(self) -> None:
+        """In a forked child: the questions are the parent's, and so are those who wait."""
+        for question in self._under_way.values():
+            # Its socket is closed here, where it would take the answer away from the parent.
+            question.greenlet.unlink_all()
+            question.greenlet.kill(block=False)
+        self._under_way.clear()
+        self._slots = BoundedSemaphore(_MAX_QUESTIONS)
+
     # -- in a question's greenlet -------------------------------------------------------------
 
     def _answer(self, name: dns.name.Name, rdtype: RdataType, deadline: float) -> Answer:
-        if not self._slots.acquire(timeout=max(0.0, deadline - monotonic())):
+        slots = self._slots
+        if not slots.acquire(timeout=max(0.0, deadline - monotonic())):
             return Answer("ETIMEOUT")
         try:
             answer = self._follow(name, rdtype, deadline)
         finally:
-            self._slots.release()
+            slots.release()
         self.cache.put(name, rdtype, answer, monotonic())
         return answer
 
@@ -161,7 +188,7 @@ class Questions:
         ttl = answer.ttl
         asked = {name}
         while answer.alias is not None:
-            if answer.alias in asked or len(asked) == _MAX_ALIASES:
+            if answer.alias in asked or len(asked) == MAX_ALIASES:
                 return Answer("ESERVFAIL")
             asked.add(answer.alias)
             answer = self._ask_servers(answer.alias, rdtype, deadline)
@@ -173,28 +200,49 @@ class Questions:
     def _ask_servers(self, name: dns.name.Name, rdtype: RdataType, deadline: float) -> Answer:
         """The first answer that is more than a failure; else the weightiest failure."""
         failure = ""
+        plan = self._plan
         first, count = self._first, len(self._servers)
-        for attempt in range(self._tries):
+        if plan.rotate:
+            self._first = (first + 1) % count
+        for attempt in range(plan.tries):
             for turn in range(first, first + count):
                 now = monotonic()
                 if now >= deadline:
                     return Answer(worst(failure, "ETIMEOUT"))
-                limit = min(deadline, now + self._first_wait * 2**attempt)
-                answer = _outcome(self._servers[turn % count], name, rdtype, limit)
+                limit = min(deadline, now + plan.first_wait * plan.growth**attempt)
+                server = self._servers[turn % count]
+                answer = _outcome(server, name, rdtype, limit, plan.manner)
                 if answer.code in ("", "ENOTFOUND", "ENODATA"):
-                    self._first = turn % count
+                    if not plan.rotate:
+                        self._first = turn % count
                     return answer
                 failure = worst(failure, answer.code)
         return Answer(failure)
 
 
-def _outcome(server: NameServer, name: dns.name.Name, rdtype: RdataType, limit: float) -> Answer:
+def _outcome(
+    server: NameServer, name: dns.name.Name, rdtype: RdataType, limit: float, manner: Manner
+) -> Answer:
     try:
-        return read_answer(server.ask(name, rdtype, limit), name, rdtype)
+        return read_answer(server.ask(name, rdtype, limit, manner), name, rdtype)
     except BadResponse:
         return Answer("EBADRESP")
     except TimeoutError:
         return Answer("ETIMEOUT")
     except OSError as exc:
-        unreachable = isinstance(exc, ConnectionError) or exc.errno in _UNREACHABLE
+        # A zone that is no interface now is the resolver's kind of error.
+        known = isinstance(exc, (ConnectionError, _socket.gaierror))
+        unreachable = known or exc.errno in _UNREACHABLE
         return Answer("ECONNREFUSED" if unreachable else code_of(exc))
+
+
+_all: WeakSet[Questions] = WeakSet()
+
+
+def _abandon_all() -> None:
+    for each in list(_all):
+        each.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)

@@ -62,38 +62,37 @@ def shape(rdtype: str, rdata: Any) -> Any:
 
     :param rdtype: the type's name, for example ``"MX"``.
     :param rdata: dnspython's object of that type.
-    :returns: an address or a name as :class:`str`, one of the classes of this module, for
-        ``TXT`` the list of its strings; for any other type its text in a zone file.
+    :returns: a name as :class:`str`, or one of the classes of this module; for any other type
+        its text in a zone file.
     """
-    shaped = _SHAPES.get(rdtype)
+    shaped = SHAPES.get(rdtype)
     return shaped(rdata) if shaped is not None else rdata.to_text()
 
 
+def generic(data: bytes) -> str:
+    """A record's text in a zone file that knows nothing of its type (RFC 3597, section 5)."""
+    return rf"\# {len(data)} {data.hex()}"
+
+
 def _name(name: Any) -> str:
-    text: str = name.to_text(omit_final_dot=True)
-    return "" if text == "." else text
+    written: str = name.to_text(omit_final_dot=True)
+    return "" if written == "." else written
 
 
-def _text(data: bytes) -> str:
+def text(data: bytes) -> str:
+    """A string of a record."""
     # The standard names no encoding; what is no UTF-8 can be had back with the same handler.
     return data.decode("utf-8", "surrogateescape")
-
-
-def _address(rdata: Any) -> Any:
-    return rdata.address
 
 
 def _target(rdata: Any) -> str:
     return _name(rdata.target)
 
 
-_SHAPES: dict[str, Callable[[Any], Any]] = {
-    "A": _address,
-    "AAAA": _address,
+SHAPES: dict[str, Callable[[Any], Any]] = {
     "CNAME": _target,
     "NS": _target,
     "PTR": _target,
-    "TXT": lambda rdata: [_text(each) for each in rdata.strings],
     "MX": lambda rdata: MX(_name(rdata.exchange), rdata.preference),
     "SRV": lambda rdata: SRV(_name(rdata.target), rdata.port, rdata.priority, rdata.weight),
     "SOA": lambda rdata: SOA(
@@ -106,12 +105,12 @@ _SHAPES: dict[str, Callable[[Any], Any]] = {
         rdata.minimum,
     ),
     "NAPTR": lambda rdata: NAPTR(
-        _text(rdata.flags),
-        _text(rdata.service),
-        _text(rdata.regexp),
+        text(rdata.flags),
+        text(rdata.service),
+        text(rdata.regexp),
         _name(rdata.replacement),
         rdata.order,
         rdata.preference,
     ),
-    "CAA": lambda rdata: CAA(rdata.flags, _text(rdata.tag), _text(rdata.value)),
+    "CAA": lambda rdata: CAA(rdata.flags, text(rdata.tag), text(rdata.value)),
 }

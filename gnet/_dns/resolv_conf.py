@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..address import is_ip
 
@@ -25,7 +27,32 @@ class ResolvConf(NamedTuple):
     #: The domains in which a short name is looked for.
     search: list[str]
     #: A name with as many dots is asked for as it is before it is looked for in ``search``.
-    ndots: int
+    ndots: int = 1
+    #: Seconds that a server has for its answer; ``None`` where nothing is said.
+    timeout: int | None = None
+    #: How often each server is asked; ``None`` where nothing is said.
+    attempts: int | None = None
+    #: Begin each question with the next server.
+    rotate: bool = False
+    #: Say that longer answers may come in one datagram (RFC 6891).
+    edns0: bool = False
+    #: Ask over TCP only.
+    use_vc: bool = False
+    #: Never ask for IPv6 addresses.
+    no_aaaa: bool = False
+    #: Ask whether answers are verified.
+    trust_ad: bool = False
+
+
+# The largest value of each option that has a number, as glibc has it.
+_NUMBERS = {"ndots": (0, MAX_NDOTS), "timeout": (1, 30), "attempts": (1, 5)}
+_FLAGS = {
+    "rotate": "rotate",
+    "edns0": "edns0",
+    "use-vc": "use_vc",
+    "no-aaaa": "no_aaaa",
+    "trust-ad": "trust_ad",
+}
 
 
 def read_system() -> ResolvConf:
@@ -40,24 +67,44 @@ def read_system() -> ResolvConf:
 
 
 def parse(lines: Iterable[str]) -> ResolvConf:
-    """Read the lines of a ``resolv.conf``; what is malformed in it is passed over."""
+    """Read the lines of a ``resolv.conf``; what is malformed in it is passed over.
+
+    ``LOCALDOMAIN`` of the environment takes the place of its search domains, ``RES_OPTIONS``
+    comes behind its options, and without search domains the host's own domain is one.
+    """
     nameservers: list[str] = []
-    search: list[str] = []
-    ndots = 1
+    search: list[str] | None = None
+    options: dict[str, Any] = {}
     for line in lines:
         keyword, *values = line.split() or [""]
         if keyword == "nameserver" and values and is_ip(values[0]):
             nameservers.append(values[0])
-        elif keyword in ("search", "domain"):
-            # The last of them counts. systemd-resolved writes "search ." for none.
-            search = [each for each in values if each != "."]
+        elif keyword in ("search", "domain") and values:
+            # The last of them counts.
+            search = values if keyword == "search" else values[:1]
         elif keyword == "options":
-            for option in values:
-                name, _, number = option.partition(":")
-                if name == "ndots" and number.isdecimal():
-                    # int() refuses thousands of digits.
-                    ndots = min(int(number[:9]), MAX_NDOTS)
-    return ResolvConf(nameservers or [_LOCAL], search, ndots)
+            _read_options(values, options)
+    _read_options(os.environ.get("RES_OPTIONS", "").split(), options)
+    local = os.environ.get("LOCALDOMAIN")
+    if local is not None:
+        search = local.split()
+    elif search is None:
+        _, _, domain = socket.gethostname().partition(".")
+        search = [domain] if domain else []
+    # systemd-resolved writes "search ." for none.
+    search = [each for each in search if each != "."]
+    return ResolvConf(nameservers or [_LOCAL], search, **options)
+
+
+def _read_options(words: Iterable[str], options: dict[str, Any]) -> None:
+    for word in words:
+        name, _, number = word.partition(":")
+        if name in _NUMBERS and number.isdecimal():
+            least, most = _NUMBERS[name]
+            # int() refuses thousands of digits.
+            options[name] = min(max(int(number[:9]), least), most)
+        elif word in _FLAGS:
+            options[_FLAGS[word]] = True
 
 
 def _read_registry() -> ResolvConf:
@@ -71,4 +118,4 @@ def _read_registry() -> ResolvConf:
         return parse(())
     nameservers = [str(each) for each in system.nameservers if is_ip(each)]
     search = [each.to_text(omit_final_dot=True) for each in system.search]
-    return ResolvConf(nameservers or [_LOCAL], search, 1)
+    return ResolvConf(nameservers or [_LOCAL], search)

@@ -12,6 +12,7 @@ import dns.exception
 import dns.name
 import dns.rdatatype
 import dns.reversename
+from dns.rdatatype import RdataType
 
 from .. import _validate
 from ..address import SocketAddress, is_ip, split_zone
@@ -21,21 +22,24 @@ from .answer import Answer, worst
 from .destinations import families, in_order, mapped
 from .hosts import DEFAULT_PATH, HostsFile
 from .names import Address, ascii_name, check_lookup
-from .nameserver import NameServer
-from .questions import Questions
-from .records import CAA, MX, NAPTR, SOA, SRV, shape
+from .nameserver import Manner, NameServer
+from .questions import Plan, Questions
+from .records import CAA, MX, NAPTR, SOA, SRV
 from .search import SearchList, domain_name
 
 __all__ = ["Resolver", "record_type"]
 
 _CACHE_SIZE = 1024
+# Where neither the program nor resolv.conf says anything.
+_TIMEOUT_SECONDS = 5.0
+_TRIES = 3
 # The first try has 1/1023 of the time then, and cannot get shorter with any sense.
 _MAX_TRIES = 10
-_RDTYPE = {4: dns.rdatatype.A, 6: dns.rdatatype.AAAA}
+_RDTYPE = {4: RdataType.A, 6: RdataType.AAAA}
 _LOOPBACK: list[Address] = [("127.0.0.1", 4), ("::1", 6)]
 
 # With these the next domain of the search list may still do.
-_GO_ON = ("ENOTFOUND", "ENODATA", "ESERVFAIL")
+_GO_ON = ("ENOTFOUND", "ENODATA", "ESERVFAIL", "EREFUSED")
 
 _EAI = {
     "ENOTFOUND": _socket.EAI_NONAME,
@@ -58,22 +62,32 @@ class Resolver:
     :param nameservers: IP addresses of the servers, ``"192.0.2.1"``, ``"192.0.2.1:5353"`` or
         ``"[2001:db8::1]:5353"``, in the order in which they are asked; the one that answered
         last is asked first. Default: those of ``/etc/resolv.conf`` (Windows: of the registry),
-        as they are now.
+        as they are now; one behind an interface that is down is passed over as long as it is.
     :param port: the port of the servers that are given without one.
     :param timeout: seconds for a whole call, all servers, tries, aliases and search domains
         included. The time that one server has for its answer is a part of it, and doubles
-        with each try.
+        with each try. Default: where ``resolv.conf`` has a ``timeout``, each server has that
+        time for each try, and the call what they have together; else 5.
     :param cache: whether answers are kept for their time to live, also those that say that
         there is nothing (RFC 2308); or how many are kept, ``True`` is 1,024.
-    :param tries: how often each server is asked; from 1 to 10.
+    :param tries: how often each server is asked; from 1 to 10. Default: the ``attempts`` of
+        ``resolv.conf``, else 3.
     :param search: domains in which a name with fewer than ``ndots`` dots is looked for first,
-        and others last; one with a final dot never. Default: the system's.
+        and others last; one with a final dot never. Default: the system's, which without a
+        ``search`` or ``domain`` is the host's own domain.
     :param ndots: see ``search``; from 0 to 15. Default: the system's.
     :param hosts: a file as ``/etc/hosts``, in which :meth:`lookup` and :meth:`reverse` look
         first; it is read again when it has changed. ``None`` for none.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument is of the wrong value; a name server is no IP address
         (``ERR_INVALID_IP_ADDRESS``).
+
+    Of ``resolv.conf(5)`` the options ``ndots``, ``timeout``, ``attempts``, ``rotate``,
+    ``edns0``, ``use-vc``, ``no-aaaa`` and ``trust-ad`` are obeyed, and of the environment
+    ``LOCALDOMAIN`` and ``RES_OPTIONS``.
+
+    An answer is read in turns with everything else, however long it is: whoever owns a name
+    cannot hold the loop with what its records say. Of a chain of aliases 16 are followed.
 
     Every method raises :class:`socket.gaierror` with Node's ``code``, ``syscall`` and
     ``hostname``: ``ENOTFOUND`` (there is no such name), ``ENODATA`` (it has no such records),
@@ -88,21 +102,25 @@ class Resolver:
         self,
         nameservers: Iterable[str] | None = None,
         port: int = 53,
-        timeout: float = 5.0,
+        timeout: float | None = None,
         cache: bool | int = True,
         *,
-        tries: int = 3,
+        tries: int | None = None,
         search: Iterable[str] | None = None,
         ndots: int | None = None,
         hosts: str | os.PathLike[str] | None = DEFAULT_PATH,
     ) -> None:
-        self._timeout = _validate.positive_seconds("timeout", timeout)
+        if timeout is not None:
+            timeout = _validate.positive_seconds("timeout", timeout)
+        if tries is not None:
+            tries = _validate.integer("tries", tries, 1, _MAX_TRIES)
         system = resolv_conf.read_system()
         self._search = _search_list(search, ndots, system)
         self._hosts = HostsFile(None if hosts is None else _validate.path("hosts", hosts))
         servers = _name_servers(nameservers, _validate.port(port), system)
-        tries = _validate.integer("tries", tries, 1, _MAX_TRIES)
-        self._questions = Questions(servers, self._timeout, tries, _cache_size(cache))
+        plan, self._timeout = _plan(timeout, tries, len(servers), system)
+        self._no_ipv6 = system.no_aaaa
+        self._questions = Questions(servers, plan, _cache_size(cache))
 
     # -- what is asked ------------------------------------------------------------------------
 
@@ -157,7 +175,8 @@ class Resolver:
         :returns: for ``A``, ``AAAA``, ``CNAME``, ``NS`` and ``PTR`` a list of :class:`str`; for
             ``TXT`` a list of each record's list of strings; for ``MX``, ``SRV``, ``SOA``,
             ``NAPTR`` and ``CAA`` a list of the named tuples of :mod:`gnet.dns`; for any other
-            type a list of the records' text in a zone file.
+            type a list of the records' text in a zone file; what is very long there and no key
+            has the generic form of RFC 3597.
         :raises socket.gaierror: see the class; ``syscall`` is for example ``"queryMx"``.
         :raises TypeError: an argument is of the wrong kind.
         :raises ValueError: there is no such type, or it is none of records (``ANY``, ``AXFR``).
@@ -170,7 +189,9 @@ class Resolver:
         name = dns.rdatatype.to_text(number)
         syscall = f"query{name.capitalize()}"
         answer = self._search_for(hostname, [number], syscall)[0]
-        return [shape(name, each) for each in answer.records]
+        if number == RdataType.TXT:
+            return [list(each) for each in answer.records]
+        return list(answer.records)
 
     def resolve4(self, hostname: str) -> list[str]:
         """The IPv4 addresses of a name in DNS. From Node's ``dns``: *dns.resolve4()*."""
@@ -235,10 +256,10 @@ class Resolver:
         if known:
             return known
         name = dns.reversename.from_address(split_zone(ip)[0])
-        [answer] = self._questions.ask(name, [dns.rdatatype.PTR], monotonic() + self._timeout)
+        [answer] = self._questions.ask(name, [RdataType.PTR], monotonic() + self._timeout)
         if not answer.records:
             raise _error(answer.code, ip, "getHostByAddr")
-        return [shape("PTR", each) for each in answer.records]
+        return list(answer.records)
 
     def cancel(self) -> None:
         """End every call of this thread that waits for an answer: with ``ECANCELLED``.
@@ -259,16 +280,15 @@ class Resolver:
             found = [each for each in known if each[1] in wanted]
             if found:
                 return found
-        if not wanted:
+        rdtypes = [_RDTYPE[each] for each in wanted if each == 4 or not self._no_ipv6]
+        if not rdtypes:
             raise _error("ENOTFOUND", hostname, "getaddrinfo")
-        rdtypes = [_RDTYPE[family] for family in wanted]
         answers = self._search_for(hostname, rdtypes, "getaddrinfo")
-        records = [each for answer in answers for each in answer.records]
-        texts = dict.fromkeys(shape(dns.rdatatype.to_text(each.rdtype), each) for each in records)
-        return [(address, is_ip(address)) for address in texts]
+        records = dict.fromkeys(each for answer in answers for each in answer.records)
+        return [(address, 6 if ":" in address else 4) for address in records]
 
     def _search_for(
-        self, hostname: str, rdtypes: Sequence[dns.rdatatype.RdataType], syscall: str
+        self, hostname: str, rdtypes: Sequence[RdataType], syscall: str
     ) -> list[Answer]:
         """The answers for the first form of the name that has records."""
         deadline = monotonic() + self._timeout
@@ -312,9 +332,25 @@ def _strings(name: str, values: Any) -> list[str]:
     return [_validate.string(name, each) for each in values]
 
 
+def _plan(
+    timeout: float | None, tries: int | None, servers: int, system: resolv_conf.ResolvConf
+) -> tuple[Plan, float]:
+    """How to ask, and how many seconds a call has."""
+    tries = tries or system.attempts or _TRIES
+    manner = Manner(system.edns0, system.use_vc, system.trust_ad)
+    if timeout is None and system.timeout is not None:
+        plan = Plan(tries, system.timeout, 1, system.rotate, manner)
+        return plan, float(system.timeout * tries * servers)
+    timeout = timeout or _TIMEOUT_SECONDS
+    # All waits together are the timeout.
+    first_wait = timeout / (servers * (2**tries - 1))
+    return Plan(tries, first_wait, 2, system.rotate, manner), timeout
+
+
 def _name_servers(addresses: Any, port: int, system: resolv_conf.ResolvConf) -> list[NameServer]:
     if addresses is None:
-        addresses = system.nameservers
+        # One whose zone is no interface now may have it later, and is passed over until then.
+        return [NameServer(each, port) for each in system.nameservers]
     servers = [_server(each, port) for each in _strings("nameservers", addresses)]
     if not servers:
         raise _validate.wrong_value("nameservers", addresses, "at least one IP address")
@@ -324,11 +360,14 @@ def _name_servers(addresses: Any, port: int, system: resolv_conf.ResolvConf) -> 
 def _server(text: str, port: int) -> NameServer:
     address = SocketAddress.parse(text)
     if address is not None:
+        server = NameServer(address.address, address.port or port)
         try:
-            return NameServer.at(address.address, address.port or port)
+            server.check()
         except OSError:
             # Its zone is no interface of this machine.
             pass
+        else:
+            return server
     right = "a list of IP addresses, each with a port or without"
     raise _validate.wrong_value("nameservers", text, right, "ERR_INVALID_IP_ADDRESS")
 
@@ -346,7 +385,7 @@ def _search_list(domains: Any, ndots: Any, system: resolv_conf.ResolvConf) -> Se
     return SearchList(domains, _validate.integer("ndots", ndots, 0, resolv_conf.MAX_NDOTS))
 
 
-def record_type(rdtype: Any) -> dns.rdatatype.RdataType:
+def record_type(rdtype: Any) -> RdataType:
     """The number of a type of records.
 
     :raises TypeError: ``rdtype`` is no :class:`str`.

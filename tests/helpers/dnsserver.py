@@ -119,7 +119,7 @@ class DNSServer:
     :ivar tcp: the same for TCP.
     """
 
-    def __init__(self, address: str = "127.0.0.1") -> None:
+    def __init__(self, address: str = "127.0.0.1", port: int = 0) -> None:
         self.asked: list[tuple[str, str, str]] = []
         self.arrivals: Queue[tuple[str, str, str]] = Queue()
         self.recursive = True
@@ -129,7 +129,7 @@ class DNSServer:
         self.clients: list[Any] = []
         self._records: dict[tuple[dns.name.Name, str], dns.rrset.RRset] = {}
         self._greenlets = Group()
-        self._datagrams, self._listener = _bound_pair(address)
+        self._datagrams, self._listener = _bound_pair(address, port)
         self.port: int = self._datagrams.getsockname()[1]
 
     def __enter__(self) -> DNSServer:
@@ -222,19 +222,19 @@ class DNSServer:
         return behaviours.pop(0) if len(behaviours) > 1 else behaviours[0]
 
 
-def _bound_pair(address: str) -> tuple[Any, Any]:
-    """A UDP and a listening TCP socket on one port: the system picks it for the first only."""
+def _bound_pair(address: str, port: int) -> tuple[Any, Any]:
+    """A UDP and a listening TCP socket on one port; the system picks it, for the first only."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while True:
         datagrams = socket.socket(family, socket.SOCK_DGRAM)
         listener = socket.socket(family, socket.SOCK_STREAM)
-        datagrams.bind((address, 0))
         try:
+            datagrams.bind((address, port))
             listener.bind((address, datagrams.getsockname()[1]))
         except OSError as exc:
             datagrams.close()
             listener.close()
-            if exc.errno != errno.EADDRINUSE:
+            if port or exc.errno != errno.EADDRINUSE:
                 raise
         else:
             listener.listen(16)

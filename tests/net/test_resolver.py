@@ -189,9 +189,17 @@ def test_what_can_be_no_name_is_not_found_and_not_asked_for(server: DNSServer, n
     assert server.asked == []
 
 
-def test_a_name_beyond_ascii_is_asked_for_in_idna_form(server: DNSServer) -> None:
+def test_a_name_beyond_ascii_is_asked_for_in_the_form_of_idna_2008(server: DNSServer) -> None:
     server.add("xn--bcher-kva.test", "A", "127.0.0.9")
-    assert resolver_of(server).lookup("Bücher.test") == A
+    server.add("xn--fa-hia.test", "TXT", "sharp")
+    resolver = resolver_of(server)
+    assert resolver.lookup("Bücher.test") == A
+    assert resolver.resolve_txt("faß.test") == [["sharp"]]
+
+
+def test_search_domains_may_be_beyond_ascii(server: DNSServer) -> None:
+    server.add("db.xn--fa-hia.test", "A", "127.0.0.9")
+    assert resolver_of(server, search=["faß.test"]).lookup("db", family=4) == A
 
 
 def test_a_backslash_in_a_name_is_a_character_like_others(server: DNSServer) -> None:
@@ -305,10 +313,23 @@ def test_the_error_says_the_most_that_was_learnt_from_all_search_domains(
     assert names_asked(server)[-2:] == ["y.b.test", "y"]
 
 
-def test_a_server_that_refuses_is_not_asked_for_further_search_domains(server: DNSServer) -> None:
-    server.udp = [failing("REFUSED")]
+@pytest.mark.parametrize("code", ["REFUSED", "SERVFAIL"])
+def test_a_domain_that_a_server_refuses_or_fails_for_is_passed_over(
+    server: DNSServer, code: str
+) -> None:
+    server.add("x.b.test", "A", "127.0.0.9")
+    server.udp = [failing(code), honest]
     resolver = resolver_of(server, search=["a.test", "b.test"])
-    assert failure(resolver.lookup, "x", family=4).code == "EREFUSED"
+    assert resolver.lookup("x", family=4) == A
+    server.udp = [failing(code)]
+    assert failure(resolver.lookup, "y", family=4).code == f"E{code}"
+    assert names_asked(server)[2:] == ["y.a.test", "y.b.test", "y"]
+
+
+def test_a_format_that_a_server_does_not_understand_ends_the_search(server: DNSServer) -> None:
+    server.udp = [failing("FORMERR")]
+    resolver = resolver_of(server, search=["a.test", "b.test"])
+    assert failure(resolver.lookup, "x", family=4).code == "EFORMERR"
     assert names_asked(server) == ["x.a.test"]
 
 
