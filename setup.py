@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent
 # What every message goes through: each a .py with a .pxd of the same name, which says what its
 # classes hold. The .py is all there is to it: compiled or not, it does the same.
 CORE = (
-    "_closing", "_departure", "_dispatch", "_endpoint", "_flowing", "_held", "_reading",
+    "_buffer", "_closing", "_departure", "_dispatch", "_endpoint", "_flowing", "_held", "_reading",
     "_writing", "emitter",
 )  # fmt: skip
 

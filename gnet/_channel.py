@@ -24,6 +24,7 @@ from weakref import WeakSet
 from gevent.event import AsyncResult
 
 from ._dispatch import dispatcher
+from ._sigpipe import NO_SIGNAL
 from ._wire import READ, WRITE, Wire
 from .errors import annotate, system_error, wait_timeout
 
@@ -123,7 +124,7 @@ class Channel:
         try:
             while self._out:
                 line, fd = self._out[0]
-                sent = self._wire.sendmsg([line], _rights(fd))  # type: ignore[call-arg,unused-ignore]
+                sent = self._wire.sendmsg([line], _rights(fd), NO_SIGNAL)  # type: ignore[call-arg,unused-ignore]
                 # The descriptor has gone with the first byte.
                 if fd is not None:
                     _socket.close(fd)

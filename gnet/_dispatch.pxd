@@ -10,9 +10,11 @@ cdef class Dispatcher:
     cdef public list _ready
     cdef public object _turns
     cdef public Py_ssize_t _workers
+    cdef public Py_ssize_t calls
     cdef public object hub
     cdef public set kept
     cdef public object loop
     cdef public object peers
+    cdef public double since
     cdef public object splicer
     cdef public object timers

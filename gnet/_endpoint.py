@@ -282,6 +282,7 @@ class Endpoint(Held):
         try:
             waiter.get()
         finally:
+            self._loop.calls = 0
             if self._blocked is not None and waiter in self._blocked:
                 self._blocked.remove(waiter)
 

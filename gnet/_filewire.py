@@ -9,6 +9,8 @@ import struct
 import sys
 from typing import Any
 
+from ._sigpipe import NO_SIGNAL, without_sigpipe
+
 assert sys.platform != "win32"
 
 import fcntl  # noqa: E402
@@ -56,11 +58,11 @@ class FileWire:
             raise
 
     def send(self, data: Any, flags: int = 0) -> int:
-        _refuse(flags)
-        return os.write(self._fd, data)
+        _refuse(flags & ~NO_SIGNAL)
+        return int(without_sigpipe(os.write, self._fd, data))
 
-    def sendmsg(self, buffers: list[Any]) -> int:
-        return os.writev(self._fd, buffers)
+    def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:
+        return int(without_sigpipe(os.writev, self._fd, buffers))
 
     def at_end(self) -> bool:
         waiting = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, b"\0" * 4))[0]

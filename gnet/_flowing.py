@@ -26,7 +26,7 @@ from ._pipe import Pipe
 from ._state import CLOSED, OPEN
 from ._wire import READ, AnyWire, Wire
 from ._writing import HIGH_WATER_BYTES, Callback, Writing
-from .errors import annotate, coded
+from .errors import EndedError, annotate, coded
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -281,6 +281,9 @@ class Flowing(Departure):
             pass
         except OSError as exc:
             self._fail(annotate(exc, "read"))
+        except BaseException as exc:
+            # A signal's handler has raised, or there is no memory: another try could fail at once.
+            self._listener_failed(exc)
         finally:
             self._serving = None
             # The watcher was stopped if it fired meanwhile; and the flow may have been, too.
@@ -369,7 +372,7 @@ class Flowing(Departure):
             return
         self._end_emitted = True
         self._deliver("end")
-        if self.allow_half_open or self._end_is_callers or self._handled:
+        if not self._ends_with_peer():
             self._side_ended()
         elif self._out is None and not self._ending and self._life is OPEN:
             # Both sides are over: the close itself sends the end, without a shutdown before it.
@@ -379,9 +382,19 @@ class Flowing(Departure):
             self._end()
             self._side_ended()
 
+    def _ends_with_peer(self) -> bool:
+        """Whether the writable side ends by itself when the peer has ended (rule 8)."""
+        return not (self.allow_half_open or self._end_is_callers or self._handled)
+
     def _side_ended(self) -> None:
         if self._end_emitted and self._finish_emitted:
             self._shut(None)
+
+    def _refusal(self) -> BaseException:
+        if self._ending and self._end_emitted and not self.allow_half_open:
+            # Both ends have ended, and the connection with them.
+            return EndedError()
+        return super()._refusal()
 
     # -- pipe ---------------------------------------------------------------------------------
 
@@ -422,15 +435,22 @@ class Flowing(Departure):
         raise NotImplementedError
 
     def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
-        if event in ("data", "end") and self._serving is getcurrent():
+        if self._serving is getcurrent() and self._waits_for_itself(event):
             raise coded(
                 RuntimeError(
                     f"wait({event!r}) inside a listener of this socket's stream would wait for "
-                    "ever: nothing more is read before the listener has returned"
+                    "ever: the stream goes on when the listener has returned"
                 ),
                 "ERR_SOCKET_WAITS_FOR_ITSELF",
             )
         return super().wait(event, timeout)
+
+    def _waits_for_itself(self, event: str) -> bool:
+        """Whether the event comes when the listener of the stream that waits has returned."""
+        if event in ("finish", "close") and self._end_emitted:
+            # This is 'end', whose listeners may still write.
+            return self._life is OPEN and not self._ending and self._ends_with_peer()
+        return event in ("data", "end")
 
     wait.__doc__ = Departure.wait.__doc__
 

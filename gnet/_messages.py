@@ -13,6 +13,7 @@ from typing import Any
 from . import _validate
 from ._closing import Closing
 from ._onread import writable_view
+from ._sigpipe import NO_SIGNAL
 from ._state import CLOSED, OPEN
 from .errors import annotate, system_error, would_block
 
@@ -205,7 +206,7 @@ class Messages(Closing):
                 else:
                     self._send_queued()
             try:
-                sent: int = sendmsg([data], ancillary, flags & ~_DONTWAIT)
+                sent: int = sendmsg([data], ancillary, (flags & ~_DONTWAIT) | NO_SIGNAL)
                 break
             except BlockingIOError:
                 if not waits:

@@ -288,7 +288,7 @@ class PipeWire:
     def send(self, data: Any, flags: int = 0) -> int:
         return self.sendmsg([data])
 
-    def sendmsg(self, buffers: list[Any]) -> int:
+    def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:
         """Send of the buffers what one message takes.
 
         What the pipe has no room for stays under way, and is counted by the next call: that must

@@ -2,6 +2,7 @@ from . cimport _wire
 from ._flowing cimport Flowing
 
 cdef object CONNECTING
+cdef Py_ssize_t UNMEASURED_CALLS
 
 
 cdef class Reading(Flowing):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from greenlet import getcurrent
 
 from . import _encoding, _validate, _wire
+from ._dispatch import UNMEASURED_CALLS
 from ._flowing import Flowing
 from ._onread import writable_view
 from ._state import CONNECTING
@@ -51,6 +52,9 @@ class Reading(Flowing):
         :raises RuntimeError: the socket is flowing.
         :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
         """
+        self._loop.calls += 1
+        if self._loop.calls > UNMEASURED_CALLS:
+            self._loop.share()
         if (
             self._wire is None or self._flow or self._read_ended or self._given_up
             or self._decoder is not None or type(bufsize) is not int or bufsize <= 0
@@ -93,6 +97,9 @@ class Reading(Flowing):
         :param flags: as for :meth:`recv`.
         :returns: how many bytes were put there; ``0`` at the end of the stream.
         """
+        self._loop.calls += 1
+        if self._loop.calls > UNMEASURED_CALLS:
+            self._loop.share()
         size = writable_view(buffer).nbytes
         nbytes = _validate.integer("nbytes", nbytes, 0, size) or size
         rest = self._begin_reading(nbytes, flags)
@@ -232,6 +239,7 @@ class Reading(Flowing):
         try:
             self._loop.hub.switch()
         finally:
+            self._loop.calls = 0
             self._reader = None
             if self._watching:
                 self._read_watcher.callback = self._unread or self._unread_callback()

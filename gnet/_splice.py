@@ -12,6 +12,8 @@ import os
 import sys
 from contextlib import suppress
 
+from ._sigpipe import without_sigpipe
+
 __all__ = ["AVAILABLE", "KernelBytes", "Splicer"]
 
 AVAILABLE = hasattr(os, "splice")
@@ -165,7 +167,7 @@ class Splicer:
 
 
 def _splice(source: int, destination: int, size: int) -> int:
-    return os.splice(source, destination, size, flags=_FLAGS)  # type: ignore[attr-defined,name-defined,no-any-return,unused-ignore]
+    return without_sigpipe(os.splice, source, destination, size, flags=_FLAGS)  # type: ignore[attr-defined,name-defined,no-any-return,unused-ignore]
 
 
 def _read(reader: int, size: int) -> bytes:

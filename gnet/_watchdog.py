@@ -14,13 +14,17 @@ from .errors import DeadlineError
 
 __all__ = ["Limits", "Watchdog", "limits"]
 
+#: What the objects around queued bytes may take whatever the ``write_limit``: those of 128.
+LEAST_OVERHEAD = 16384
+
 WHEN_OVER = ("block", "raise", "destroy")
 
 
 class Limits(NamedTuple):
     """The limits of a socket, or of all sockets of a server; times in seconds.
 
-    :ivar write_limit: so many bytes may be queued by ``write()``.
+    :ivar write_limit: so many bytes may be queued by ``write()``, and so many taken by the objects
+        around them.
     :ivar when_over: what becomes of a ``write()`` beyond that.
     :ivar first_byte_timeout: the peer must have sent something by then.
     :ivar write_timeout: the peer must have taken something of what is queued by then.
@@ -131,9 +135,10 @@ class Watchdog:
         """Nothing waits for the peer any more."""
         self.cancel("write_timeout")
 
-    def over(self, size: int) -> bool:
-        """Whether so many bytes are too many to be queued."""
-        return self.limits.write_limit is not None and size > self.limits.write_limit
+    def over(self, size: int, overhead: int) -> bool:
+        """Whether so many bytes, or what they take beside that, are too much to be queued."""
+        limit = self.limits.write_limit
+        return limit is not None and (size > limit or overhead > max(limit, LEAST_OVERHEAD))
 
     def cancel(self, name: str) -> None:
         """Drop a deadline, if there is that one."""

@@ -54,7 +54,7 @@ class WindowsSocket(_socket.socket):
                 return 0
             raise
 
-    def sendmsg(self, buffers: list[Any]) -> int:
+    def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:
         """Send of the buffers what the kernel takes."""
         return self.send(first_bytes(buffers, JOINED_BYTES))
 

@@ -23,6 +23,14 @@ cdef extern from "<sys/socket.h>":
 
 cdef extern from *:
     """
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0
+    #endif
+    """
+    int MSG_NOSIGNAL
+
+cdef extern from *:
+    """
     typedef struct { PyObject_HEAD int sock_fd; } GnetSocketHead;
     """
     # The first field of every version's PySocketSockObject.
@@ -61,10 +69,11 @@ cdef inline Py_ssize_t send(object wire, object data, int flags=0) except? -1:
     """``wire.send(data, flags)``"""
     cdef Py_ssize_t count
     if type(data) is not bytes or not isinstance(wire, socket):
-        return wire.send(data, flags)
+        return wire.send(data, flags | MSG_NOSIGNAL)
     while True:
         count = system_send(
-            (<socket> wire).sock_fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), flags
+            (<socket> wire).sock_fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data),
+            flags | MSG_NOSIGNAL,
         )
         if count >= 0:
             return count

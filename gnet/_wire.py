@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ._sigpipe import NO_SIGNAL
 from .errors import annotate, system_error, type_error, value_error
 
 if sys.platform == "win32":
@@ -84,15 +85,21 @@ class Wire(SystemSocket):
         :param family: ``AF_INET``, ``AF_INET6`` or ``AF_UNIX``.
         """
         wire = cls(family, _socket.SOCK_STREAM)
-        wire.setblocking(False)
+        wire._prepare()
         return wire
 
     @classmethod
     def adopt(cls, fd: int) -> Wire:
         """The socket behind a descriptor, which from now on is the wire's to close."""
         wire = cls(fileno=fd)
-        wire.setblocking(False)
+        wire._prepare()
         return wire
+
+    def _prepare(self) -> None:
+        self.setblocking(False)
+        if sys.platform == "darwin":
+            # Its way to say NO_SIGNAL; SO_NOSIGPIPE, which the interpreter does not name.
+            self.setsockopt(_socket.SOL_SOCKET, 0x1022, 1)
 
     def is_stream(self) -> bool:
         """Whether it is an end of a stream, or can become one; a listening socket is none."""
@@ -117,7 +124,7 @@ class Wire(SystemSocket):
         fd, address = self._accept()  # type: ignore[attr-defined]
         # With the family and the type given, no system calls ask the kernel for them.
         wire = Wire(self.family, _socket.SOCK_STREAM, self.proto, fd)
-        wire.setblocking(False)
+        wire._prepare()
         return wire, address
 
     @property
@@ -199,7 +206,7 @@ def receive(wire: AnyWire, size: int, flags: int = 0) -> bytes:
 
 def send(wire: AnyWire, data: Any, flags: int = 0) -> int:
     """``wire.send(data, flags)``. Modules that are compiled have :file:`_wire.pxd`'s instead."""
-    return wire.send(data, flags)
+    return wire.send(data, flags | NO_SIGNAL)
 
 
 def is_libuv(loop: Any) -> bool:

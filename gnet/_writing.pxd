@@ -1,9 +1,11 @@
 cimport cython
 
 from . cimport _wire
+from ._buffer cimport WriteQueue
 from ._endpoint cimport Endpoint
 
 cdef object CLOSED, CONNECTING, IDLE, OPEN
+cdef Py_ssize_t UNMEASURED_CALLS
 
 
 cdef class Writing(Endpoint):
@@ -13,7 +15,7 @@ cdef class Writing(Endpoint):
     cdef public bint _finish_emitted
     cdef public bint _finished
     cdef public bint _need_drain
-    cdef public object _out
+    cdef public WriteQueue _out
     cdef public object _write_watcher
     cdef public long long _written
     cdef public object high_water_mark

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import _encoding, _validate, _wire
 from ._buffer import Buffer, Chunk, WriteQueue
-from ._dispatch import Dispatcher
+from ._dispatch import UNMEASURED_CALLS, Dispatcher
 from ._endpoint import Endpoint
+from ._sigpipe import NO_SIGNAL
 from ._splice import KernelBytes
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
 from ._watchdog import Watchdog
@@ -38,6 +39,8 @@ Callback = Callable[..., object]
 
 #: Above so many queued bytes ``write()`` returns ``False``.
 HIGH_WATER_BYTES = 65536
+# So many times the queue is sent of before others get their turn; each may be some megabytes.
+MAX_SENDS = 4
 
 _DONTWAIT = getattr(_socket, "MSG_DONTWAIT", 0)
 # What a call with flags fails of that the connection is none the worse for.
@@ -127,8 +130,7 @@ class Writing(Endpoint):
         if self._ending or self._life is CLOSED:
             return self._refuse(callback)
         size = len(data)
-        if self._watchdog is not None and not self._admit(self._watchdog, size):
-            self._drop(callback)
+        if self._watchdog is not None and not self._admit(self._watchdog, size, callback):
             return False
         self._written += size
         if self._out is None and self._life is OPEN and not self._corked:
@@ -138,25 +140,28 @@ class Writing(Endpoint):
             try:
                 sent = _wire.send(self._wire, data)  # type: ignore[arg-type]
             except OSError as exc:
-                sent = self._send_failed(exc)
+                sent = self._send_failed(exc, callback)
             if sent == size:
                 if callback is not None:
                     self._loop.defer(partial(self._call, callback, None))
                 return True
             if sent < 0:
-                self._drop(callback)
                 return False
             data = memoryview(data)[sent:]
         return self._queue(data, callback)
 
-    def _send_failed(self, exc: OSError) -> int:
+    def _send_failed(self, exc: OSError, callback: Callback | None = None) -> int:
         """Nothing was sent: 0, or -1 where the connection has failed."""
         if isinstance(exc, BlockingIOError):
             return 0
-        self._fail(annotate(exc, "write"))
+        error = annotate(exc, "write")
+        if callback is not None:
+            # Ahead of 'error' and 'close', as everything else that a connection still has to say.
+            self._loop.defer(partial(self._call, callback, error))
+        self._fail(error)
         return -1
 
-    def _admit(self, watchdog: Watchdog, size: int) -> bool:
+    def _admit(self, watchdog: Watchdog, size: int, callback: Callback | None) -> bool:
         """Apply ``write_limit`` to another message behind those that are queued.
 
         The first one is always taken: part of it may be with the kernel already, and a message
@@ -170,11 +175,15 @@ class Writing(Endpoint):
         error = self._own(WriteLimitError(watchdog.limits.write_limit or 0))
         if watchdog.limits.when_over == "raise":
             raise error
+        if callback is not None:
+            # Behind those of the messages that are dropped with it.
+            self._push(b"", callback)
         self._fail(error)
         return False
 
     def _over(self, watchdog: Watchdog, size: int) -> bool:
-        return self._out is not None and watchdog.over(self._out.size + size)
+        out = self._out
+        return out is not None and watchdog.over(out.size + size, out.overhead)
 
     def _await_room(self, watchdog: Watchdog, size: int) -> None:
         """Block until there is room; the messages keep the order of their calls (rule 7)."""
@@ -205,23 +214,21 @@ class Writing(Endpoint):
 
     def _refuse(self, callback: Callback | None) -> bool:
         """A write after the end, or after the close."""
-        if self._life is CLOSED:
-            error: BaseException = StreamDestroyedError()
-            if callback is not None:
-                self._loop.defer(partial(self._call, callback, error))
-            return False
-        error = self._own(WriteAfterEndError())
+        error = self._refusal()
         if callback is not None:
             self._loop.defer(partial(self._call, callback, error))
-        self._shut(error)
+        if self._life is not CLOSED:
+            self._shut(self._own(error))
         return False
 
-    def _drop(self, callback: Callback | None) -> None:
-        if callback is not None:
-            self._loop.defer(partial(self._call, callback, self._error))
+    def _refusal(self) -> BaseException:
+        """The error of a write that comes too late."""
+        return StreamDestroyedError() if self._life is CLOSED else WriteAfterEndError()
 
     def _queue(self, data: Any, callback: Callback | None) -> bool:
-        self._push(_encoding.frozen(data), callback)
+        out = self._out
+        if callback is not None or out is None or not out.merge(data):
+            self._push(_encoding.frozen(data), callback)
         if self.writable_length < self.high_water_mark:
             return True
         self._need_drain = True
@@ -257,18 +264,21 @@ class Writing(Endpoint):
         """
         if type(data) is not bytes:
             data = _encoding.byte_view(data)
+        self._loop.calls += 1
+        if self._loop.calls > UNMEASURED_CALLS:
+            self._loop.share()
         self._blocking_style = True
         if (flags or self._timeout is not None) and self._must_not_wait(flags):
             self._send_all_now(data, flags)
             return
         if self._life is not OPEN or self._ending or self._given_up:
             self._begin_sending()
-        if flags and self._out is not None:
+        while flags and self._out is not None:
             # An empty message is sent when everything before it has been.
             self._await_sent(self._push(b"", None))
         size = len(data)
         self._written += size
-        if self._out is None and not self._corked:
+        if self._out is None:
             # As in write(), and by hand in both: a call less for every message.
             if self._idle is not None:
                 self._idle.touch()
@@ -360,14 +370,20 @@ class Writing(Endpoint):
             raise self._own(WriteAfterEndError())
 
     def _await_sent(self, chunk: Chunk) -> None:
-        chunk.awaited = True
+        """Block until the chunk is with the kernel, through a cork as well."""
+        out = self._out
+        assert out is not None
+        out.expect(chunk)
         try:
+            if self._corked:
+                self._watch_writable()
             while not chunk.sent:
                 self._block()
                 if not chunk.sent:
                     self._raise_unless_open()
         except BaseException:
             # The caller may change its buffer now, and the rest is still to be sent.
+            out.neglect(chunk)
             chunk.data = _encoding.frozen(chunk.data)
             raise
 
@@ -399,12 +415,21 @@ class Writing(Endpoint):
 
         Runs in the hub, or in the greenlet that uncorks or connects.
         """
-        if self._life is not OPEN or self._corked:
+        if self._life is not OPEN:
             self._hold_back()
             return
         out = self._out
+        sends = 0
         try:
             while out:
+                if self._corked and not out.awaited:
+                    self._hold_back()
+                    return
+                if sends == MAX_SENDS:
+                    # The peer takes it as fast as it is sent: others get their turn.
+                    self._watch_writable()
+                    return
+                sends += 1
                 self._sent(out.consume(self._send_next(out)))
                 if self._idle is not None:
                     self._idle.touch()
@@ -416,16 +441,21 @@ class Writing(Endpoint):
         except OSError as exc:
             self._fail(annotate(exc, "write"))
             return
+        except BaseException as exc:
+            # A signal's handler has raised, or there is no memory: what the kernel has of the
+            # queue is not known, and gevent would never call a watcher again that raises.
+            self._listener_failed(exc)
+            return
         self._emptied()
 
     def _send_next(self, out: WriteQueue) -> int:
         rest = out.kernel_bytes()
         if rest is not None:
             return rest.send(self._wire.fileno())  # type: ignore[union-attr]
-        return self._wire.sendmsg(out.buffers())  # type: ignore[union-attr]
+        return self._wire.sendmsg(out.buffers(self._corked > 0), (), NO_SIGNAL)  # type: ignore[union-attr]
 
     def _hold_back(self) -> None:
-        """The peer would take something, but the program has corked it."""
+        """The peer would take something, but the program has corked it, and no call waits."""
         if self._write_watcher is not None:
             self._write_watcher.stop()
         if self._watchdog is not None:
@@ -531,10 +561,14 @@ class Writing(Endpoint):
             return
         self._finish_emitted = True
         callbacks, self._end_callbacks = self._end_callbacks, None
-        self._deliver("finish")
+        if callbacks is None and "finish" not in self._listeners:
+            self._side_ended()
+            return
+        # One that blocks holds back neither the callbacks nor 'close'.
         for callback in callbacks or ():
-            self._call(callback, None)
-        self._side_ended()
+            self._loop.defer(partial(self._call, callback, None))
+        self._loop.defer(self._side_ended)
+        self._deliver("finish")
 
     def _linger(self) -> None:
         """The program has given the socket up, and everything is sent."""
@@ -562,7 +596,7 @@ class Writing(Endpoint):
         out, self._out = self._out, None
         if out is not None:
             dropped += [chunk.callback for chunk in out.clear() if chunk.callback is not None]
-        if self._end_callbacks is not None and not self._finished:
+        if self._end_callbacks is not None and (not self._finished or self._error is not None):
             dropped += self._end_callbacks
             self._end_callbacks = None
         self._need_drain = False

@@ -23,6 +23,7 @@ __all__ = [
     "AggregateError",
     "AlreadyListeningError",
     "DeadlineError",
+    "EndedError",
     "HandleTypeError",
     "IPBlockedError",
     "NotRunningError",
@@ -92,6 +93,15 @@ class WriteAfterEndError(_Copyable, BrokenPipeError):
     code = "ERR_STREAM_WRITE_AFTER_END"
 
     def __init__(self, message: str = "write after end") -> None:
+        super().__init__(_errno.EPIPE, message)
+
+
+class EndedError(_Copyable, BrokenPipeError):
+    """Data was written when both ends had ended; ``code`` and ``errno`` are ``EPIPE``."""
+
+    code = "EPIPE"
+
+    def __init__(self, message: str = "This socket has been ended by the other party") -> None:
         super().__init__(_errno.EPIPE, message)
 
 

@@ -398,8 +398,11 @@ class Socket(PythonSocket):
         self._loop.defer(self._settle)
 
     def _emit_connect(self) -> None:
-        self._deliver("connect")
-        self._deliver("ready")
+        wire = self._wire
+        # A listener of another socket's, or of 'connect' here, may have destroyed this one.
+        for event in ("connect", "ready"):
+            if wire is not None and self._wire is wire:
+                self._deliver(event)
         publish(self._loop.defer, "ConnectionOpened", self)
 
     def _aborted(self) -> None:

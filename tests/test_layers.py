@@ -26,6 +26,7 @@ ORDER = (
     "_publish",
     "_state",
     "_race",
+    "_sigpipe",
     "_splice",
     "_buffer",
     "_encoding",

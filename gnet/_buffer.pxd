@@ -1,0 +1,11 @@
+cdef class Chunk:
+    cdef public bint awaited
+    cdef public object callback
+    cdef public object data
+    cdef public bint sent
+
+
+cdef class WriteQueue:
+    cdef public object _chunks
+    cdef public Py_ssize_t awaited
+    cdef public Py_ssize_t size
