@@ -61,7 +61,14 @@ class BuildCore(build_ext):
         written = cythonize(
             [Extension(f"gnet.{name}", [f"gnet/{name}.py"]) for name in CORE],
             build_dir=self.build_temp,
-            compiler_directives={"language_level": 3, "annotation_typing": False},
+            compiler_directives={
+                "language_level": 3,
+                "annotation_typing": False,
+                # An object whose __init__ has not run has None where others have a Dispatcher.
+                "nonecheck": True,
+                # Half an object is none: see _held.
+                "auto_pickle": False,
+            },
         )
         sources = {extension.name.rpartition(".")[2]: extension.sources for extension in written}
         for extension in self.extensions:

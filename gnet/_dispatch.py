@@ -62,6 +62,8 @@ class Dispatcher:
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
+        if getattr(self, "hub", None) is not None:
+            raise RuntimeError("__init__() was called again on a dispatcher, which is in use")
         self.hub = hub
         self.loop = hub.loop
         self.timers = IdleTimers(hub.loop)
@@ -82,6 +84,9 @@ class Dispatcher:
         self._quiet: Event | None = None
         self._flows = 0
         self._turns: Any = None
+
+    def __getstate__(self) -> Any:
+        raise TypeError("cannot pickle or copy a dispatcher")
 
     def defer(self, job: Job) -> None:
         """Run ``job`` in a borrowed greenlet, in the next turn of the loop.

@@ -98,6 +98,14 @@ class Endpoint(Held):
         #: The :class:`~gnet.Server` that accepted the connection, or ``None``.
         self.server: Any = None
 
+    def _in_use(self) -> bool:
+        life = getattr(self, "_life", None)
+        if life is None:
+            return False
+        if life is IDLE:
+            return self._wire is not None
+        return life is not CLOSED or not self._close_emitted
+
     # -- life ---------------------------------------------------------------------------------
 
     def _move(self, move: str) -> None:

@@ -25,12 +25,13 @@ _DONTWAIT = _socket.MSG_DONTWAIT
 class FileWire:
     """A pipe, FIFO or terminal, in one direction or both."""
 
-    __slots__ = ("_fd", "_was_blocking")
+    __slots__ = ("_fd", "_was_blocking", "_watchers")
 
     is_tcp = False
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._watchers: list[Any] = []
         self._was_blocking = os.get_blocking(fd)
         os.set_blocking(fd, False)
 
@@ -84,6 +85,9 @@ class FileWire:
 
     def detach(self) -> int:
         fd, self._fd = self._fd, -1
+        # None may be left that is started: see Wire.
+        while self._watchers:
+            self._watchers.pop().close()
         # O_NONBLOCK is shared with whoever else has the file open, a shell for example.
         if fd >= 0 and self._was_blocking:
             os.set_blocking(fd, True)
@@ -95,7 +99,8 @@ class FileWire:
         return self.detach()
 
     def watch(self, loop: Any, events: int) -> Any:
-        return loop.io(self._fd, events)
+        self._watchers.append(loop.io(self._fd, events))
+        return self._watchers[-1]
 
 
 def _refuse(flags: int) -> None:

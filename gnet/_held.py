@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._dispatch import Dispatcher
 from .emitter import EventEmitter
@@ -21,10 +21,21 @@ class Held(EventEmitter):
     _loop: Dispatcher
 
     def __init__(self, loop: Dispatcher) -> None:
+        if self._in_use():
+            # It would forget its descriptor and its watchers.
+            raise RuntimeError(f"__init__() was called again on {self!r}, which is in use")
         super().__init__()
         self._loop = loop
         self._refed = True
         self._holding = False
+
+    def _in_use(self) -> bool:
+        """Whether it has what a second ``__init__()`` would forget."""
+        return False
+
+    def __getstate__(self) -> Any:
+        # As in socket.socket: two objects would share a descriptor, and both close it.
+        raise TypeError(f"cannot pickle or copy a {type(self).__name__!r} object")
 
     def ref(self) -> Self:
         """Undo :meth:`unref`. From Node's ``socket.ref()`` and ``server.ref()``."""

@@ -10,6 +10,8 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from . import _validate
@@ -39,6 +41,19 @@ else:
     _get_inheritable, _set_inheritable = os.get_inheritable, os.set_inheritable
 
 
+def _finaliser(own: Callable[[Any], object]) -> Callable[[Any], None]:
+    """A subclass' ``__del__``, and behind it what a socket has to do in any case."""
+
+    @wraps(own)
+    def __del__(self: Any) -> None:
+        try:
+            own(self)
+        finally:
+            Messages.__del__(self)
+
+    return __del__
+
+
 class PythonSocket(Messages):
     """An endpoint that legacy code takes for a ``socket.socket``."""
 
@@ -54,6 +69,12 @@ class PythonSocket(Messages):
         # The addresses in the system's form, kept for when the descriptor is gone.
         self._local: Any = None
         self._remote: Any = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # A subclass' own need not call its base's.
+        if cls.__del__ is not Messages.__del__:
+            cls.__del__ = _finaliser(cls.__del__)  # type: ignore[method-assign]
 
     def __enter__(self) -> Self:
         self._blocking_style = True

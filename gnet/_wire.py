@@ -15,6 +15,7 @@ import stat
 import struct
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ._sigpipe import NO_SIGNAL
@@ -74,9 +75,15 @@ def _scope(zone: str) -> int:
 
 
 class Wire(SystemSocket):
-    """A non-blocking stream socket of TCP or of the Unix domain."""
+    """A non-blocking stream socket of TCP or of the Unix domain.
 
-    __slots__ = ()
+    Its descriptor never goes before its watchers: libev aborts the process when it finds one that
+    was started with a descriptor that is closed. Whoever has a watcher closes it himself; here is
+    what holds when he cannot, as the program has deleted an attribute, or has a ``__del__`` that
+    does not call its base's.
+    """
+
+    __slots__ = ("_reader", "_writer")
 
     @classmethod
     def open(cls, family: int) -> Wire:
@@ -156,7 +163,34 @@ class Wire(SystemSocket):
         def watch(self, loop: Any, events: int) -> Any:
             """A watcher of the loop for :data:`READ` or :data:`WRITE`, not started."""
             watcher = loop.io(self.fileno(), events)
-            return _Restarting(loop, watcher) if is_libuv(loop) else watcher
+            if is_libuv(loop):
+                watcher = _Restarting(loop, watcher)
+            if events == READ:
+                self._reader = watcher
+            else:
+                self._writer = watcher
+            return watcher
+
+        def close(self) -> None:
+            self._unwatch()
+            super().close()
+
+        def detach(self) -> int:
+            self._unwatch()
+            return super().detach()
+
+        def _unwatch(self) -> None:
+            # A slot is empty until it is used.
+            with suppress(AttributeError):
+                self._reader.close()
+            with suppress(AttributeError):
+                self._writer.close()
+
+        def __del__(self) -> None:
+            try:
+                self._unwatch()
+            finally:
+                super().__del__()  # type: ignore[misc,unused-ignore]
 
 
 class _Restarting:

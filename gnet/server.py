@@ -159,6 +159,11 @@ class Server(Held):
         if connection_listener is not None:
             self.on("connection", connection_listener)
 
+    def _in_use(self) -> bool:
+        if getattr(self, "_admission", None) is None:
+            return False
+        return self._bound is not None or self._binding is not None or bool(self.connections)
+
     def __repr__(self) -> str:
         if self._bound is None:
             return "<gnet.Server closed>"
