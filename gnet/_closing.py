@@ -59,11 +59,13 @@ class Closing(Reading):
     def _handle(self) -> None:
         """In a greenlet of its own: the connection is its listener's until that returns."""
         # Here, where it is compiled: in Python each blocked connection has more stack to keep.
+        generation = self._generation
         try:
             self.server.emit("connection", self)
-            self._give_up()
+            if self._generation == generation:
+                self._give_up()
         except BaseException as exc:
-            self._listener_failed(exc)
+            self._listener_failed(exc, generation)
         finally:
             # The connection's own: a forked child gives the server another one.
             self._loop.release()

@@ -107,10 +107,11 @@ class Departure(Writing):
         if tell:
             self._report_later("peer_end")
         for blocked in peer.greenlets:
-            self._loop.loop.run_callback(self._interrupt_greenlet, blocked)
+            self._loop.loop.run_callback(self._interrupt_greenlet, peer, blocked)
 
-    def _interrupt_greenlet(self, blocked: greenlet) -> None:
-        if self._peer is not None and blocked in self._peer.greenlets:
+    def _interrupt_greenlet(self, peer: _Peer, blocked: greenlet) -> None:
+        # Also when the socket has dialled again meanwhile, and has another peer.
+        if blocked in peer.greenlets:
             blocked.throw(self._own(PeerEndError()))
 
     def _listening(self, event: str) -> None:

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import binascii
 import codecs
+import sys
 from typing import Any, Protocol
 
 from ._validate import wrong_kind
 from .errors import type_error, value_error
 
-__all__ = ["Decoder", "byte_view", "decoder", "frozen", "to_bytes"]
+__all__ = [
+    "Decoder",
+    "byte_view",
+    "check_kept",
+    "decoder",
+    "frozen",
+    "to_bytes",
+    "undecodable",
+]
+
+#: So many bytes a decoder may keep that are no text yet. UTF-7 and unicode-escape keep what a peer
+#: never ends.
+MAX_KEPT_BYTES = 65536
 
 # Node's names that Python does not know, or knows as something else.
 _NODE_NAMES = {
@@ -32,6 +45,8 @@ class Decoder(Protocol):
     def getstate(self) -> tuple[bytes, int]: ...
 
     def setstate(self, state: tuple[bytes, int]) -> None: ...
+
+    def reset(self) -> None: ...
 
 
 class _BaseDecoder:
@@ -56,6 +71,40 @@ class _BaseDecoder:
     def setstate(self, state: tuple[bytes, int]) -> None:
         self._rest = state[0]
 
+    def reset(self) -> None:
+        self._rest = b""
+
+
+class _MarkedDecoder(codecs.BufferedIncrementalDecoder):
+    """UTF-16 or UTF-32 with a byte order mark; without one in the machine's order.
+
+    So does ``bytes.decode()``; the standard library's incremental decoders raise.
+    """
+
+    def __init__(self, codec: str, little: bytes, big: bytes) -> None:
+        super().__init__("replace")
+        self._codec = codec
+        self._marks = {little: "le", big: "be"}
+        self._width = len(little)
+        self._decode: Any = None
+
+    def _buffer_decode(self, input: Any, errors: str, final: bool) -> tuple[str, int]:
+        data: bytes = input
+        skipped = 0
+        if self._decode is None:
+            if len(data) < self._width and not final:
+                return "", 0
+            order = self._marks.get(data[: self._width])
+            skipped = self._width if order else 0
+            name = f"{self._codec}_{order or sys.byteorder[0] + 'e'}_decode"
+            self._decode = getattr(codecs, name)
+        text, consumed = self._decode(data[skipped:], errors, final)
+        return text, consumed + skipped
+
+    def reset(self) -> None:
+        super().reset()
+        self._decode = None
+
 
 def _base64(data: bytes) -> bytes:
     return binascii.b2a_base64(data, newline=False)
@@ -70,6 +119,15 @@ _BASES = {
     "hex": (binascii.hexlify, 1),
     "base64": (_base64, 3),
     "base64url": (_base64url, 3),
+}
+
+# Of one name each, or of nothing: they do not decode piece by piece.
+_OF_NO_STREAM = ("idna", "punycode", "undefined")
+
+# The encodings whose byte order a mark tells, and the marks.
+_MARKS = {
+    "utf-16": ("utf_16", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf-32": ("utf_32", codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
 
 
@@ -94,22 +152,38 @@ def decoder(encoding: str) -> Decoder:
     """A decoder of received chunks; malformed input becomes U+FFFD, as in Node.
 
     :raises TypeError: ``encoding`` is no ``str``.
-    :raises ValueError: it names no encoding; ``code`` ``"ERR_UNKNOWN_ENCODING"``.
+    :raises ValueError: it names no encoding, or one that cannot decode a stream; ``code``
+        ``"ERR_UNKNOWN_ENCODING"``.
     """
     base = _BASES.get(encoding.lower()) if isinstance(encoding, str) else None
     if base is not None:
         return _BaseDecoder(*base)
     codec = _codec(encoding)
-    if codec.incrementaldecoder is None:
+    marks = _MARKS.get(codec.name)
+    if marks is not None:
+        return _MarkedDecoder(*marks)
+    if codec.incrementaldecoder is None or codec.name in _OF_NO_STREAM:
         raise _unknown(encoding)
     result: Decoder = codec.incrementaldecoder("replace")
     return result
 
 
-def resumed(decoder: Decoder, rest: bytes) -> Decoder:
-    """``decoder``, made to begin anew with ``rest`` as what it has of a character."""
-    decoder.setstate((rest, 0))
-    return decoder
+def check_kept(decoder: Decoder) -> None:
+    """Look whether a decoder that has given no text keeps too much.
+
+    :raises ValueError: it does.
+    """
+    if len(decoder.getstate()[0]) > MAX_KEPT_BYTES:
+        raise ValueError(f"more than {MAX_KEPT_BYTES} bytes that are no text yet")
+
+
+def undecodable(exc: Exception) -> ValueError:
+    """The error of a connection whose data its decoder cannot make text of."""
+    error = value_error(
+        f"cannot decode what was received: {exc}", "ERR_ENCODING_INVALID_ENCODED_DATA"
+    )
+    error.__cause__ = exc
+    return error
 
 
 def encode(text: str, encoding: str) -> bytes:
@@ -118,16 +192,16 @@ def encode(text: str, encoding: str) -> bytes:
     :raises ValueError: the encoding is unknown, or the text cannot be encoded in it.
     """
     name = encoding.lower() if isinstance(encoding, str) else ""
+    codec = _codec(encoding) if name not in _BASES else None
     try:
+        if codec is not None:
+            return codec.encode(text, "strict")[0]
         if name == "hex":
             return bytes.fromhex(text)
-        if name in ("base64", "base64url"):
-            # Node takes either alphabet, padded or not.
-            text = text.replace("-", "+").replace("_", "/")
-            return binascii.a2b_base64(text + "=" * (-len(text) % 4))
-        codec = _codec(encoding)
-        return codec.encode(text, "strict")[0]
-    except (binascii.Error, UnicodeError) as exc:
+        # Node takes either alphabet, padded or not.
+        text = text.replace("-", "+").replace("_", "/")
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4))
+    except ValueError as exc:
         raise value_error(f"cannot encode the text as {encoding}: {exc}") from exc
 
 

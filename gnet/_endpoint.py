@@ -59,6 +59,7 @@ class Endpoint(Held):
         "_close_emitted",
         "_connected",
         "_error",
+        "_generation",
         "_given_up",
         "_handled",
         "_heard",
@@ -81,6 +82,9 @@ class Endpoint(Held):
         self._life = IDLE
         self._connected = False
         self._close_emitted = False
+        # Which of the object's connections it is. What a former one's listener leaves to be done
+        # when it returns at last is not done to a later one (connect() may be called again).
+        self._generation = 0
         # The program has closed or destroyed the socket, and uses it no more.
         self._given_up = False
         self._error: BaseException | None = None
@@ -229,20 +233,27 @@ class Endpoint(Held):
         self._loop.defer(partial(self._deliver, event, *args))
 
     def _call(self, function: Callable[..., object], *args: Any) -> None:
+        generation = self._generation
         try:
             function(*args)
         except BaseException as exc:
-            self._listener_failed(exc)
+            self._listener_failed(exc, generation)
 
-    def _listener_failed(self, exc: BaseException) -> None:
-        """A listener or callback of the connection has raised."""
+    def _listener_failed(self, exc: BaseException, generation: int) -> None:
+        """A listener or callback has raised.
+
+        :param generation: of which connection it was; a later one goes on.
+        """
         own = self._owns(exc)
+        over = self._life is CLOSED or self._generation != generation
         if isinstance(exc, self._loop.hub.SYSTEM_ERROR):
-            self._shut(None)
+            if not over:
+                self._shut(None)
             raise exc
         if isinstance(exc, GreenletExit):
-            self._shut(None)
-        elif self._life is not CLOSED:
+            if not over:
+                self._shut(None)
+        elif not over:
             self._shut(exc, heard=own)
         elif not own:
             self._report(exc)

@@ -4,9 +4,11 @@ from . cimport _wire
 from ._departure cimport Departure
 
 cdef object CLOSED, OPEN
+cdef int DISCARD, FLOW, UNREAD, UNWATCHED
 
 
 cdef class Flowing(Departure):
+    cdef public bytearray _ahead
     cdef public object _decoder
     cdef public bint _end_emitted
     cdef public bint _end_is_callers
@@ -17,9 +19,11 @@ cdef class Flowing(Departure):
     cdef public object _read_watcher
     cdef public object _serving
     cdef public object _unread
-    cdef public bint _watching
+    cdef public int _watching
     cdef public bint allow_half_open
     cdef public long long bytes_read
 
-    @cython.locals(reads=Py_ssize_t, size=Py_ssize_t)
+    cdef bint _goes_on(self, object wire)
+
+    @cython.locals(generation=Py_ssize_t, reads=Py_ssize_t, size=Py_ssize_t)
     cpdef _serve(self)

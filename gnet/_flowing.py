@@ -8,7 +8,9 @@ only its callback changes, with who wants the data:
 * a greenlet blocked in ``recv``: its own ``switch``, so that the loop wakes it without a detour;
 * nobody: a weak reference, which looks whether the peer has ended or reset.
 
-When it fires and its data is not wanted, it is stopped: unread data stays in the kernel.
+When it fires and its data is not wanted, it is stopped: unread data stays in the kernel. What was
+read ahead all the same, by a file of ``makefile()`` for example, is kept with the socket and comes
+first, whoever wants it next: the stream has one position.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from ._departure import Departure
 from ._dispatch import Dispatcher
 from ._onread import OnRead
 from ._pipe import Pipe
-from ._state import CLOSED, OPEN
+from ._state import CLOSED, DISCARD, FLOW, OPEN, UNREAD, UNWATCHED
 from ._wire import READ, AnyWire, Wire
 from ._writing import HIGH_WATER_BYTES, Callback, Writing
 from .errors import EndedError, annotate, coded
@@ -60,8 +62,9 @@ class Flowing(Departure):
     """An endpoint whose data goes to listeners and pipes."""
 
     __slots__ = (
-        "_decoder", "_end_emitted", "_end_is_callers", "_flow", "_more", "_onread", "_pipes",
-        "_read_watcher", "_serving", "_unread", "_watching", "allow_half_open", "bytes_read",
+        "_ahead", "_decoder", "_end_emitted", "_end_is_callers", "_flow", "_more", "_onread",
+        "_pipes", "_read_watcher", "_serving", "_unread", "_watching", "allow_half_open",
+        "bytes_read",
     )  # fmt: skip
 
     def __init__(
@@ -74,11 +77,15 @@ class Flowing(Departure):
         self.bytes_read = 0
         # True: data goes to the listeners. False: paused. None: nobody has asked yet.
         self._flow: bool | None = None
+        # The greenlet in which a listener of the stream runs.
         self._serving: greenlet | None = None
+        # What was read from the kernel and not given to anybody. It is changed in place.
+        self._ahead: bytearray | None = None
         # The kernel may have data: the last read filled its buffer, or nobody has read yet.
         self._more = True
         self._read_watcher: Any = None
-        self._watching = False
+        # Whom the watcher serves.
+        self._watching = UNWATCHED
         self._unread: _Unread | None = None
         self._end_emitted = False
         self._end_is_callers = False
@@ -148,33 +155,62 @@ class Flowing(Departure):
         :param encoding: a name of Python's or Node's (``"utf8"``, ``"latin1"``, ``"hex"``,
             ``"base64"`` …); ``None`` for bytes again.
         :returns: the socket.
-        :raises ValueError: the encoding is unknown.
+        :raises ValueError: the encoding is unknown, or not one of a stream (``idna``).
         """
-        self._decoder = _encoding.decoder(encoding) if encoding is not None else None
+        decoder = _encoding.decoder(encoding) if encoding is not None else None
+        self._return_undecoded()
+        self._decoder = decoder
+        if self._ahead:
+            self._rearm()
         return self
+
+    # -- what was read ahead ------------------------------------------------------------------
+
+    def _put_back(self, data: Any) -> None:
+        """Have ``data`` come again, before anything else."""
+        if self._ahead is None:
+            self._ahead = bytearray(data)
+        else:
+            self._ahead[:0] = data
+
+    def _take(self, size: int, peek: bool = False) -> bytes:
+        """At most ``size`` bytes of what was read ahead."""
+        ahead = self._ahead
+        assert ahead is not None
+        data = bytes(ahead[:size])
+        if not peek:
+            del ahead[:size]
+        return data
+
+    def _return_undecoded(self) -> None:
+        """Have the bytes of a character that the decoder has only a part of come again."""
+        if self._decoder is not None:
+            rest, state = self._decoder.getstate()
+            if rest:
+                self._decoder.setstate((b"", state))
+                self._put_back(rest)
 
     # -- the watcher --------------------------------------------------------------------------
 
-    def _watch(self, callback: Callback, *args: object) -> None:
+    def _watch(self, whom: int, callback: Callback, *args: object) -> None:
         if self._watching:
             self._forget_flow()
             self._read_watcher.callback = callback
             self._read_watcher.args = args
-            return
-        if self._read_watcher is None:
-            self._read_watcher = self._wire.watch(self._loop.loop, READ)  # type: ignore[union-attr]
-        self._read_watcher.start(callback, *args)
-        self._watching = True
+        else:
+            if self._read_watcher is None:
+                self._read_watcher = self._wire.watch(self._loop.loop, READ)  # type: ignore[union-attr]
+            self._read_watcher.start(callback, *args)
+        self._watching = whom
 
     def _forget_flow(self) -> None:
-        # Only a flow's callback has an argument.
-        if self._read_watcher.args:
+        if self._watching == FLOW:
             self._loop.unflow()
 
     def _unwatch(self) -> None:
         if self._watching:
-            self._watching = False
             self._forget_flow()
+            self._watching = UNWATCHED
             self._read_watcher.stop()
 
     def _rearm(self) -> None:
@@ -182,12 +218,14 @@ class Flowing(Departure):
         if self._life is not OPEN or self._read_ended:
             return
         if self._given_up:
-            self._watch(self._discard)
+            self._watch(DISCARD, self._discard)
         elif self._serving is None and self._reader is None:
             if self._flow:
-                self._watch(self._loop.flow(), self._serve)
+                self._watch(FLOW, self._loop.flow(), self._serve)
+                if self._ahead:
+                    self._loop.defer(self._serve)
             else:
-                self._watch(self._unread_callback())
+                self._watch(UNREAD, self._unread_callback())
 
     def _has_been_spoken_to(self) -> bool:
         """Whether the peer has sent something, unread though it may be, or its end."""
@@ -237,15 +275,23 @@ class Flowing(Departure):
     def _serve(self) -> None:
         """In a borrowed greenlet: there is something for the listeners."""
         wire = self._wire
-        if not self._flow or wire is None or self._read_ended:
+        if wire is None or self._read_ended or self._given_up or self._reader is not None:
             return
         if self._serving is not None:
-            # A listener blocks: data and end are held back, but not a reset.
+            # A listener blocks: data and end are held back, but not a reset. Whether it has
+            # paused the socket, or was the only one, does not matter.
             self._look()
             return
+        if not self._flow:
+            return
+        generation = self._generation
         self._serving = getcurrent()
         reads = 0
         try:
+            while self._ahead and self._onread is None:
+                self._emit_chunk(self._take(READ_BYTES))
+                if not self._goes_on(wire):
+                    return
             if self._onread is not None:
                 self._serve_onread(wire, self._onread)
                 return
@@ -270,11 +316,11 @@ class Flowing(Departure):
                         else:
                             listeners(data)  # type: ignore[operator]
                     except BaseException as exc:
-                        self._listener_failed(exc)
+                        self._listener_failed(exc, generation)
                 else:
                     self._emit_text(data)
                 # Only a full buffer promises more: another read would mostly be for nothing.
-                if size < READ_BYTES or not self._flow or self._wire is not wire:
+                if size < READ_BYTES or not self._goes_on(wire):
                     return
                 reads += 1
         except BlockingIOError:
@@ -283,12 +329,32 @@ class Flowing(Departure):
             self._fail(annotate(exc, "read"))
         except BaseException as exc:
             # A signal's handler has raised, or there is no memory: another try could fail at once.
-            self._listener_failed(exc)
+            self._listener_failed(exc, generation)
         finally:
-            self._serving = None
-            # The watcher was stopped if it fired meanwhile; and the flow may have been, too.
-            if not self._watching or not self._flow:
-                self._rearm()
+            # A listener may have dialled again, and the new connection be served meanwhile.
+            if self._generation == generation:
+                self._serving = None
+                # The watcher was stopped if it fired meanwhile, or has served a blocked read; and
+                # the flow may have been stopped, too.
+                if self._watching != FLOW or not self._flow or self._ahead:
+                    self._served()
+
+    def _goes_on(self, wire: AnyWire) -> bool:
+        """Whether the listeners still want what comes on the wire, now that one has returned."""
+        return (
+            self._flow is True
+            and self._wire is wire
+            and not self._given_up
+            and not self._read_ended
+        )
+
+    def _served(self) -> None:
+        """The listeners have returned: what was held back meanwhile goes on."""
+        if self._read_ended and not self._end_emitted and self._life is OPEN:
+            # One of them has read up to the end.
+            self._loop.defer(self._emit_end)
+        else:
+            self._rearm()
 
     def _serve_pipe(self, wire: AnyWire, pipes: list[Pipe]) -> bool:
         """Let the kernel move what was received to the only one who wants it.
@@ -311,67 +377,107 @@ class Flowing(Departure):
                 self._serve_end()
                 break
             self.bytes_read += moved
-            if moved < MOVE_BYTES or not self._flow or self._wire is not wire:
+            if moved < MOVE_BYTES or not self._goes_on(wire):
                 break
         return True
 
+    def _emit_chunk(self, data: bytes) -> None:
+        if self._decoder is None:
+            self._deliver("data", data)
+        else:
+            self._emit_text(data)
+
     def _emit_text(self, data: bytes, final: bool = False) -> None:
-        assert self._decoder is not None
-        text = self._decoder.decode(data, final)
+        decoder = self._decoder
+        assert decoder is not None
+        try:
+            text = decoder.decode(data, final)
+            if not text:
+                _encoding.check_kept(decoder)
+        except Exception as exc:
+            self._fail(_encoding.undecodable(exc))
+            return
         if text:
             self._deliver("data", text)
 
     def _serve_onread(self, wire: AnyWire, onread: OnRead) -> None:
+        generation = self._generation
         for _ in range(MAX_READS):
             try:
                 onread.refresh()
             except BaseException as exc:
-                self._listener_failed(exc)
+                self._listener_failed(exc, generation)
                 return
-            size = wire.recv_into(onread.buffer)
-            if self._idle is not None:
-                self._idle.touch()
+            size = self._read_into(wire, onread.view)
             if not size:
                 self._serve_end()
                 return
-            self.bytes_read += size
             try:
-                if onread.callback(size, onread.buffer) is False:
-                    self.pause()
+                paused = onread.callback(size, onread.buffer) is False
             except BaseException as exc:
-                self._listener_failed(exc)
-            if size < onread.size or not self._flow or self._wire is not wire:
+                self._listener_failed(exc, generation)
                 return
+            if self._generation != generation:
+                return
+            if paused:
+                self.pause()
+            if size < onread.size or not self._goes_on(wire):
+                return
+
+    def _read_into(self, wire: AnyWire, view: memoryview) -> int:
+        """Read into the buffer of ``onread``: what was read ahead, or what the kernel has."""
+        if self._ahead:
+            data = self._take(view.nbytes)
+            view[: len(data)] = data
+            return len(data)
+        size = wire.recv_into(view)
+        self._touch()
+        self.bytes_read += size
+        return size
 
     def _serve_end(self) -> None:
         """The peer has ended: tell the listeners, then end the other side (rule 8)."""
+        generation = self._generation
         self._read_ended = True
         self._peer_has_ended()
         self._unwatch()
         if self._decoder is not None:
             self._emit_text(b"", final=True)
-        self._emit_end()
+        if self._generation == generation and self._life is OPEN:
+            self._emit_end()
 
     def _serve_unread_end(self) -> None:
         """In a borrowed greenlet: nobody reads, and the peer has ended."""
-        if self._life is not OPEN or self._read_ended or self._reader is not None:
+        if (
+            self._life is not OPEN or self._read_ended
+            or self._reader is not None or self._serving is not None
+        ):  # fmt: skip
             return
         if self._flow:
             self._rearm()
             return
+        if self._ahead:
+            # That stands before the end.
+            return
+        generation = self._generation
         # A program in blocking style has still to read this end, and then to answer.
         self._end_is_callers = self._blocking_style
         self._serving = getcurrent()
         try:
             self._serve_end()
         finally:
-            self._serving = None
+            if self._generation == generation:
+                self._serving = None
 
     def _emit_end(self) -> None:
         if self._close_emitted:
             return
+        generation = self._generation
         self._end_emitted = True
         self._deliver("end")
+        if self._generation != generation:
+            # A listener has dialled again: what follows would end the new connection.
+            return
         if not self._ends_with_peer():
             self._side_ended()
         elif self._out is None and not self._ending and self._life is OPEN:

@@ -68,8 +68,8 @@ class Messages(Closing):
             return len(received[0]), received
 
         data, address = self._receive(receive, bufsize, once) or (b"", None)
-        if flags & _WAITALL and 0 < len(data) < bufsize:
-            data += self.recv(bufsize - len(data), flags)
+        if flags & _WAITALL and not flags & _socket.MSG_PEEK and 0 < len(data) < bufsize:
+            data = self._recv_all(bufsize, once, data)
         return data, address
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
@@ -112,8 +112,8 @@ class Messages(Closing):
         if message is None:
             return b"", [], 0, None
         data, *others = message
-        if flags & _WAITALL and 0 < len(data) < bufsize:
-            data += self.recv(bufsize - len(data), flags)
+        if flags & _WAITALL and not flags & _socket.MSG_PEEK and 0 < len(data) < bufsize:
+            data = self._recv_all(bufsize, once, data)
         return (data, *others)
 
     def recvmsg_into(
@@ -142,10 +142,11 @@ class Messages(Closing):
         if message is None:
             return 0, [], 0, None
         count, *others = message
-        if flags & _WAITALL and 0 < count < wanted:
-            data = self.recv(wanted - count, flags)
-            _scatter(data, views, count)
-            count += len(data)
+        if flags & _WAITALL and not flags & _socket.MSG_PEEK and 0 < count < wanted:
+            begun = b"".join(views)[:count]
+            data = self._recv_all(wanted, once, begun)
+            _scatter(data, views)
+            count = len(data)
         return (count, *others)
 
     # -- sending ------------------------------------------------------------------------------
@@ -278,13 +279,10 @@ class Messages(Closing):
         return self._timeout
 
 
-def _scatter(data: bytes, views: list[memoryview], start: int = 0) -> None:
-    """Put ``data`` into the views, from an offset on."""
+def _scatter(data: bytes, views: list[memoryview]) -> None:
+    """Put ``data`` into the views, one after another."""
     rest = memoryview(data)
     for view in views:
-        if start >= len(view):
-            start -= len(view)
-            continue
-        part = rest[: len(view) - start]
-        view[start : start + len(part)] = part
-        rest, start = rest[len(part) :], 0
+        part = rest[: len(view)]
+        view[: len(part)] = part
+        rest = rest[len(part) :]

@@ -15,13 +15,16 @@ class OnRead:
 
     From Node's ``new net.Socket({ onread })``.
 
-    :param buffer: a writable bytes-like object; or a function, called once per read, that
-        gives one.
+    :param buffer: a writable bytes-like object whose bytes lie one behind the other; it cannot be
+        resized while it is read into (a :class:`BufferError`). Or a function, called once per
+        read, that gives one.
     :param callback: called with the number of bytes and the buffer. ``False`` from it pauses
         the socket.
+    :raises TypeError: ``buffer`` is no such object, or ``callback`` cannot be called.
+    :raises ValueError: ``buffer`` is empty.
     """
 
-    __slots__ = ("_make", "buffer", "callback", "size")
+    __slots__ = ("_make", "buffer", "callback", "size", "view")
 
     def __init__(self, buffer: Any, callback: Callable[..., object]) -> None:
         self.callback = _validate.function("callback", callback)
@@ -36,6 +39,9 @@ class OnRead:
         #: The buffer that is read into, and its size in bytes.
         self.buffer = buffer
         self.size = view.nbytes
+        # A bytearray that has a view cannot be shortened: a read into nothing would pass for the
+        # end of the stream.
+        self.view = view
 
     def refresh(self) -> None:
         """Have the buffer for the next read."""
@@ -44,10 +50,15 @@ class OnRead:
 
 
 def writable_view(buffer: Any) -> memoryview:
+    """The bytes of a buffer that can be read into.
+
+    :raises TypeError: it is none, or its bytes do not lie one behind the other.
+    """
     try:
         view = memoryview(buffer)
-    except TypeError:
-        raise _validate.wrong_kind("buffer", buffer, "a writable bytes-like object") from None
-    if view.readonly:
-        raise _validate.wrong_kind("buffer", buffer, "a writable bytes-like object")
-    return view
+    except (TypeError, BufferError):
+        view = None
+    if view is None or view.readonly or not view.c_contiguous:
+        raise _validate.wrong_kind("buffer", buffer, "a writable, contiguous bytes-like object")
+    # What is empty cannot be cast.
+    return view.cast("B") if view.nbytes else memoryview(bytearray())

@@ -200,7 +200,10 @@ class PythonSocket(Messages):
         :param buffering: the size of the buffer in bytes; ``0`` for none (bytes only).
         :param encoding: for text; with ``errors`` and ``newline`` as for :func:`open`.
         :returns: the file. :meth:`close` takes effect when the last one is closed. A file of
-            bytes loses nothing when a read is interrupted by a timeout.
+            bytes loses nothing when a read is interrupted by a timeout; and what it has read
+            ahead of its caller comes next for whoever reads then: :meth:`recv`, another file, a
+            pipe or a listener of ``'data'``. A file belongs to the connection that it was made
+            of: behind another :meth:`connect` it is at an end, with an error.
         """
         letters = set(_validate.string("mode", mode))
         if not letters <= {"r", "w", "b"} or not letters & {"r", "w"}:

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from greenlet import getcurrent
 
-from . import _encoding, _validate, _wire
+from . import _validate, _wire
 from ._dispatch import UNMEASURED_CALLS
 from ._flowing import Flowing
 from ._onread import writable_view
-from ._state import CONNECTING
+from ._state import CONNECTING, UNREAD
 from .errors import annotate, coded, would_block
 
 __all__ = ["RECV_BYTES", "Reading"]
@@ -49,22 +49,26 @@ class Reading(Flowing):
         :returns: the bytes, or ``b""`` at the end of the stream.
         :raises BlockingIOError: there is nothing yet, and the call must not wait.
         :raises OSError: the connection has failed, or is closed.
-        :raises RuntimeError: the socket is flowing.
+        :raises RuntimeError: the socket is flowing, and this is not its ``'data'`` listener.
         :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
         """
         self._loop.calls += 1
         if self._loop.calls > UNMEASURED_CALLS:
             self._loop.share()
+        if flags and flags & _WAITALL and not flags & _NO_WAIT:
+            return self._recv_all(bufsize, flags & ~_WAITALL)
         if (
-            self._wire is None or self._flow or self._read_ended or self._given_up
+            self._wire is None or self._flow or self._read_ended or self._given_up or self._ahead
             or self._decoder is not None or type(bufsize) is not int or bufsize <= 0
         ):  # fmt: skip
             rest = self._begin_reading(bufsize, flags)
             if rest is not None:
                 return rest
+        return self._receive_bytes(bufsize, flags)
+
+    def _receive_bytes(self, bufsize: int, flags: int) -> bytes:
+        """What the kernel has; block until it has something."""
         self._blocking_style = True
-        if flags & _WAITALL:
-            return self._recv_all(bufsize, flags & ~_WAITALL)
         while True:
             if not self._more or self._reader is not None:
                 self._await_readable(flags)
@@ -79,15 +83,29 @@ class Reading(Flowing):
                 self._received(len(data), bufsize)
             return data
 
-    def _recv_all(self, bufsize: int, flags: int) -> bytes:
-        """``MSG_WAITALL``: all that was asked for, unless the stream ends before."""
-        data = self.recv(bufsize, flags)
-        while data and len(data) < bufsize:
-            more = self.recv(bufsize - len(data), flags)
-            if not more:
-                break
-            data += more
-        return data
+    def _recv_all(self, bufsize: int, flags: int, begun: bytes = b"") -> bytes:
+        """``MSG_WAITALL``: all that was asked for, unless the stream ends before.
+
+        Interrupted, it leaves what has come for the next call.
+
+        :param begun: what has been received of it already.
+        """
+        parts = [begun]
+        missing = bufsize - len(begun)
+        whole = False
+        try:
+            while True:
+                data = self.recv(missing, flags & ~_socket.MSG_PEEK)
+                parts.append(data)
+                missing -= len(data)
+                if not data or not missing:
+                    break
+            whole = True
+        finally:
+            received = b"".join(parts)
+            if received and (flags & _socket.MSG_PEEK or not whole):
+                self._put_back(received)
+        return received
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """:meth:`recv` into a buffer. From Python's ``socket.recv_into()``.
@@ -100,11 +118,15 @@ class Reading(Flowing):
         self._loop.calls += 1
         if self._loop.calls > UNMEASURED_CALLS:
             self._loop.share()
-        size = writable_view(buffer).nbytes
-        nbytes = _validate.integer("nbytes", nbytes, 0, size) or size
-        rest = self._begin_reading(nbytes, flags)
+        view = writable_view(buffer)
+        nbytes = _validate.integer("nbytes", nbytes, 0, view.nbytes) or view.nbytes
+        if flags and flags & _WAITALL and not flags & _NO_WAIT:
+            rest: bytes | None = self._recv_all(nbytes, flags & ~_WAITALL)
+        else:
+            rest = self._begin_reading(nbytes, flags)
         if rest is not None:
-            writable_view(buffer).cast("B")[: len(rest)] = rest
+            if rest:
+                view[: len(rest)] = rest
             return len(rest)
         self._blocking_style = True
         while True:
@@ -113,7 +135,7 @@ class Reading(Flowing):
             if self._read_ended:
                 return 0
             try:
-                count = self._wire.recv_into(buffer, nbytes, flags)  # type: ignore[union-attr]
+                count = self._wire.recv_into(view, nbytes, flags)  # type: ignore[union-attr]
             except OSError as exc:
                 self._receive_failed(exc, flags)
                 continue
@@ -143,6 +165,24 @@ class Reading(Flowing):
                 self._received(count, wanted)
             return received
 
+    def _read_ahead(self, size: int) -> int:
+        """Have at most ``size`` bytes more, for a file that needs more than was read ahead.
+
+        :returns: how many bytes have come; ``0`` at the end of the stream.
+        """
+        self._loop.calls += 1
+        if self._loop.calls > UNMEASURED_CALLS:
+            self._loop.share()
+        self._check_flow(0)
+        self._return_undecoded()
+        if not self._may_read():
+            return 0
+        data = self._receive_bytes(size, 0)
+        if self._ahead is None:
+            self._ahead = bytearray()
+        self._ahead += data
+        return len(data)
+
     def __iter__(self) -> Iterator[bytes]:
         """The received chunks, up to the end of the stream."""
         while True:
@@ -153,11 +193,21 @@ class Reading(Flowing):
 
     def _begin_reading(self, bufsize: int, flags: int = 0) -> bytes | None:
         """Wait for the connection; gives what can be had without the kernel, or ``None``."""
+        self._check_flow(flags)
+        _validate.integer("bufsize", bufsize, 0, 2**31 - 1)
+        self._return_undecoded()
+        if self._ahead and bufsize and not self._given_up and not flags & _OOB:
+            self._blocking_style = True
+            return self._take(bufsize, bool(flags & _socket.MSG_PEEK))
+        return None if self._may_read() and bufsize else b""
+
+    def _check_flow(self, flags: int) -> None:
+        """Wait for the connection; what flows goes to the listeners, unless one reads itself."""
         if self._life is CONNECTING:
             if self._never_waits() or flags & _NO_WAIT:
                 raise would_block("read")
             self._await_connection()
-        if self._flow:
+        if self._flow and self._serving is not getcurrent():
             raise coded(
                 RuntimeError(
                     "the socket is flowing: its data goes to the 'data' listeners, a pipe or "
@@ -165,26 +215,15 @@ class Reading(Flowing):
                 ),
                 "ERR_SOCKET_FLOWING",
             )
-        _validate.integer("bufsize", bufsize, 0, 2**31 - 1)
+
+    def _may_read(self) -> bool:
+        """Whether the stream goes on. Raises what the connection has failed with."""
         if self._read_ended and self._error is None and not self._given_up:
-            return b""
+            return False
         self._raise_unless_open()
         if self._given_up:
             raise self._closed_error()
-        if not bufsize:
-            return b""
-        return None if flags & _OOB else self._take_undecoded(bufsize, flags)
-
-    def _take_undecoded(self, bufsize: int, flags: int) -> bytes | None:
-        """The bytes of a character that the decoder has only half of, if any."""
-        if self._decoder is None:
-            return None
-        rest = self._decoder.getstate()[0]
-        if not rest:
-            return None
-        if not flags & _socket.MSG_PEEK:
-            self._decoder = _encoding.resumed(self._decoder, rest[bufsize:])
-        return rest[:bufsize]
+        return True
 
     def _received(self, count: int, wanted: int) -> None:
         if self._idle is not None:
@@ -196,10 +235,12 @@ class Reading(Flowing):
                 self._rearm()
         else:
             self._read_ended = True
-            self._end_is_callers = True
+            # A listener's end is answered as any other when it has returned.
+            self._end_is_callers = self._serving is not getcurrent()
             self._peer_has_ended()
             self._unwatch()
-            self._loop.defer(self._emit_end)
+            if self._serving is None:
+                self._loop.defer(self._emit_end)
 
     def _receive_failed(self, exc: OSError, flags: int) -> None:
         """There was nothing yet, which the caller waits for; or the connection has failed."""
@@ -232,18 +273,18 @@ class Reading(Flowing):
         me = getcurrent()
         self._reader = me
         # _watch() by hand: a call less for every message.
-        if self._watching:
+        if self._watching == UNREAD:
             self._read_watcher.callback = me.switch
         else:
-            self._watch(me.switch)
+            self._watch(UNREAD, me.switch)
         try:
             self._loop.hub.switch()
         finally:
             self._loop.calls = 0
             self._reader = None
-            if self._watching:
+            if self._watching == UNREAD:
                 self._read_watcher.callback = self._unread or self._unread_callback()
-                if self._flow:
-                    self._rearm()
+            if self._flow:
+                self._rearm()
             if self._blocked:
                 self._wake()

@@ -20,28 +20,35 @@ class Signal:
     :raises TypeError: ``waitable`` has no ``rawlink``.
     """
 
-    __slots__ = ("_method", "_waitable")
+    __slots__ = ("_linked", "_method", "_waitable")
 
     def __init__(self, waitable: Any, method: Callable[[], object]) -> None:
         check_signal(waitable)
         self._waitable: Any = waitable
         self._method = WeakMethod(method)
-        waitable.rawlink(self._ready)
+        self._linked = False
+        self.link()
 
     def _ready(self, waitable: Any) -> None:
         method = self._method()
-        if self._waitable is not None and method is not None:
+        if self._linked and method is not None:
             method()
+
+    def link(self) -> None:
+        """Call from now on; soon, if the waitable is ready already."""
+        if not self._linked:
+            self._linked = True
+            self._waitable.rawlink(self._ready)
 
     def is_ready(self) -> bool:
         """Whether the waitable is ready already: its call is still to come."""
-        return self._waitable is not None and bool(self._waitable.ready())
+        return self._linked and bool(self._waitable.ready())
 
     def unlink(self) -> None:
-        """Do not call any more."""
-        waitable, self._waitable = self._waitable, None
-        if waitable is not None:
-            waitable.unlink(self._ready)
+        """Do not call any more, unless it is linked again."""
+        if self._linked:
+            self._linked = False
+            self._waitable.unlink(self._ready)
 
 
 def check_signal(waitable: Any) -> None:

@@ -10,6 +10,7 @@ cdef Py_ssize_t UNMEASURED_CALLS
 
 cdef class Writing(Endpoint):
     cdef public Py_ssize_t _corked
+    cdef public bint _destroy_when_sent
     cdef public list _end_callbacks
     cdef public bint _ending
     cdef public bint _finish_emitted

@@ -51,8 +51,8 @@ class Writing(Endpoint):
     """An endpoint that can be written to."""
 
     __slots__ = (
-        "_corked", "_end_callbacks", "_ending", "_finish_emitted", "_finished", "_need_drain",
-        "_out", "_write_watcher", "_written", "high_water_mark",
+        "_corked", "_destroy_when_sent", "_end_callbacks", "_ending", "_finish_emitted",
+        "_finished", "_need_drain", "_out", "_write_watcher", "_written", "high_water_mark",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Writing(Endpoint):
         self._write_watcher: Any = None
         self._written = 0
         self._corked = 0
+        self._destroy_when_sent = False
         self._need_drain = False
         self._ending = False
         self._finished = False
@@ -444,7 +445,7 @@ class Writing(Endpoint):
         except BaseException as exc:
             # A signal's handler has raised, or there is no memory: what the kernel has of the
             # queue is not known, and gevent would never call a watcher again that raises.
-            self._listener_failed(exc)
+            self._listener_failed(exc, self._generation)
             return
         self._emptied()
 
@@ -553,7 +554,9 @@ class Writing(Endpoint):
         with suppress(OSError):
             self._wire.shutdown(_socket.SHUT_WR)  # type: ignore[union-attr]
         self._loop.defer(self._emit_finish)
-        if self._given_up:
+        if self._destroy_when_sent:
+            self._loop.defer(partial(self._shut, None))
+        elif self._given_up:
             self._linger()
 
     def _emit_finish(self) -> None:

@@ -103,7 +103,8 @@ class Socket(PythonSocket):
     """
 
     __slots__ = (
-        "_attempted", "_connector", "_remembered", "_reset_when_connected", "_signal",
+        "_attempted", "_connect_listener", "_connector", "_remembered", "_reset_when_connected",
+        "_signal",
     )  # fmt: skip
 
     _signal: Signal | None
@@ -156,6 +157,8 @@ class Socket(PythonSocket):
         PythonSocket.__init__(self, high_water_mark, loop)
         self._attempted: list[str] | None = None
         self._connector: Connector | None = None
+        # The listener of 'connect' that came with connect(), as it is among the others.
+        self._connect_listener: Listener | None = None
         # Settings made before there is a connection to make them on.
         self._remembered: _options.Settings = ()
         self._reset_when_connected = False
@@ -323,6 +326,7 @@ class Socket(PythonSocket):
             self.set_keep_alive(True, settings["delay"])
         if listener is not None:
             self.once("connect", listener)
+            self._connect_listener = self._entries("connect")[-1]
         wire, self._wire = self._wire, None
         connector = self._connector = Connector(goal, self, wire)
         racing = isinstance(goal, TcpTarget) and goal.auto_select_family
@@ -338,17 +342,26 @@ class Socket(PythonSocket):
 
     def _begin_again(self) -> None:
         """Dial a second time: listeners, encoding and settings stay, all else is new."""
+        for pipe in list(self._pipes or ()):
+            pipe.stop()
+        if self._connect_listener is not None:
+            # That connection was never made.
+            self._remove("connect", self._connect_listener)
+        # And who is blocked on the former connection, and is still to be told of its end.
         kept = (
             "_listeners", "_decoder", "_onread", "_remembered", "_timeout", "_refed", "_signal",
-            "_watchdog",
-            "allow_half_open",
+            "_watchdog", "_flow", "_reader", "_waits", "allow_half_open",
         )  # fmt: skip
         values = {name: getattr(self, name) for name in kept}
+        generation = self._generation + 1
         self._begin(self.high_water_mark)
         for name, value in values.items():
             setattr(self, name, value)
-        if "data" in self._listeners or self._onread is not None:
-            self._flow = True
+        self._generation = generation
+        if self._decoder is not None:
+            self._decoder.reset()
+        if self._signal is not None:
+            self._signal.link()
 
     def _connect_in_background(self, connector: Connector) -> None:
         if connector.aborted:
@@ -562,7 +575,7 @@ class Socket(PythonSocket):
         """
         if self._finished or self._life is IDLE:
             return self.destroy()
-        self.once("finish", self.destroy)
+        self._destroy_when_sent = True
         self._end()
         return self
 

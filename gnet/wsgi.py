@@ -97,6 +97,8 @@ class WSGIHandler(_Handler):  # type: ignore[misc]
             if self.code == 101 or self.status is None:
                 self._hand_over()
                 return None
+            # What has come behind the request is another one.
+            self.rfile.give_back(self._head)
             sock.set_timeout(idle_timeout)
         return result
 
@@ -125,7 +127,7 @@ class WSGIHandler(_Handler):  # type: ignore[misc]
         self._upgrade = self._connection_upgrade_requested()
         if self._upgrade:
             environ["gnet.socket"] = sock
-            environ["gnet.head"] = self.rfile.received()
+            environ["gnet.head"] = self._head = self.rfile.take_ahead()
             sock.set_timeout(None)
             # It has no body that a shutdown could cut off, and may last for long.
             self.server._busy.discard(sock)

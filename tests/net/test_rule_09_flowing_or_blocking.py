@@ -57,12 +57,16 @@ def test_a_blocking_read_of_a_piped_socket_is_an_error(net: Net) -> None:
         sock.recv()
 
 
-def test_a_blocking_read_inside_a_data_listener_is_an_error(net: Net, must_call: Calls) -> None:
+def test_a_blocking_read_inside_another_sockets_data_listener_is_an_error(
+    net: Net, must_call: Calls
+) -> None:
     sock, peer = net.accepted()
+    other, _ = net.accepted()
+    other.on("data", lambda chunk: None)
 
     def received(chunk: bytes) -> None:
         with pytest.raises(RuntimeError, match=r"pause\(\)"):
-            sock.recv()
+            other.recv()
 
     sock.on("data", must_call(received))
     peer.sendall(b"data")
