@@ -22,12 +22,19 @@ What is patched, for the whole process:
   pg8000, httpx and all others that call it, also by a name that they have imported before;
 * urllib3's own function, which requests uses, whether urllib3 is imported before or after; its
   ``socket_options`` are set when the connection is made;
-* with a ``block_list`` also ``connect`` and ``connect_ex`` of ``socket.socket`` and of gevent's:
+* with a ``block_list`` also ``connect`` and ``connect_ex`` of ``socket.socket`` and of gevent's,
+  and ``sendto`` and ``sendmsg`` with an address, which connect as well (``MSG_FASTOPEN``):
   redis-py, pymemcache, paramiko, asyncio and all others that make TCP sockets themselves. These
   are kept from the forbidden addresses, and otherwise connect as ever.
 
+What comes out is what came out before, errors included: they say what the system says
+(``Connection refused``), and have gnet's ``code`` besides. A ``getaddrinfo`` of the program's own,
+which pins a name or stands there for a test, is asked, unless there is a ``lookup``; behind a
+``socket.socket`` of its own, a proxy's for example, that connects as without the patch.
+
 What connects without Python's ``socket`` is out of reach: libraries in C (``pycurl``,
-``psycopg2``, ``mysqlclient``, uvloop), other processes, ``_socket``.
+``psycopg2``, ``mysqlclient``, uvloop, asyncio's proactor on Windows), other processes,
+``_socket``.
 """
 
 from __future__ import annotations
@@ -38,18 +45,23 @@ import os
 import socket as std_socket
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.machinery import ModuleSpec, PathFinder
+from time import monotonic
 from types import CodeType, FunctionType, ModuleType, NoneType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+import gevent
 from gevent import monkey as gevent_monkey
 from gevent import socket as gevent_socket
 from gevent._hub_local import get_hub_if_exists
 
 from . import _validate, dns, run
+from ._dns.names import idna_name
+from ._timers import SHORTEST
 from .address import is_ip
 from .blocklist import BlockList
-from .errors import AggregateError, IPBlockedError, coded
+from .errors import AggregateError, IPBlockedError, code_of, coded
 from .socket import Socket, _block_list, _local_address
 
 if TYPE_CHECKING:
@@ -58,6 +70,11 @@ if TYPE_CHECKING:
 __all__ = ["Patch", "is_patched", "patch", "unpatch"]
 
 _URLLIB3 = "urllib3.util.connection"
+_GEVENT = "gevent.socket"
+# Where the functions are defined that nobody has put in the place of others.
+_SYSTEMS = ("socket", _GEVENT, "gevent._socketcommon")
+_CLASSES = (("socket", "socket"), (gevent_socket.socket.__module__, "socket"))
+_FAMILY_NUMBERS = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
 # How long a thread without a hub waits for the last events of its connection, in seconds.
 _SETTLING_SECONDS = 1.0
 
@@ -207,6 +224,19 @@ class _Functions:
             function, code = self._codes.popitem()
             function.__code__ = code
 
+    def original(self, module: str) -> FunctionType:
+        """The function of a module as it was."""
+        for function, code in self._codes.items():
+            if function.__globals__["__name__"] == module:
+                made = FunctionType(
+                    code, function.__globals__, function.__name__, function.__defaults__
+                )
+                made.__kwdefaults__ = function.__kwdefaults__
+                return made
+        # Another thread has ended the patch while the call was on its way here.
+        found: FunctionType = sys.modules[module].create_connection
+        return found
+
 
 _functions = _Functions()
 
@@ -231,7 +261,9 @@ def _standard_functions() -> list[FunctionType]:
 def _create_connection(address: Any, timeout: Any, source_address: Any, **options: Any) -> Any:
     import sys
 
-    return sys.modules["gnet.monkey"]._connect(address, timeout, source_address, **options)
+    return sys.modules["gnet.monkey"]._connect(
+        __name__, address, timeout, source_address, **options
+    )
 
 
 def _urllib3_create_connection(
@@ -240,6 +272,7 @@ def _urllib3_create_connection(
     import sys
 
     return sys.modules["gnet.monkey"]._connect(
+        __name__,
         address,
         timeout,
         source_address,
@@ -288,6 +321,7 @@ class _Goal(NamedTuple):
 
 
 def _connect(
+    module: str,
     address: Any,
     timeout: Any,
     source_address: Any,
@@ -296,17 +330,24 @@ def _connect(
     socket_options: Any = None,
     family: int = 0,
 ) -> Any:
-    """What ``create_connection`` does now."""
+    """What the ``create_connection`` of a module does now."""
+    if not _is_systems(_namespace(module).socket):
+        # A proxy's, or a test's.
+        given = {"all_errors": all_errors, "socket_options": socket_options}
+        options = {name: value for name, value in given.items() if value}
+        return _functions.original(module)(address, timeout, source_address, **options)
     active = _in_force() or Patch(None, None, None, None)
     # Nothing else can run in such a thread while it blocks, and any other may use the socket.
     plain = get_hub_if_exists() is None and not gevent_monkey.is_module_patched("socket")
+    started = monotonic()
     try:
-        sock = _dial(_goal(address, timeout, source_address, family, active), plain)
-    except AggregateError as exc:
-        if all_errors and sys.version_info >= (3, 11):
-            raise ExceptionGroup("create_connection failed", exc.errors) from None  # type: ignore[type-var]  # noqa: F821
-        # Whoever calls this knows the classes of single errors.
-        raise exc.errors[0] from None
+        goal = _goal(address, timeout, source_address, family, active)
+        if active.lookup is None and goal.timeout != 0:
+            goal = _looked_up(goal, module, family, plain)
+        try:
+            sock = _dial(goal, plain, started)
+        except OSError as exc:
+            _fail(exc, all_errors)
     finally:
         if plain:
             _leave_no_hub()
@@ -317,6 +358,33 @@ def _connect(
         sock.close()
         raise
     return sock
+
+
+def _fail(exc: OSError, all_errors: bool) -> NoReturn:
+    """Raise what whoever calls ``create_connection`` knows."""
+    if getattr(exc, "syscall", None) == "getaddrinfo":
+        # The error of a lookup hook.
+        raise exc
+    errors = exc.errors if isinstance(exc, AggregateError) else [exc]
+    for each in errors:
+        _use_the_systems_words(each)
+    if all_errors and sys.version_info >= (3, 11):
+        raise ExceptionGroup("create_connection failed", errors) from None  # type: ignore[type-var]  # noqa: F821
+    raise errors[0] from None
+
+
+def _use_the_systems_words(exc: BaseException) -> None:
+    """Have a system error say what the system says; its fields stay.
+
+    Programs look for ``Connection refused`` in it.
+    """
+    known = isinstance(exc, OSError) and exc.errno is not None and hasattr(exc, "syscall")
+    # Python's own words for Windows' numbers come from a call that it does not offer.
+    if known and sys.platform != "win32":
+        error: Any = exc
+        words = os.strerror(error.errno)
+        error.args = (error.errno, words)
+        error.strerror = words
 
 
 def _goal(address: Any, timeout: Any, source_address: Any, family: int, active: Patch) -> _Goal:
@@ -340,24 +408,23 @@ def _goal(address: Any, timeout: Any, source_address: Any, family: int, active: 
     return _Goal((host or "localhost").strip("[]"), port, timeout, options)
 
 
-def _dial(goal: _Goal, plain: bool) -> Any:
+def _dial(goal: _Goal, plain: bool, started: float) -> Any:
     """Connect; gives the socket that the caller expects."""
     if goal.timeout == 0:
         # No connection is made in no time.
         raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
-    options = goal.options
-    if plain and options["lookup"] is None:
-        # Nothing else runs in the thread: the detour through gevent's threads is not needed.
-        options["lookup"] = _plain_lookup
     made = Socket()
     try:
-        made.connect(port=goal.port, host=goal.host, **options)
+        made.connect(port=goal.port, host=goal.host, **goal.options)
+        left = goal.timeout
+        if left is not None:
+            left = max(SHORTEST, started + left - monotonic())
         try:
-            made.wait("connect", goal.timeout)
+            made.wait("connect", left)
         except TimeoutError:
             if made.destroyed:
                 raise
-            raise coded(TimeoutError("timed out"), "ETIMEDOUT") from None
+            raise _timed_out() from None
         family, proto = made.family, made.proto
         fd = made.detach()
     except BaseException:
@@ -370,12 +437,8 @@ def _dial(goal: _Goal, plain: bool) -> Any:
     return sock
 
 
-def _plain_lookup(hostname: str, *, family: int = 0, hints: int = 0, all: bool = False) -> Any:
-    wanted = {0: 0, 4: _socket.AF_INET, 6: _socket.AF_INET6}[family]
-    answer = _socket.getaddrinfo(hostname, 0, wanted, _socket.SOCK_STREAM, 0, hints)
-    numbers = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
-    found = [(each[4][0], numbers[each[0]]) for each in answer if each[0] in numbers]
-    return found if all else found[0]
+def _timed_out() -> TimeoutError:
+    return coded(TimeoutError("timed out"), "ETIMEDOUT")
 
 
 def _leave_no_hub() -> None:
@@ -386,11 +449,112 @@ def _leave_no_hub() -> None:
         hub.destroy()
 
 
+# -- names ----------------------------------------------------------------------------------------
+
+
+def _namespace(module: str) -> Any:
+    """Where the original function of a module finds ``socket`` and ``getaddrinfo``."""
+    return gevent_socket if module == _GEVENT else std_socket
+
+
+def _is_systems(found: Any) -> bool:
+    """Whether a function or class is the standard library's or gevent's, and none in its place."""
+    if isinstance(found, FunctionType):
+        # Whoever wraps a function gives his the name and the module of the other.
+        return found.__globals__["__name__"] in _SYSTEMS
+    return isinstance(found, type) and (found.__module__, found.__name__) in _CLASSES
+
+
+def _looked_up(goal: _Goal, module: str, family: int, plain: bool) -> _Goal:
+    """The same goal, with the addresses that ``getaddrinfo`` knows for it.
+
+    :raises OSError: it knows none.
+    :raises UnicodeError: the name can be none; for urllib3 it is its ``LocationParseError``.
+    """
+    host = goal.host
+    # gevent's function looks into gevent's module only; but it may be socket's by patching.
+    known = [_namespace(module).getaddrinfo, std_socket.getaddrinfo]
+    own = [each for each in known if not _is_systems(each)]
+    if own:
+        # The program's, which pins a name for example.
+        if module == _URLLIB3:
+            _name(host, module)
+        ask = own[0]
+    elif is_ip(host):
+        return goal
+    else:
+        host = _name(host, module)
+        ask = _system(plain)
+    try:
+        with gevent.Timeout(goal.timeout) if not plain else nullcontext() as limit:
+            answer = list(ask(host, goal.port, family, _socket.SOCK_STREAM))
+    except gevent.Timeout as exc:
+        if exc is not limit:
+            raise
+        raise _timed_out() from None
+    except OSError as exc:
+        if not hasattr(exc, "code"):
+            coded(exc, code_of(exc), syscall="getaddrinfo", hostname=goal.host)
+        raise
+    found = [place for each in answer for place in _places(each, plain)]
+    if not found:
+        raise OSError("getaddrinfo returns an empty list")
+    port = found[0][2]
+    addresses = [each[:2] for each in found if each[2] == port]
+    # The address of a literal host is not asked for.
+    host = f"[{goal.host}]" if is_ip(goal.host) else goal.host
+    return _Goal(host, port, goal.timeout, {**goal.options, "lookup": _knowing(addresses)})
+
+
+def _name(host: str, module: str) -> str:
+    """A name as the system is asked for it."""
+    try:
+        name = host if host.isascii() else idna_name(host)
+        # Python's getaddrinfo() looks at the labels just so.
+        return name.encode("idna").decode("ascii")
+    except UnicodeError:
+        if module != _URLLIB3:
+            raise
+        unparsable: Any = sys.modules["urllib3.exceptions"].LocationParseError
+        raise unparsable(f"'{host}', label empty or too long") from None
+
+
+def _system(plain: bool) -> Callable[..., Any]:
+    """The ``getaddrinfo`` that blocks no more than it must."""
+    found: Callable[..., Any] = _socket.getaddrinfo if plain else gevent_socket.getaddrinfo
+    return found
+
+
+def _places(entry: Any, plain: bool) -> list[tuple[str, int, int]]:
+    """An entry of ``getaddrinfo``'s answer: its address with its zone, its family and port."""
+    family, _, _, _, place = entry
+    if family not in _FAMILY_NUMBERS:
+        return []
+    host, port, *rest = place
+    number = is_ip(host)
+    if not number:
+        # The program's own function may give a name.
+        again = _system(plain)(host, port, family, _socket.SOCK_STREAM)
+        return [known for each in again for known in _places(each, plain)]
+    zone = rest[1] if len(rest) > 1 else 0
+    return [(f"{host}%{zone}" if zone and "%" not in host else host, number, port)]
+
+
+def _knowing(addresses: list[tuple[str, int]]) -> Callable[..., Any]:
+    """A lookup hook that has its answer."""
+
+    def lookup(hostname: str, *, family: int = 0, all: bool = False, **options: Any) -> Any:
+        wanted = [each for each in addresses if family in (0, each[1])] or addresses
+        return wanted if all else wanted[0]
+
+    return lookup
+
+
 # -- the guard of those that connect by themselves ------------------------------------------------
 
 
 class _Guards:
-    """``connect`` and ``connect_ex`` of the socket classes, held back by the block list."""
+    """The methods of the socket classes that connect, held back by the block list."""
 
     def __init__(self) -> None:
         self._installed: list[tuple[type, str, Any]] = []
@@ -398,11 +562,18 @@ class _Guards:
     def install(self) -> None:
         if self._installed:
             return
-        plain: Any = gevent_monkey.get_original("socket", "socket")
-        for kind, module in (plain, _socket), (gevent_socket.socket, gevent_socket):
-            for name in "connect", "connect_ex":
+        for kind in _guarded_classes():
+            module: Any = _socket if kind.__module__ == "socket" else gevent_socket
+            for name, guard in _GUARDS.items():
+                method = getattr(kind, name, None)
+                if method is None:
+                    # Windows' sockets have no sendmsg().
+                    continue
+                guarded = guard(method, module.getaddrinfo)
+                guarded.__name__ = name
+                guarded.__doc__ = method.__doc__
                 self._installed.append((kind, name, vars(kind).get(name)))
-                setattr(kind, name, _guarded(getattr(kind, name), module.getaddrinfo))
+                setattr(kind, name, guarded)
 
     def restore(self) -> None:
         while self._installed:
@@ -413,37 +584,71 @@ class _Guards:
                 setattr(kind, name, before)
 
 
+def _guarded_classes() -> list[type]:
+    """The standard library's class and gevent's; a program's own may have them for bases."""
+    found: Any = gevent_monkey.get_original("socket", "socket"), gevent_socket.socket
+    bases = [base for each in found for base in getattr(each, "__mro__", ())]
+    return list(dict.fromkeys(filter(_is_systems, bases)))
+
+
 _guards = _Guards()
 
 
-def _guarded(connect: Callable[..., Any], getaddrinfo: Callable[..., Any]) -> Callable[..., Any]:
+def _guarded_connect(method: Any, getaddrinfo: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(self: Any, address: Any) -> Any:
-        active = _in_force()
-        block_list = active.block_list if active is not None else None
-        if block_list is not None:
-            address = _allowed(self, address, block_list, getaddrinfo)
-        return connect(self, address)
+        return method(self, _allowed(self, address, getaddrinfo))
 
-    guarded.__name__ = connect.__name__
-    guarded.__doc__ = connect.__doc__
     return guarded
 
 
-def _allowed(
-    sock: Any, address: Any, block_list: BlockList, getaddrinfo: Callable[..., Any]
-) -> Any:
+def _guarded_sendto(method: Any, getaddrinfo: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: Any, *args: Any) -> Any:
+        # (data, address) or (data, flags, address).
+        if len(args) in (2, 3):
+            args = (*args[:-1], _allowed(self, args[-1], getaddrinfo))
+        return method(self, *args)
+
+    return guarded
+
+
+def _guarded_sendmsg(method: Any, getaddrinfo: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: Any, buffers: Any, *args: Any) -> Any:
+        # (buffers, ancdata, flags, address)
+        if len(args) == 3:
+            args = (*args[:2], _allowed(self, args[2], getaddrinfo))
+        return method(self, buffers, *args)
+
+    return guarded
+
+
+_GUARDS: dict[str, Callable[..., Any]] = {
+    "connect": _guarded_connect,
+    "connect_ex": _guarded_connect,
+    # With an address they connect what is not connected: MSG_FASTOPEN, and SCTP in any case.
+    "sendto": _guarded_sendto,
+    "sendmsg": _guarded_sendmsg,
+}
+
+
+def _allowed(sock: Any, address: Any, getaddrinfo: Callable[..., Any]) -> Any:
     """The address to connect to, with a name looked up.
 
     :raises IPBlockedError: it is forbidden.
     """
+    active = _in_force()
+    block_list = active.block_list if active is not None else None
     inet = sock.family in (_socket.AF_INET, _socket.AF_INET6)
-    if not inet or not sock.type & _socket.SOCK_STREAM or not isinstance(address, tuple):
+    if block_list is None or not inet or not sock.type & _socket.SOCK_STREAM:
         return address
-    if len(address) < 2 or not isinstance(address[0], (str, bytes, bytearray)):
+    if not isinstance(address, tuple) or len(address) < 2:
         return address
     host = address[0]
+    if not isinstance(host, (str, bytes, bytearray)):
+        return address
     if not isinstance(host, str) or not is_ip(host):
         # Looked up here, once: the kernel gets the very address that was looked at.
+        if isinstance(host, str) and not host.isascii():
+            host = idna_name(host)
         found = getaddrinfo(host, None, sock.family, _socket.SOCK_STREAM)[0][4]
         host = found[0]
         address = (host, address[1], *(address[2:] or found[2:]))

@@ -67,7 +67,7 @@ def ascii_name(hostname: str, syscall: str = "getaddrinfo") -> str:
     """
     if 0 < len(hostname) <= _MAX_UNENCODED and "\0" not in hostname:
         try:
-            name = hostname if hostname.isascii() else _encoded(hostname)
+            name = hostname if hostname.isascii() else idna_name(hostname)
         except UnicodeError:
             pass
         else:
@@ -77,14 +77,16 @@ def ascii_name(hostname: str, syscall: str = "getaddrinfo") -> str:
     raise lookup_error("ENOTFOUND", hostname, syscall)
 
 
-def _encoded(hostname: str) -> str:
-    """A name that is not ASCII in IDNA's form.
+def idna_name(hostname: str) -> str:
+    """A name that is not ASCII in the form of IDNA 2008, as :func:`ascii_name` has it.
 
     :raises UnicodeError: IDNA does not allow it.
     """
     # Its tables are 1 MB, and most programs never need them.
     import idna
 
+    if len(hostname) > _MAX_UNENCODED:
+        raise UnicodeError("label empty or too long")
     labels = idna.uts46_remap(hostname, std3_rules=False, transitional=False).split(".")
     return ".".join(
         each if each.isascii() else idna.alabel(each).decode("ascii") for each in labels
