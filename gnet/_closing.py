@@ -37,6 +37,7 @@ class Closing(Reading):
     def _give_up(self) -> None:
         """``close()``: send what is queued, end, and let go of the descriptor in good time."""
         if self._life is CLOSED:
+            self._close_failed()
             self._report_unheard()
             return
         self._given_up = True
@@ -44,7 +45,8 @@ class Closing(Reading):
             self._shut(None)
             return
         self._interrupt()
-        if self._read_ended and self._out is None and not self._ending:
+        shared = self._wire is not None and self._wire.shared
+        if (self._read_ended or shared) and self._out is None and not self._ending:
             # Both sides are over: the close itself sends the end, without a shutdown before it.
             self._ending = self._finished = True
             self._loop.defer(self._emit_finish)
@@ -66,6 +68,7 @@ class Closing(Reading):
                 self._give_up()
         except BaseException as exc:
             self._listener_failed(exc, generation)
+            self._close_failed()
         finally:
             # The connection's own: a forked child gives the server another one.
             self._loop.release()
@@ -85,7 +88,8 @@ class Closing(Reading):
         """Everything is sent: the peer has some time to end as well."""
         if self._life is not OPEN:
             return
-        if self._read_ended:
+        if self._read_ended or self._wire.shared:  # type: ignore[union-attr]
+            # What comes behind that on a pipe is not the socket's to throw away.
             self._loop.defer(self._linger_over)
         elif self._linger_timer is None:
             self._linger_timer = self._loop.loop.timer(LINGER_SECONDS)

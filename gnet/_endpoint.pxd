@@ -10,6 +10,7 @@ cdef class Endpoint(Held):
     cdef public bint _close_emitted
     cdef public bint _connected
     cdef public object _error
+    cdef public object _failed_wire
     cdef public Py_ssize_t _generation
     cdef public bint _given_up
     cdef public bint _handled

@@ -59,6 +59,7 @@ class Endpoint(Held):
         "_close_emitted",
         "_connected",
         "_error",
+        "_failed_wire",
         "_generation",
         "_given_up",
         "_handled",
@@ -79,6 +80,8 @@ class Endpoint(Held):
     def __init__(self, loop: Dispatcher | None = None) -> None:
         super().__init__(loop if loop is not None else dispatcher())
         self._wire = None
+        # That of a connection which the network has ended, for pools that ask its descriptor.
+        self._failed_wire: AnyWire | None = None
         self._life = IDLE
         self._connected = False
         self._close_emitted = False
@@ -150,6 +153,7 @@ class Endpoint(Held):
             raise _validate.wrong_kind("error", error, "an exception")
         self._given_up = True
         self._shut(error)
+        self._close_failed()
         return self
 
     def _fail(self, error: BaseException) -> None:
@@ -191,12 +195,32 @@ class Endpoint(Held):
         """Stop the watchers, close the wire; gives the callbacks of what was not sent."""
         wire, self._wire = self._wire, None
         if wire is not None:
-            wire.close()
+            if self._failed_idle():
+                self._failed_wire = wire
+            else:
+                wire.close()
         return []
+
+    def _failed_idle(self) -> bool:
+        """Whether the network has ended it between two blocking calls: no one knows of it yet."""
+        return (
+            self._blocking_style
+            and not (self._given_up or self._blocked)
+            and self._reader is None
+            and getattr(self._error, "syscall", None) in ("read", "write")
+        )
+
+    def _close_failed(self) -> None:
+        """Close what was kept of a connection that has failed."""
+        wire, self._failed_wire = self._failed_wire, None
+        if wire is not None:
+            wire.close()
 
     def _closed_error(self) -> BaseException:
         """What a blocking call raises on a socket that is closed or was closed under it."""
         if self._error is not None:
+            # Whoever gets it has no need to ask the descriptor.
+            self._close_failed()
             return self._error.with_traceback(None)
         return self._own(SocketClosedError())
 
@@ -496,6 +520,7 @@ class Endpoint(Held):
     def __del__(self) -> None:
         try:
             wire = self._wire
+            self._close_failed()
         except AttributeError:
             return
         if wire is None or wire.fileno() < 0:

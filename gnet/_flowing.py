@@ -218,7 +218,10 @@ class Flowing(Departure):
         if self._life is not OPEN or self._read_ended:
             return
         if self._given_up:
-            self._watch(DISCARD, self._discard)
+            if self._wire.shared:  # type: ignore[union-attr]
+                self._unwatch()
+            else:
+                self._watch(DISCARD, self._discard)
         elif self._serving is None and self._reader is None:
             if self._flow:
                 self._watch(FLOW, self._loop.flow(), self._serve)

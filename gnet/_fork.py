@@ -124,6 +124,9 @@ def _close_server(server: Server) -> None:
 def _close_socket(sock: Any) -> None:
     if sock._life is IDLE:
         return
+    failed, sock._failed_wire = sock._failed_wire, None
+    if failed is not None:
+        _let_go(failed)
     if sock._life is not CLOSED:
         wire, sock._wire = sock._wire, None
         sock._stop_idle_timer()

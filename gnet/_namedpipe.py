@@ -139,6 +139,7 @@ class PipeWire:
     )  # fmt: skip
 
     is_tcp = False
+    shared = False
 
     def __init__(self, handle: int, local: str, remote: str, messages: bool = True) -> None:
         self._handle = handle

@@ -104,8 +104,17 @@ class PythonSocket(Messages):
         return self._wire
 
     def fileno(self) -> int:
-        """The descriptor; ``-1`` when there is none."""
-        return self._wire.fileno() if self._wire is not None and not self._given_up else -1
+        """The descriptor; ``-1`` when there is none.
+
+        A connection that fails between two blocking calls keeps it until the next one, or
+        :meth:`close`: who asks with ``select`` whether it is still good hears of something.
+        """
+        wire = self._wire
+        if wire is None and self._failed_wire is not None:
+            wire = self._failed_wire
+            # Who asks the descriptor finds that out.
+            self._heard = True
+        return wire.fileno() if wire is not None and not self._given_up else -1
 
     @property
     def family(self) -> AddressFamily:
@@ -313,6 +322,9 @@ class PythonSocket(Messages):
         """
         if self._life is CONNECTING:
             self._await_connection()
+        failed, self._failed_wire = self._failed_wire, None
+        if failed is not None:
+            return failed.detach()
         if self._wire is None or self._given_up:
             return -1
         self._local_name(), self._remote_name()

@@ -85,6 +85,9 @@ class Wire(SystemSocket):
 
     __slots__ = ("_reader", "_writer")
 
+    #: Whether what stands in it may be another's to read.
+    shared = False
+
     @classmethod
     def open(cls, family: int) -> Wire:
         """A new socket.

@@ -76,7 +76,8 @@ class Socket(PythonSocket):
     (Linux), comes although input is still unread.
 
     :param fd: the descriptor of a socket, pipe, FIFO or terminal; from then on the socket's
-        to close.
+        to close. A pipe, FIFO or terminal that others have as well is opened anew where it has
+        a name: theirs blocks as before, and what is unread at :meth:`close` is theirs.
     :param handle: a Python socket of any kind, taken over.
     :param allow_half_open: keep the writable side open when the peer has ended; default
         ``False``.
@@ -354,6 +355,7 @@ class Socket(PythonSocket):
         )  # fmt: skip
         values = {name: getattr(self, name) for name in kept}
         generation = self._generation + 1
+        self._close_failed()
         self._begin(self.high_water_mark)
         for name, value in values.items():
             setattr(self, name, value)

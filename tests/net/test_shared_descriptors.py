@@ -1,0 +1,287 @@
+"""Pipes, FIFOs and terminals that others have as well: they keep their bytes, and their mode."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import gevent
+import pytest
+from gevent import subprocess
+
+import gnet
+from tests.helpers import forks
+from tests.helpers.peers import python
+from tests.helpers.servers import closing
+
+if sys.platform == "win32":
+    pytest.skip("there are handles, not descriptors", allow_module_level=True)
+
+import pty
+
+from gnet import _filewire
+
+ROOT = str(Path(__file__).parents[2])
+LARGE = bytes(range(256)) * 4096
+
+Ends = tuple[int, int]
+
+
+@contextmanager
+def pipe(tmp_path: Path) -> Iterator[Ends]:
+    reading, writing = os.pipe()
+    with closing_fds(reading, writing):
+        yield reading, writing
+
+
+@contextmanager
+def fifo(tmp_path: Path) -> Iterator[Ends]:
+    os.mkfifo(tmp_path / "fifo")
+    both = os.open(tmp_path / "fifo", os.O_RDWR)
+    with closing_fds(both):
+        reading = os.open(tmp_path / "fifo", os.O_RDONLY)
+        with closing_fds(reading):
+            yield reading, both
+
+
+@contextmanager
+def terminal(tmp_path: Path) -> Iterator[Ends]:
+    master, slave = pty.openpty()
+    with closing_fds(master, slave):
+        yield slave, master
+
+
+@contextmanager
+def closing_fds(*fds: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for fd in fds:
+            with suppress(OSError):
+                forks.close(fd)
+
+
+KINDS = {"pipe": pipe, "fifo": fifo, "terminal": terminal}
+Kind = Callable[[Path], "contextmanager[Ends]"]
+
+
+@pytest.fixture(params=KINDS)
+def ends(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ends]:
+    """A descriptor to read from, and one to write to, of each kind."""
+    with KINDS[request.param](tmp_path) as made:
+        yield made
+
+
+def rest_of(fd: int) -> bytes:
+    """What stands in a descriptor."""
+    os.set_blocking(fd, False)
+    try:
+        return os.read(fd, 1000)
+    except BlockingIOError:
+        return b""
+
+
+# -- what stands in them --------------------------------------------------------------------------
+
+
+def test_close_leaves_what_is_unread_to_the_others(ends: Ends) -> None:
+    reading, writing = ends
+    sock = gnet.Socket(fd=os.dup(reading), writable=False)
+    os.write(writing, b"first\n")
+    assert sock.recv(6) == b"first\n"
+    os.write(writing, b"second\n")
+    sock.close()
+    sock.wait("close", 1)
+    os.write(writing, b"third\n")
+    assert rest_of(reading).startswith(b"second\n")
+
+
+def test_close_in_event_style_leaves_it_as_well(ends: Ends) -> None:
+    reading, writing = ends
+    sock = gnet.Socket(fd=os.dup(reading), writable=False)
+    sock.once("data", lambda chunk: sock.close())
+    os.write(writing, b"first\n")
+    sock.wait("close", 1)
+    os.write(writing, b"second\n")
+    assert rest_of(reading) == b"second\n"
+
+
+def test_the_end_of_a_with_statement_leaves_it_as_well(ends: Ends) -> None:
+    reading, writing = ends
+    os.write(writing, b"unread\n")
+    with gnet.Socket(fd=os.dup(reading), writable=False):
+        pass
+    assert rest_of(reading) == b"unread\n"
+
+
+def test_close_sends_what_is_queued_and_does_not_wait_for_more(tmp_path: Path) -> None:
+    with pipe(tmp_path) as (reading, writing):
+        source, sink = gnet.Socket(fd=os.dup(reading)), gnet.Socket(fd=os.dup(writing))
+        with closing(source):
+            sink.write(LARGE)
+            sink.close()
+            got = b""
+            while len(got) < len(LARGE):
+                got += source.recv()
+            assert got == LARGE
+            sink.wait("close", 1)
+
+
+def test_a_terminal_that_is_written_to_closes_behind_its_last_byte(tmp_path: Path) -> None:
+    with terminal(tmp_path) as (slave, master):
+        sock = gnet.Socket(fd=os.dup(slave))
+        sock.write(b"prompt> ")
+        sock.close()
+        sock.wait("close", 1)
+        assert rest_of(master) == b"prompt> "
+        os.write(master, b"ls -l\n")
+        assert rest_of(slave) == b"ls -l\n"
+
+
+# -- whether they block ---------------------------------------------------------------------------
+
+
+def test_the_given_descriptor_blocks_all_the_while(ends: Ends) -> None:
+    reading, writing = ends
+    sock = gnet.Socket(fd=os.dup(reading), writable=False)
+    with closing(sock):
+        assert os.get_blocking(reading)
+        assert os.get_blocking(sock.fileno())
+        read = gevent.spawn(sock.recv, 6)
+        gevent.sleep(0)
+        os.write(writing, b"hello\n")
+        assert read.get() == b"hello\n"
+        assert os.get_blocking(reading)
+    assert os.get_blocking(reading)
+
+
+def test_a_writers_descriptor_blocks_all_the_while(tmp_path: Path) -> None:
+    with pipe(tmp_path) as (_, writing):
+        sock = gnet.Socket(fd=os.dup(writing))
+        with closing(sock):
+            sock.write(LARGE)
+            assert sock.writable_length
+            assert os.get_blocking(writing)
+
+
+def test_one_that_does_not_block_is_left_so(ends: Ends) -> None:
+    reading, writing = ends
+    os.set_blocking(reading, False)
+    sock = gnet.Socket(fd=os.dup(reading), writable=False)
+    os.write(writing, b"hello\n")
+    assert sock.recv(6) == b"hello\n"
+    sock.destroy()
+    assert not os.get_blocking(reading)
+
+
+def test_detach_gives_the_descriptor_that_was_given(ends: Ends) -> None:
+    reading, _ = ends
+    fd = os.dup(reading)
+    sock = gnet.Socket(fd=fd, writable=False)
+    assert sock.fileno() == fd
+    assert sock.detach() == fd
+    assert os.get_blocking(fd)
+    forks.close(fd)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "fifo"])
+def test_the_end_of_a_pipe_is_met(kind: str, tmp_path: Path) -> None:
+    with KINDS[kind](tmp_path) as (reading, writing):
+        sock = gnet.Socket(fd=os.dup(reading), writable=False)
+        with closing(sock):
+            os.write(writing, b"last\n")
+            forks.close(writing)
+            assert b"".join(sock) == b"last\n"
+
+
+def test_a_fifo_whose_writer_has_gone_before_is_at_its_end(tmp_path: Path) -> None:
+    with fifo(tmp_path) as (reading, both):
+        writing = os.open(tmp_path / "fifo", os.O_WRONLY)
+        forks.close(both)
+        forks.close(writing)
+        sock = gnet.Socket(fd=os.dup(reading))
+        sock.resume()
+        sock.wait("end", 2)
+
+
+def test_the_master_of_a_terminal_is_read_and_left_as_it_was(tmp_path: Path) -> None:
+    """Its name would open another terminal."""
+    with terminal(tmp_path) as (slave, master):
+        sock = gnet.Socket(fd=os.dup(master))
+        os.write(slave, b"output")
+        assert sock.recv(6) == b"output"
+        sock.sendall(b"input\n")
+        assert os.read(slave, 100) == b"input\n"
+        sock.destroy()
+        assert os.get_blocking(master)
+
+
+@pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be opened anew: the pipe of another user, a system without ``/proc``."""
+    monkeypatch.setattr(_filewire, "_names", lambda fd, terminal: iter(()))
+
+
+@pytest.mark.usefixtures("nameless")
+def test_one_that_cannot_be_opened_anew_blocks_again_in_the_end(ends: Ends) -> None:
+    reading, writing = ends
+    for end in gnet.Socket.destroy, gnet.Socket.close, lambda sock: forks.close(sock.detach()):
+        sock = gnet.Socket(fd=os.dup(reading), writable=False)
+        read = gevent.spawn(sock.recv, 6)
+        gevent.sleep(0)
+        os.write(writing, b"hello\n")
+        assert read.get() == b"hello\n"
+        end(sock)
+        sock.wait("close", 1)
+        assert os.get_blocking(reading)
+
+
+AT_EXIT = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import gnet
+from gnet import _filewire
+
+if sys.argv[2] == "nameless":
+    _filewire._names = lambda fd, terminal: iter(())
+sock = gnet.Socket(fd=0)
+assert os.get_blocking(0) is (sys.argv[2] != "nameless")
+"""
+
+
+@pytest.mark.parametrize("how", ["named", "nameless"])
+def test_a_program_that_ends_leaves_its_standard_input_blocking(how: str, tmp_path: Path) -> None:
+    with pipe(tmp_path) as (reading, _):
+        assert subprocess.run(python(AT_EXIT, ROOT, how), stdin=reading).returncode == 0
+        assert os.get_blocking(reading)
+
+
+IN_A_CHILD = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import gevent, gnet
+
+sock = gnet.Socket(fd=0)
+child = os.fork()
+if not child:
+    assert sock.fileno() == -1
+    assert os.get_blocking(0)
+    os.write(1, os.read(0, 6))
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert sock.recv(7) == b"parent\\n"
+sock.destroy()
+"""
+
+
+def test_a_forked_child_has_the_standard_input_as_it_was(tmp_path: Path) -> None:
+    with pipe(tmp_path) as (reading, writing):
+        os.write(writing, b"child\nparent\n")
+        outcome = subprocess.run(
+            python(IN_A_CHILD, ROOT), stdin=reading, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert outcome.stderr == b""
+        assert outcome.stdout == b"child\n"
