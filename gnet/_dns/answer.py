@@ -59,6 +59,8 @@ class Answer:
     alias: dns.name.Name | None = None
     #: Whether an alias stands between the name that was asked for and this.
     aliased: bool = False
+    #: How long the message was that had it.
+    size: int = 0
 
 
 def worst(*codes: str) -> str:
@@ -90,7 +92,8 @@ def read_answer(reply: Reply, name: dns.name.Name, rdtype: RdataType) -> Answer:
         found = reply.answer.get((key, rdtype))
         if found is not None and reply.rcode == dns.rcode.NOERROR:
             records = tuple(dict.fromkeys(reply.values(found, rdtype)))
-            return Answer("", records, min(ttl, found.ttl), aliased=alias is not None)
+            ttl = min(ttl, found.ttl)
+            return Answer("", records, ttl, aliased=alias is not None, size=reply.size)
         link = reply.answer.get((key, RdataType.CNAME))
         if link is None:
             return _nothing(reply, ttl, alias)

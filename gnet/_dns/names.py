@@ -87,7 +87,7 @@ def idna_name(hostname: str) -> str:
 
     if len(hostname) > _MAX_UNENCODED:
         raise UnicodeError("label empty or too long")
-    labels = idna.uts46_remap(hostname, std3_rules=False, transitional=False).split(".")
+    labels = idna.uts46_remap(hostname, std3_rules=False).split(".")
     return ".".join(
         each if each.isascii() else idna.alabel(each).decode("ascii") for each in labels
     )

@@ -6,6 +6,7 @@ import _socket
 import errno
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -195,7 +196,7 @@ class Questions:
             ttl = min(ttl, answer.ttl)
         if len(asked) == 1:
             return answer
-        return Answer(answer.code, answer.records, ttl, aliased=True)
+        return replace(answer, ttl=ttl, aliased=True)
 
     def _ask_servers(self, name: dns.name.Name, rdtype: RdataType, deadline: float) -> Answer:
         """The first answer that is more than a failure; else the weightiest failure."""

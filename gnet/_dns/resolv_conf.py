@@ -40,6 +40,8 @@ class ResolvConf(NamedTuple):
     use_vc: bool = False
     #: Never ask for IPv6 addresses.
     no_aaaa: bool = False
+    #: Ask for the addresses of one family after the other.
+    single_request: bool = False
     #: Ask whether answers are verified.
     trust_ad: bool = False
 
@@ -51,6 +53,9 @@ _FLAGS = {
     "edns0": "edns0",
     "use-vc": "use_vc",
     "no-aaaa": "no_aaaa",
+    "single-request": "single_request",
+    # Every question has a socket of its own here.
+    "single-request-reopen": "single_request",
     "trust-ad": "trust_ad",
 }
 

@@ -69,7 +69,8 @@ class Resolver:
         with each try. Default: where ``resolv.conf`` has a ``timeout``, each server has that
         time for each try, and the call what they have together; else 5.
     :param cache: whether answers are kept for their time to live, also those that say that
-        there is nothing (RFC 2308); or how many are kept, ``True`` is 1,024.
+        there is nothing (RFC 2308); or how many are kept, ``True`` is 1,024. One above 1 KiB
+        counts for several.
     :param tries: how often each server is asked; from 1 to 10. Default: the ``attempts`` of
         ``resolv.conf``, else 3.
     :param search: domains in which a name with fewer than ``ndots`` dots is looked for first,
@@ -83,8 +84,8 @@ class Resolver:
         (``ERR_INVALID_IP_ADDRESS``).
 
     Of ``resolv.conf(5)`` the options ``ndots``, ``timeout``, ``attempts``, ``rotate``,
-    ``edns0``, ``use-vc``, ``no-aaaa`` and ``trust-ad`` are obeyed, and of the environment
-    ``LOCALDOMAIN`` and ``RES_OPTIONS``.
+    ``edns0``, ``use-vc``, ``single-request``, ``no-aaaa`` and ``trust-ad`` are obeyed, and of
+    the environment ``LOCALDOMAIN`` and ``RES_OPTIONS``.
 
     An answer is read in turns with everything else, however long it is: whoever owns a name
     cannot hold the loop with what its records say. Of a chain of aliases 16 are followed.
@@ -120,6 +121,7 @@ class Resolver:
         servers = _name_servers(nameservers, _validate.port(port), system)
         plan, self._timeout = _plan(timeout, tries, len(servers), system)
         self._no_ipv6 = system.no_aaaa
+        self._one_by_one = system.single_request
         self._questions = Questions(servers, plan, _cache_size(cache))
 
     # -- what is asked ------------------------------------------------------------------------
@@ -294,7 +296,7 @@ class Resolver:
         deadline = monotonic() + self._timeout
         failure = "ENOTFOUND"
         for name in self._search.candidates(hostname, syscall):
-            answers = self._questions.ask(name, rdtypes, deadline)
+            answers = self._ask(name, rdtypes, deadline)
             if any(each.records for each in answers):
                 return answers
             code = worst(*(each.code for each in answers))
@@ -302,6 +304,13 @@ class Resolver:
             if code not in _GO_ON:
                 break
         raise _error(failure, hostname, syscall)
+
+    def _ask(
+        self, name: dns.name.Name, rdtypes: Sequence[RdataType], deadline: float
+    ) -> list[Answer]:
+        if not self._one_by_one:
+            return self._questions.ask(name, rdtypes, deadline)
+        return [found for each in rdtypes for found in self._questions.ask(name, [each], deadline)]
 
 
 def _error(code: str, hostname: str, syscall: str) -> OSError:

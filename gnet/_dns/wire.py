@@ -98,6 +98,11 @@ class Reply:
         self.answer: _Section = {}
         self.authority: _Section = {}
 
+    @property
+    def size(self) -> int:
+        """How long the message is."""
+        return len(self._wire)
+
     def name(self, found: Found) -> bytes:
         """The name that the first record is, for example a ``CNAME``'s."""
         start, end = found.spans[0]

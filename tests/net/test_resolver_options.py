@@ -15,10 +15,18 @@ import dns.rcode
 import gevent
 import pytest
 from gevent import socket
+from gevent.event import Event
 
 from gnet._dns import resolv_conf
 from gnet.dns import Resolver
-from tests.helpers.dnsserver import DNSServer, failing, honest, silent
+from tests.helpers.dnsserver import (
+    DNSServer,
+    failing,
+    honest,
+    released,
+    silent,
+    wait_for_queries,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has its registry")
 
@@ -157,6 +165,21 @@ def test_a_server_that_does_not_know_the_extension_is_asked_without(
     server.udp = [behaviour]
     resolver = configure("nameserver 127.0.0.1", "options edns0")
     assert resolver.lookup("four.test", family=4) == A
+    assert len(server.asked) == 2
+
+
+def test_single_request_asks_for_one_family_after_the_other(
+    server: DNSServer, configure: Configure
+) -> None:
+    gate = Event()
+    server.udp = [released(gate), honest]
+    resolver = configure("nameserver 127.0.0.1", "options single-request")
+    asking = gevent.spawn(resolver.lookup, "four.test", all=True)
+    wait_for_queries(server, 1)
+    gevent.idle()
+    assert len(server.asked) == 1
+    gate.set()
+    assert A in asking.get(timeout=10)
     assert len(server.asked) == 2
 
 

@@ -130,6 +130,31 @@ def test_a_newer_answer_takes_the_place_of_an_older() -> None:
     assert cache.get(NAME, A, 12.0) is newer
 
 
+def test_long_answers_count_for_several() -> None:
+    cache = AnswerCache(100)
+    names = [dns.name.from_text(f"n{number}.test.") for number in range(10)]
+    for name in names:
+        cache.put(name, A, Answer(ttl=10, size=40_000), 0.0)
+    assert [cache.get(each, A, 1.0) is not None for each in names] == [False] * 8 + [True] * 2
+    # What is replaced, runs out or is forgotten counts no more.
+    for _ in range(3):
+        cache.put(names[9], A, Answer(ttl=20, size=40_000), 2.0)
+    assert len(cache) == 2
+    assert cache.get(names[8], A, 12.0) is None
+    cache.put(names[0], A, Answer(ttl=10, size=60_000), 12.0)
+    assert len(cache) == 2
+    cache.clear()
+    cache.put(names[0], A, Answer(ttl=10, size=65_535), 12.0)
+    cache.put(names[1], A, Answer(ttl=10, size=30_000), 12.0)
+    assert len(cache) == 2
+
+
+def test_one_answer_is_kept_however_long_it_is() -> None:
+    cache = AnswerCache(1)
+    cache.put(NAME, A, Answer(ttl=10, size=65_535), 0.0)
+    assert cache.get(NAME, A, 1.0) is not None
+
+
 def test_everything_can_be_forgotten() -> None:
     cache = AnswerCache(8)
     cache.put(NAME, A, Answer(ttl=10), 0.0)

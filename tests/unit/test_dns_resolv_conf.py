@@ -60,6 +60,8 @@ def test_it_has_the_systems_defaults() -> None:
         ("edns0", "edns0", True),
         ("use-vc", "use_vc", True),
         ("no-aaaa", "no_aaaa", True),
+        ("single-request", "single_request", True),
+        ("single-request-reopen", "single_request", True),
         ("trust-ad", "trust_ad", True),
     ],
 )
