@@ -28,7 +28,7 @@ class OnRead:
 
     def __init__(self, buffer: Any, callback: Callable[..., object]) -> None:
         self.callback = _validate.function("callback", callback)
-        self._make = buffer if callable(buffer) else None
+        self._make = _validate.function("buffer", buffer) if callable(buffer) else None
         if self._make is None:
             self._use(buffer)
 

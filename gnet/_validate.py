@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
+from types import CodeType, MethodType
 from typing import Any
 
 from .errors import type_error, value_error
@@ -17,6 +19,11 @@ from .errors import type_error, value_error
 MAX_PORT = 65535
 # What gevent's libev and libuv timers both take without overflow, and then some: 68 years.
 MAX_SECONDS = 2.0**31
+# MAX_TCP_KEEPIDLE of Linux; the other systems take more.
+MAX_KEEP_ALIVE_SECONDS = 32767
+
+# CO_COROUTINE, CO_ITERABLE_COROUTINE and CO_ASYNC_GENERATOR: inspect, *Code Objects Bit Flags*.
+ASYNC_FLAGS = 0x80 | 0x100 | 0x200
 
 _FAMILIES = {0: 0, 4: 4, 6: 6, "IPv4": 4, "IPv6": 6}
 
@@ -90,7 +97,11 @@ def keep_alive_delay(name: str, value: Any) -> float:
     """The delay of the first probe in seconds; ``None`` and what is below 0 leave the system's."""
     if isinstance(value, (int, float)) and value < 0:
         value = value if isinstance(value, bool) else 0
-    return seconds(name, value) or 0
+    delay = seconds(name, value) or 0
+    if delay >= MAX_KEEP_ALIVE_SECONDS + 1:
+        right = f"at most {MAX_KEEP_ALIVE_SECONDS} seconds"
+        raise wrong_value(name, value, right, "ERR_OUT_OF_RANGE")
+    return delay
 
 
 def limit(name: str, value: Any) -> float | None:
@@ -124,11 +135,39 @@ def flag(name: str, value: Any) -> bool:
 
 
 def function(name: str, value: Any) -> Callable[..., Any]:
-    """Anything that can be called."""
+    """Anything that can be called; no ``async def``, which would be taken and never run."""
     if not callable(value):
         raise wrong_kind(name, value, "callable")
+    if _is_async(value):
+        raise type_error(
+            f'The "{name}" argument must be a plain function: gnet has no await, and a listener '
+            f"may block. Received the async function {value!r}"
+        )
     result: Callable[..., Any] = value
     return result
+
+
+def _calls(value: Any) -> Any:
+    """The method behind the calls of an object that is no function itself."""
+    return next(
+        (vars(each)["__call__"] for each in type(value).__mro__ if "__call__" in vars(each)), None
+    )
+
+
+def _is_async(value: Any) -> bool:
+    """Whether a call only makes a coroutine, or an asynchronous generator."""
+    # inspect knows as well, but takes longer to import than the rest of gnet.
+    while True:
+        code = getattr(value, "__code__", None)
+        if isinstance(code, CodeType):
+            return bool(code.co_flags & ASYNC_FLAGS)
+        if isinstance(value, partial):
+            value = value.func
+        elif isinstance(value, MethodType):
+            value = value.__func__
+        else:
+            code = getattr(_calls(value), "__code__", None)
+            return isinstance(code, CodeType) and bool(code.co_flags & ASYNC_FLAGS)
 
 
 def optional_function(name: str, value: Any) -> Callable[..., Any] | None:
