@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ._dispatch import Dispatcher
+from ._timers import start_timer
 from ._wire import READ, Wire
 from .errors import annotate
 
@@ -84,7 +85,13 @@ class Acceptor:
         self._in_burst = False
         self._pause_timer: Any = None
         self._watcher: Any = wire.watch(loop.loop, READ)
-        self._watcher.start(self._accept)
+        self._watch()
+
+    def _watch(self) -> None:
+        # gevent stops a watcher whose callback has raised, be it what a signal's handler raises
+        # somewhere in it. This callback is in C, and what it has called later may raise: the
+        # watcher fires again.
+        self._watcher.start(self._loop.loop.run_callback, self._accept)
 
     def stop(self) -> None:
         """Accept no more."""
@@ -125,22 +132,27 @@ class Acceptor:
                     self._exhausted(exc)
                 self._back_off()
                 return
+            except MemoryError:
+                self._back_off()
+                raise
             self._pause = FIRST_PAUSE
             try:
                 self._admit(wire, remote)
             except BaseException:
+                # It costs this connection only.
                 wire.close()
                 raise
 
     def _back_off(self) -> None:
         """Leave the connections in the kernel's queue for a while."""
+        if self._pause_timer is not None:
+            self._pause_timer.close()
+        self._pause_timer = start_timer(self._loop.loop, self._pause, self._accept_again)
         self._watcher.stop()
-        self._pause_timer = self._loop.loop.timer(self._pause)
-        self._pause_timer.start(self._accept_again)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _accept_again(self) -> None:
+        self._watch()
         if self._pause_timer is not None:
             self._pause_timer.close()
             self._pause_timer = None
-        self._watcher.start(self._accept)

@@ -25,6 +25,7 @@ from gevent.event import AsyncResult
 
 from ._dispatch import dispatcher
 from ._sigpipe import NO_SIGNAL
+from ._timers import wait_patiently
 from ._wire import READ, WRITE, Wire
 from .errors import annotate, system_error, wait_timeout
 
@@ -95,7 +96,8 @@ class Channel:
         self._asked: dict[int, AsyncResult[Any]] = {}
         self._reading = self._loop.loop.io(wire.fileno(), READ, ref=ref)
         self._writing = self._loop.loop.io(wire.fileno(), WRITE, ref=ref)
-        self._reading.start(self._readable)
+        # Not directly: a signal's exception in it would stop the watcher for ever.
+        self._reading.start(self._loop.loop.run_callback, self._readable)
         Channel.opened.add(self)
 
     @property
@@ -121,6 +123,8 @@ class Channel:
         self._flush()
 
     def _flush(self) -> None:
+        if self.closed:
+            return
         try:
             while self._out:
                 line, fd = self._out[0]
@@ -133,7 +137,7 @@ class Channel:
                     self._out.popleft()
             self._writing.stop()
         except BlockingIOError:
-            self._writing.start(self._flush)
+            self._writing.start(self._loop.loop.run_callback, self._flush)
         except OSError:
             # The reading side meets the end, and says so.
             self._drop_unsent()
@@ -167,8 +171,7 @@ class Channel:
             if self.closed:
                 raise _gone()
             self.post(kind, number=number, **fields)
-            answer.wait(limit)
-            if not answer.ready():
+            if not wait_patiently(answer, limit):
                 raise wait_timeout(kind, limit)
             return cast(Message, answer.get())
         except BaseException:
@@ -188,6 +191,8 @@ class Channel:
 
     def _readable(self) -> None:
         """In the hub: something has arrived."""
+        if self.closed:
+            return
         try:
             data, ancillary, flags, _ = self._wire.recvmsg(  # type: ignore[attr-defined,unused-ignore]
                 READ_BYTES,

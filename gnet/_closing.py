@@ -11,6 +11,7 @@ from ._dispatch import Dispatcher
 from ._flowing import MAX_READS, READ_BYTES
 from ._reading import Reading
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
+from ._timers import Deadline
 from ._writing import HIGH_WATER_BYTES
 from .errors import annotate
 
@@ -71,7 +72,7 @@ class Closing(Reading):
             self._close_failed()
         finally:
             # The connection's own: a forked child gives the server another one.
-            self._loop.release()
+            self._loop.returned(self)
 
     def _finish_up(self) -> None:
         """The server shuts down: the connection ends, in a way that leaves time to answer."""
@@ -92,17 +93,20 @@ class Closing(Reading):
             # What comes behind that on a pipe is not the socket's to throw away.
             self._loop.defer(self._linger_over)
         elif self._linger_timer is None:
-            self._linger_timer = self._loop.loop.timer(LINGER_SECONDS)
-            self._linger_timer.start(self._linger_over)
+            timers = self._loop.timers
+            self._linger_timer = Deadline(timers, LINGER_SECONDS, self, "_linger_over")
 
     def _linger_over(self) -> None:
         self._shut(None)
 
     def _discard(self) -> None:
         """In the hub: something arrived after ``close()``."""
+        wire = self._wire
+        if wire is None or self._read_ended or not self._given_up:
+            return
         try:
             for _ in range(MAX_READS):
-                if not self._wire.recv_into(_scratch):  # type: ignore[union-attr]
+                if not wire.recv_into(_scratch):
                     break
             else:
                 return
@@ -119,6 +123,6 @@ class Closing(Reading):
 
     def _teardown(self) -> list[Callable[..., object]]:
         if self._linger_timer is not None:
-            self._linger_timer.close()
+            self._linger_timer.cancel()
             self._linger_timer = None
         return super()._teardown()

@@ -1,6 +1,8 @@
 cdef class Dispatcher:
     cdef public list _batch
     cdef public Py_ssize_t _flows
+    cdef public set _forsaken
+    cdef public set _handled
     cdef public Py_ssize_t _holds
     cdef public list _idle
     cdef public list _jobs
@@ -8,6 +10,7 @@ cdef class Dispatcher:
     cdef public object _note
     cdef public object _quiet
     cdef public list _ready
+    cdef public object _turn
     cdef public object _turns
     cdef public Py_ssize_t _workers
     cdef public Py_ssize_t calls
@@ -18,3 +21,5 @@ cdef class Dispatcher:
     cdef public double since
     cdef public object splicer
     cdef public object timers
+
+    cdef _schedule(self)

@@ -24,8 +24,9 @@ from gevent.exceptions import LoopExit
 from greenlet import getcurrent, greenlet
 
 from ._peerwatch import PeerWatch
+from ._report import report
 from ._splice import Splicer
-from ._timers import IdleTimers
+from ._timers import IdleTimers, wait_patiently
 from ._wire import is_libuv
 
 __all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher"]
@@ -56,9 +57,9 @@ class Dispatcher:
     """
 
     __slots__ = (
-        "_batch", "_flows", "_holds", "_idle", "_jobs", "_joining", "_note", "_quiet", "_ready",
-        "_turns", "_workers", "calls", "hub", "kept", "loop", "peers", "since", "splicer",
-        "timers",
+        "_batch", "_flows", "_forsaken", "_handled", "_holds", "_idle", "_jobs", "_joining",
+        "_note", "_quiet", "_ready", "_turn", "_turns", "_workers", "calls", "hub", "kept", "loop",
+        "peers", "since", "splicer", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -66,10 +67,18 @@ class Dispatcher:
             raise RuntimeError("__init__() was called again on a dispatcher, which is in use")
         self.hub = hub
         self.loop = hub.loop
+        # libev opens a descriptor for the first such watcher, a lookup's for example, and aborts
+        # the process when none is left by then.
+        with hub.loop.async_(ref=False) as early:
+            early.start(bool)
         self.timers = IdleTimers(hub.loop)
         self.splicer = Splicer()
         self.peers = PeerWatch(hub.loop)
         self.kept: set[object] = set()
+        # The connections whose handlers have not returned.
+        self._handled: set[object] = set()
+        # The borrowed greenlets that run() does not wait for.
+        self._forsaken: set[object] = set()
         self.calls = 0
         self.since = 0.0
         self._ready: list[Job] = []
@@ -83,6 +92,7 @@ class Dispatcher:
         self._joining = 0
         self._quiet: Event | None = None
         self._flows = 0
+        self._turn: Any = None
         self._turns: Any = None
 
     def __getstate__(self) -> Any:
@@ -93,9 +103,13 @@ class Dispatcher:
 
         Jobs start in the order of the calls. May be called from the hub and any greenlet.
         """
-        if not self._jobs:
-            self.loop.run_callback(self._dispatch)
+        self._schedule()
         self._jobs.append(job)
+
+    def _schedule(self) -> None:
+        # What a signal's handler has raised may have come in the place of a dispatch.
+        if not (self._jobs and self._turn.pending):
+            self._turn = self.loop.run_callback(self._dispatch)
 
     def flow(self) -> Callable[[Job], None]:
         """The callback of a flow's read watcher, in place of :meth:`defer`: a function in C.
@@ -143,6 +157,25 @@ class Dispatcher:
         if self._quiet is not None:
             self.loop.run_callback(self._check_quiet)
 
+    def forsake(self, sock: object, *runners: greenlet | None) -> None:
+        """Have :meth:`run` not wait any more for who serves a connection.
+
+        :param sock: the connection.
+        :param runners: the greenlets that run listeners of it.
+        """
+        self._forsaken.update(each for each in runners if isinstance(each, _Worker))
+        self.returned(sock)
+
+    def handle(self, sock: object) -> None:
+        """A connection is its handler's: keep the program in :meth:`run` until that returns."""
+        self._handled.add(sock)
+
+    def returned(self, sock: object) -> None:
+        """A connection's handler has returned."""
+        self._handled.discard(sock)
+        if self._quiet is not None:
+            self.loop.run_callback(self._check_quiet)
+
     def run(self, timeout: float | None) -> bool:
         """Block until nothing holds the program and no job is waiting or running.
 
@@ -157,7 +190,7 @@ class Dispatcher:
                 return True
             if self._quiet is None:
                 self._quiet = Event()
-            return bool(self._quiet.wait(timeout))
+            return wait_patiently(self._quiet, timeout)
         except LoopExit:
             # Only what cannot end by itself is left: a listener that waits for nothing.
             return True
@@ -176,9 +209,11 @@ class Dispatcher:
         self.hub.gnet_dispatcher = Dispatcher(self.hub)
 
     def _is_quiet(self) -> bool:
-        busy = self._workers - len(self._idle) - self._joining
+        busy = self._workers - len(self._idle) - self._joining - len(self._forsaken)
         # Below zero where a forked child's listener waits, in a greenlet of its parent's.
-        return not (self._holds or busy > 0 or self._ready or self._jobs or self._batch)
+        return not (
+            self._holds or self._handled or busy > 0 or self._ready or self._jobs or self._batch
+        )
 
     def _check_quiet(self) -> None:
         if self._quiet is not None and self._is_quiet():
@@ -214,8 +249,7 @@ class Dispatcher:
             self._check_quiet()
 
     def _put_back(self, batch: list[Job]) -> None:
-        if not self._jobs:
-            self.loop.run_callback(self._dispatch)
+        self._schedule()
         self._jobs[:0] = reversed(batch)
         batch.clear()
 
@@ -234,8 +268,10 @@ class Dispatcher:
                     job = batch.pop()
                     try:
                         job()
-                    except BaseException:
-                        self.hub.handle_error(job, *sys.exc_info())
+                    except BaseException as exc:
+                        report(self.hub, job, exc)
+                    if self._forsaken:
+                        self._forsaken.discard(me)
                 # Between two jobs the greenlet must not keep the last one's socket alive.
                 job = None  # type: ignore[assignment]
                 if len(idle) >= MAX_IDLE_WORKERS:
@@ -246,6 +282,7 @@ class Dispatcher:
                 self.hub.switch()
         finally:
             self._workers -= 1
+            self._forsaken.discard(me)
             if me in idle:
                 idle.remove(me)
 

@@ -19,6 +19,7 @@ from . import _validate
 from ._dispatch import Dispatcher, dispatcher
 from ._held import Held
 from ._publish import publish
+from ._report import report
 from ._state import CLOSED, CONNECTING, IDLE, MOVES, OPEN
 from ._timers import IdleTimer
 from ._watchdog import Watchdog
@@ -303,7 +304,7 @@ class Endpoint(Held):
 
     def _report(self, error: BaseException) -> None:
         """Nobody handles the error: the hub prints it with its traceback."""
-        self._loop.hub.handle_error(self, type(error), error, error.__traceback__)
+        report(self._loop.hub, self, error)
 
     def _emit_close(self) -> None:
         self._close_emitted = True
@@ -524,6 +525,10 @@ class Endpoint(Held):
         except AttributeError:
             return
         if wire is None or wire.fileno() < 0:
+            if self._holding:
+                # What a signal's handler has raised kept it from being anybody's.
+                self._holding = False
+                self._loop.loop.run_callback_threadsafe(self._loop.release)
             return
         name = repr(self)
         # No events: this may run anywhere, even in the hub or in another thread.

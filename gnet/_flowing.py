@@ -28,6 +28,7 @@ from ._pipe import Pipe
 from ._state import CLOSED, DISCARD, FLOW, OPEN, UNREAD, UNWATCHED
 from ._wire import READ, AnyWire, Wire
 from ._writing import HIGH_WATER_BYTES, Callback, Writing
+from .emitter import call_all
 from .errors import EndedError, annotate, coded
 
 if TYPE_CHECKING:
@@ -54,8 +55,13 @@ class _Unread(ref):  # type: ignore[type-arg]
 
     def __call__(self) -> None:
         reading = super().__call__()
-        if reading is not None:
+        if reading is None:
+            return
+        try:
             reading._on_unread()
+        except BaseException as exc:
+            # Not here: gevent stops a watcher whose callback has raised.
+            reading._loop.loop.run_callback(reading._report, exc)
 
 
 class Flowing(Departure):
@@ -221,7 +227,8 @@ class Flowing(Departure):
             if self._wire.shared:  # type: ignore[union-attr]
                 self._unwatch()
             else:
-                self._watch(DISCARD, self._discard)
+                # Not directly: a signal's exception in it would stop the watcher for ever.
+                self._watch(DISCARD, self._loop.loop.run_callback, self._discard)
         elif self._serving is None and self._reader is None:
             if self._flow:
                 self._watch(FLOW, self._loop.flow(), self._serve)
@@ -314,8 +321,7 @@ class Flowing(Departure):
                     listeners = self._listeners.get("data", ())
                     try:
                         if type(listeners) is tuple:
-                            for listener in listeners:
-                                listener(data)
+                            call_all(listeners, (data,))
                         else:
                             listeners(data)  # type: ignore[operator]
                     except BaseException as exc:

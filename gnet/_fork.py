@@ -114,10 +114,14 @@ def _close_server(server: Server) -> None:
     if server._bound is not None:
         # A worker has given nothing back when its child closes a copy.
         server._bound = server._bound._replace(share=None)
-    server._closed_emitted |= server.listening or server._closing
+    if server.listening or server._closing:
+        server._closed_period = server._period
     # Also of one that listens no more: who has still to say who it is waits there.
     server._stop()
     server._closing = False
+    server._handling.clear()
+    server._leaving.clear()
+    server._drained = server._last_grace = None
     server._admission.clear()
 
 

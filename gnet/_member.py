@@ -16,6 +16,7 @@ from . import _bind, _validate, dns, ipc
 from ._channel import Channel, Message
 from ._dispatch import dispatcher
 from ._handles import Place, error_of
+from ._report import report
 from ._wire import Wire
 from .address import is_ip
 from .emitter import EventEmitter
@@ -248,7 +249,7 @@ class Member(EventEmitter):
         try:
             self.emit(event)
         except BaseException as exc:
-            self._loop.hub.handle_error(self, type(exc), exc, exc.__traceback__)
+            report(self._loop.hub, self, exc)
 
     def main_has_returned(self) -> None:
         """The worker has begun all that it does: block until nothing is left of it."""

@@ -363,7 +363,7 @@ class PipeWire:
     def _start_quiet_timer(self) -> None:
         self._stop_quiet_timer()
         self._quiet_timer = self._port.loop.timer(QUIET_SECONDS)
-        self._quiet_timer.start(self._quiet)
+        self._quiet_timer.start(self._quiet, update=True)
 
     def _stop_quiet_timer(self) -> None:
         if self._quiet_timer is not None:

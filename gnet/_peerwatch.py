@@ -51,7 +51,8 @@ class PeerWatch:
 
             self._epoll = get_original("select", "epoll")()
             self._watcher = self._loop.io(self._epoll.fileno(), READ, ref=False)
-            self._watcher.start(self._look)
+            # Not directly: a signal's exception in it would stop the watcher for ever.
+            self._watcher.start(self._loop.run_callback, self._look)
         self._epoll.register(fd, select.EPOLLRDHUP | select.EPOLLONESHOT)  # type: ignore[attr-defined,unused-ignore]
         self._sockets[fd] = socket
 
@@ -76,7 +77,8 @@ class PeerWatch:
 
     def _look(self) -> None:
         """In the hub: some have ended."""
-        for fd, _ in self._epoll.poll(0):
+        ended = self._epoll.poll(0) if self._epoll is not None else ()
+        for fd, _ in ended:
             watched = self._sockets.get(fd)
             socket = watched() if watched is not None else None
             if socket is not None:

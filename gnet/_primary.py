@@ -24,6 +24,8 @@ from ._backoff import Backoff
 from ._channel import Message
 from ._dispatch import dispatcher
 from ._handles import Handles, Place, error_fields
+from ._report import report
+from ._timers import wait_patiently
 from ._worker import Worker, own_command, start
 from .emitter import EventEmitter
 from .errors import system_error
@@ -250,7 +252,7 @@ class Cluster(EventEmitter):
             try:
                 emitter.emit(event, *values)
             except BaseException as exc:
-                self._loop.hub.handle_error(emitter, type(exc), exc, exc.__traceback__)
+                report(self._loop.hub, emitter, exc)
 
     # -- counting -----------------------------------------------------------------------------
 
@@ -337,7 +339,7 @@ class Cluster(EventEmitter):
                 new._news.clear()
                 if new._exited.is_set():
                     raise RuntimeError(f"{new!r} has ended before it listened")
-                if new._news.wait(max(0.0, deadline - monotonic())):
+                if wait_patiently(new._news, max(0.0, deadline - monotonic())):
                     continue
                 if self._handles.used_by(new.id):
                     break
@@ -398,7 +400,7 @@ class Cluster(EventEmitter):
         killed = 0
         for each in workers:
             left = None if deadline is None else max(0.0, deadline - monotonic())
-            if not each._exited.wait(left):
+            if not wait_patiently(each._exited, left):
                 each.kill(signal.SIGKILL)  # type: ignore[attr-defined,unused-ignore]
                 killed += 1
                 _log.warning("%r was killed: it has not ended in time", each)

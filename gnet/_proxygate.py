@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import _socket
 from collections.abc import Callable
-from functools import partial
 from time import monotonic
 from typing import Any
 
 from . import _validate
 from ._dispatch import Dispatcher
 from ._proxyheader import MAX_BYTES, ProxyHeader, is_header, read_header
-from ._timers import SHORTEST
+from ._timers import Deadline, start_timer
 from ._wire import READ, Wire
 from .blocklist import BlockList
 from .errors import type_error
@@ -93,8 +92,8 @@ class _Entrant:
     """One connection whose header has not come yet."""
 
     __slots__ = (
-        "_admit", "_deadline", "_gate", "_header", "_pause", "_refuse", "_remote", "_timer",
-        "_trusted", "_watcher", "_wire",
+        "__weakref__", "_admit", "_deadline", "_gate", "_header", "_limit", "_pause",
+        "_pause_timer", "_refuse", "_remote", "_trusted", "_undecided", "_watcher", "_wire",
     )  # fmt: skip
 
     def __init__(
@@ -109,24 +108,31 @@ class _Entrant:
         # The part of it that has come.
         self._header = b""
         self._deadline = monotonic() + HEADER_SECONDS
+        # Something has come, which may begin a header.
+        self._undecided = False
         self._pause = FIRST_PAUSE
-        self._timer: Any = None
+        self._pause_timer: Any = None
         self._watcher: Any = wire.watch(gate.loop.loop, READ)
-        self._watcher.start(self._look)
-        self._wait(OPTIONAL_SECONDS if gate.optional else HEADER_SECONDS, self._too_late)
+        self._limit: Deadline | None = None
+        self._watch()
+        seconds = OPTIONAL_SECONDS if gate.optional else HEADER_SECONDS
+        self._limit = Deadline(gate.loop.timers, seconds, self, "_too_late")
 
-    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
-        self._stop_timer()
-        self._timer = self._gate.loop.loop.timer(max(SHORTEST, seconds))
-        self._timer.start(then)
+    def _watch(self) -> None:
+        # Not directly: a signal's exception in it would stop the watcher for ever.
+        self._watcher.start(self._gate.loop.loop.run_callback, self._readable)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.close()
-            self._timer = None
+    def _readable(self) -> None:
+        """In the hub: there is something, or the end."""
+        try:
+            if self in self._gate.waiting and self._pause_timer is None:
+                self._look()
+        except BaseException:
+            # It may have come between reading and keeping what was read.
+            self.refuse()
+            raise
 
     def _look(self) -> None:
-        """In the hub: there is something, or the end."""
         try:
             data = self._wire.recv(MAX_BYTES - len(self._header), _socket.MSG_PEEK)
         except BlockingIOError:
@@ -146,13 +152,26 @@ class _Entrant:
 
     def _look_again(self) -> None:
         """Whether it is a header cannot be said yet, so it must stay in the kernel."""
+        if not self._undecided:
+            self._undecided = True
+            self._limit_to(self._deadline - monotonic())
+        self._pause_timer = start_timer(self._gate.loop.loop, self._pause, self._go_on)
         self._watcher.stop()
-        left = self._deadline - monotonic()
-        if left <= 0:
-            self.refuse()
-            return
-        self._wait(min(self._pause, left), partial(self._watcher.start, self._look))
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _go_on(self) -> None:
+        self._watch()
+        self._stop_pause()
+
+    def _stop_pause(self) -> None:
+        if self._pause_timer is not None:
+            self._pause_timer.close()
+            self._pause_timer = None
+
+    def _limit_to(self, seconds: float) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+        self._limit = Deadline(self._gate.loop.timers, max(0.0, seconds), self, "refuse")
 
     def _take(self, data: bytes) -> None:
         """It is a header, or no connection of ours; take what has come of it, and no more."""
@@ -167,7 +186,7 @@ class _Entrant:
             self._let_in(header)
             return
         self._header = data
-        self._wait(self._deadline - monotonic(), self.refuse)
+        self._limit_to(self._deadline - monotonic())
 
     def _too_late(self) -> None:
         """Not a byte has come."""
@@ -177,7 +196,10 @@ class _Entrant:
             self.refuse()
 
     def _leave(self) -> None:
-        self._stop_timer()
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+        self._stop_pause()
         self._watcher.close()
         self._gate.waiting.discard(self)
 
@@ -189,6 +211,7 @@ class _Entrant:
             self._admit(self._wire, header.source, header.destination)
 
     def refuse(self) -> None:
-        """Close the connection."""
-        self._leave()
-        self._refuse(self._wire, self._remote, "proxy_protocol")
+        """Close the connection, unless it has been let in."""
+        if self in self._gate.waiting:
+            self._leave()
+            self._refuse(self._wire, self._remote, "proxy_protocol")

@@ -132,8 +132,12 @@ class Wire(SystemSocket):
     def accept_wire(self) -> tuple[Wire, Any]:
         """The next connection and its peer's address; :class:`BlockingIOError` if none waits."""
         fd, address = self._accept()  # type: ignore[attr-defined]
-        # With the family and the type given, no system calls ask the kernel for them.
-        wire = Wire(self.family, _socket.SOCK_STREAM, self.proto, fd)
+        try:
+            # With the family and the type given, no system calls ask the kernel for them.
+            wire = Wire(self.family, _socket.SOCK_STREAM, self.proto, fd)
+        except BaseException:
+            _socket.close(fd)
+            raise
         wire._prepare()
         return wire, address
 

@@ -407,7 +407,9 @@ class Writing(Endpoint):
     def _watch_writable(self) -> None:
         if self._write_watcher is None:
             self._write_watcher = self._wire.watch(self._loop.loop, WRITE)  # type: ignore[union-attr]
-        self._write_watcher.start(self._flush)
+        # Not directly: gevent stops a watcher whose callback has raised, and the rest of the queue
+        # would never be sent.
+        self._write_watcher.start(self._loop.loop.run_callback, self._flush)
         if self._watchdog is not None:
             self._watchdog.stalled()
 

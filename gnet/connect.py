@@ -21,7 +21,7 @@ from . import dns, ipc
 from ._dispatch import Dispatcher
 from ._publish import publish
 from ._race import Race, interleave
-from ._timers import SHORTEST
+from ._timers import wait_patiently
 from ._wire import WRITE, AnyWire, Wire, sockaddr
 from .address import is_ip
 from .blocklist import BlockList
@@ -214,14 +214,7 @@ class Connector:
         started: list[_Attempt] = []
         self._settled = Event()
         while True:
-            for action, number in race.advance(monotonic()):
-                if action == "timeout":
-                    slow = started[number]
-                    self._report(
-                        "connection_attempt_timeout", slow.address, slow.port, slow.family
-                    )
-                else:
-                    started.append(self._start(target, *addresses[number]))
+            # First what has come of those under way: the time for the next may be over as well.
             for number, attempt in enumerate(started):
                 if attempt.settled and number in race.running:
                     if attempt.error is None:
@@ -233,10 +226,20 @@ class Connector:
                     )  # fmt: skip
             if race.lost:
                 raise _failure([each.error for each in started if each.error is not None])
+            for action, number in race.advance(monotonic()):
+                if action == "timeout":
+                    slow = started[number]
+                    self._report(
+                        "connection_attempt_timeout", slow.address, slow.port, slow.family
+                    )
+                else:
+                    started.append(self._start(target, *addresses[number]))
+            if any(started[number].settled for number in race.running):
+                continue
             if race.due is None:
                 self._settled.wait()
             elif race.due > monotonic():
-                self._settled.wait(max(SHORTEST, race.due - monotonic()))
+                wait_patiently(self._settled, race.due - monotonic())
             self._settled.clear()
 
     def _start(self, target: TcpTarget, address: str, family: int) -> _Attempt:
@@ -255,7 +258,8 @@ class Connector:
             attempt.settled = True
         elif number in (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY):
             attempt.watcher = wire.watch(self._loop.loop, WRITE)
-            attempt.watcher.start(self._writable, attempt)
+            # Not directly: a signal's exception in it would stop the watcher for ever.
+            attempt.watcher.start(self._loop.loop.run_callback, self._writable, attempt)
         else:
             self._settle(attempt, number)
         return attempt
@@ -267,7 +271,7 @@ class Connector:
     def _writable(self, attempt: _Attempt) -> None:
         """In the hub: the kernel knows how an attempt has ended."""
         wire = attempt.wire
-        if wire is None or self._settled is None:
+        if wire is None or attempt.settled or self._settled is None:
             return
         self._settle(attempt, wire.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR))
         self._settled.set()

@@ -92,8 +92,9 @@ def lookup(
 
 def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:
     name = ascii_name(hostname)
-    resolver = gevent.get_hub().resolver
     try:
+        # The hub imports it when first asked, for which a descriptor may be lacking.
+        resolver = gevent.get_hub().resolver
         answer = resolver.getaddrinfo(name, 0, _AF[family], _socket.SOCK_STREAM, 0, hints)
     except OSError as exc:
         lookup_error(exc, hostname)

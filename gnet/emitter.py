@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
+import gevent
 from gevent.event import AsyncResult
 
 from . import _validate
+from ._report import report
+from ._timers import wait_patiently
 from .errors import coded, wait_timeout
 
 __all__ = ["EventEmitter"]
@@ -144,8 +147,9 @@ class EventEmitter:
         :param event: the name of the event.
         :param args: what the listeners are called with.
         :returns: whether there was a listener.
-        :raises BaseException: whatever a listener raises; and for ``'error'`` without a
-            listener, the error itself.
+        :raises BaseException: whatever a listener raises, when all have been called: of several
+            exceptions the first, while the hub reports the others; and for ``'error'`` without
+            a listener, the error itself.
         """
         listeners = self._listeners.get(event)
         if listeners is None:
@@ -153,8 +157,7 @@ class EventEmitter:
                 raise _unhandled(args)
             return False
         if isinstance(listeners, tuple):
-            for listener in listeners:
-                listener(*args)
+            call_all(listeners, args)
         else:
             listeners(*args)
         return True
@@ -202,8 +205,7 @@ class EventEmitter:
         return endings
 
     def _await(self, waiter: AsyncResult[Any], limit: float | None, event: str) -> Any:
-        waiter.wait(limit)
-        if not waiter.ready():
+        if not wait_patiently(waiter, limit):
             raise wait_timeout(event, limit)
         return waiter.get()
 
@@ -255,6 +257,25 @@ class EventEmitter:
 
     def _unlistened(self, event: str) -> None:
         """Called when an event has lost its last listener."""
+
+
+def call_all(listeners: tuple[Listener, ...], args: tuple[Any, ...]) -> None:
+    """Call each of the listeners, whatever the others raise; then raise the first exception."""
+    first: BaseException | None = None
+    for listener in listeners:
+        try:
+            listener(*args)
+        except BaseException as exc:
+            if first is None:
+                first = exc
+            else:
+                report(gevent.get_hub(), listener, exc)
+    if first is not None:
+        try:
+            raise first
+        finally:
+            # Its traceback has this frame.
+            del first
 
 
 # 'error' and 'close' come in one batch, before the waiting greenlet runs: the first one counts.

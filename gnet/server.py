@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent.event import AsyncResult
-from greenlet import getcurrent
+from gevent.event import AsyncResult, Event
+from greenlet import getcurrent, greenlet
 
 from . import _bind, _target, _validate, _watchdog, ipc
 from ._acceptor import Acceptor
@@ -22,13 +23,15 @@ from ._held import Held
 from ._options import address_info, common_address
 from ._proxygate import ProxyGate
 from ._publish import publish
+from ._report import report
 from ._signal import Signal
+from ._timers import Deadline, wait_patiently
 from ._wire import Wire
 from ._writing import HIGH_WATER_BYTES
 from .address import AddressInfo
 from .blocklist import BlockList
 from .emitter import EventEmitter, Listener
-from .errors import AlreadyListeningError, NotRunningError, type_error
+from .errors import AlreadyListeningError, NotRunningError, coded, type_error, wait_timeout
 from .socket import Socket
 
 if TYPE_CHECKING:
@@ -38,6 +41,14 @@ __all__ = ["DropInfo", "Server"]
 
 #: How many connections may wait to be accepted, unless ``listen()`` is told.
 BACKLOG = 511
+
+
+class _Handler(gevent.Greenlet):  # type: ignore[type-arg]
+    """The greenlet of a connection whose listener owns it (``end_on_return``)."""
+
+    __slots__ = ("socket",)
+
+    socket: Socket
 
 
 class Server(Held):
@@ -81,14 +92,19 @@ class Server(Held):
         "_admission",
         "_binding",
         "_bound",
-        "_closed_emitted",
+        "_closed_period",
         "_closing",
+        "_drained",
         "_drop_max_connection",
         "_end_on_return",
         "_gate",
+        "_handling",
+        "_last_grace",
+        "_leaving",
         "_local",
         "_log",
         "_offer",
+        "_period",
         "_signal",
         "allow_half_open",
         "high_water_mark",
@@ -155,7 +171,15 @@ class Server(Held):
         self._signal: Signal | None = None
         self._offer: Any = None
         self._closing = False
-        self._closed_emitted = False
+        # How often it has listened, and which of these times was the last to emit its 'close'.
+        self._period = 0
+        self._closed_period = -1
+        # The greenlets that run 'connection' listeners which are borrowed, and whose they are.
+        self._handling: dict[greenlet, Socket] = {}
+        # The connections whose listeners are in shutdown(); what wakes shutdown() to look again.
+        self._leaving: set[Socket] = set()
+        self._drained: Event | None = None
+        self._last_grace: Deadline | None = None
         if connection_listener is not None:
             self.on("connection", connection_listener)
 
@@ -289,7 +313,8 @@ class Server(Held):
 
         self._log = logging.getLogger("gnet")
         self._bound = bound
-        self._closing = self._closed_emitted = False
+        self._closing = False
+        self._period += 1
         waits = bound.share is not None or self._admission.when_full == "wait"
         full = self._leaves_waiting if waits else None
         self._acceptor = Acceptor(
@@ -304,12 +329,12 @@ class Server(Held):
         self._local = common_address(bound.wire.getsockname())
         self._loop.kept.add(self)
         self._update_hold()
+        publish(self._loop.defer, "ServerListening", self, self.address())
         self._loop.defer(partial(self._emit_listening, bound))
 
     def _emit_listening(self, bound: _bind.Bound) -> None:
         if self._bound is bound:
             self._deliver("listening")
-            publish(self._loop.defer, "ServerListening", self, self.address())
 
     @property
     def listening(self) -> bool:
@@ -342,12 +367,24 @@ class Server(Held):
 
         :param local: the local address, if a proxy has told another one than the wire's.
         """
-        reason = self._admission.reason_to_drop(remote)
-        if reason is not None:
-            self._drop(wire, remote, reason)
-            return
-        sock = Socket._accepted(self, wire, self._local if local is None else local, remote)
+        try:
+            reason = self._admission.reason_to_drop(remote)
+            if reason is not None:
+                self._drop(wire, remote, reason)
+                return
+            sock = Socket._accepted(self, wire, self._local if local is None else local, remote)
+        except BaseException:
+            wire.close()
+            raise
         self._admission.add(sock, remote)
+        try:
+            self._begin(sock)
+        except BaseException as exc:
+            # An option that the kernel does not take, or what a signal's handler has raised.
+            sock._listener_failed(exc, sock._generation)
+
+    def _begin(self, sock: Socket) -> None:
+        """Set a connection up, and give it to its listeners."""
         if self.no_delay:
             sock.set_no_delay(True)
         if self.keep_alive:
@@ -357,11 +394,20 @@ class Server(Held):
         publish(self._loop.defer, "ConnectionAccepted", self, sock)
         if self._end_on_return:
             sock._handled = True
-            self._loop.hold()
-            gevent.Greenlet.spawn(sock._handle)
+            self._loop.handle(sock)
+            _Handler.spawn(sock._handle).socket = sock
         else:
-            self._loop.defer(partial(sock._call, self.emit, "connection", sock))
+            self._loop.defer(partial(self._listen_to, sock))
         self._loop.defer(sock._settle)
+
+    def _listen_to(self, sock: Socket) -> None:
+        """In a borrowed greenlet: run the ``'connection'`` listeners."""
+        me = getcurrent()
+        self._handling[me] = sock
+        try:
+            sock._call(self.emit, "connection", sock)
+        finally:
+            del self._handling[me]
 
     def _drop(self, wire: Wire, remote: Any, reason: str) -> None:
         info = drop_info(wire, remote, reason)
@@ -406,7 +452,7 @@ class Server(Held):
         try:
             self.emit(event, *args)
         except BaseException as exc:
-            self._loop.hub.handle_error(self, type(exc), exc, exc.__traceback__)
+            report(self._loop.hub, self, exc)
 
     def _accept_failed(self, error: OSError) -> None:
         self._loop.defer(partial(self._emit_error, error))
@@ -418,9 +464,30 @@ class Server(Held):
     def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
         if event == "listening" and self.listening:
             return ()
-        if event == "close" and self._closed_emitted:
+        if event == "close":
+            self._await_close(_validate.limit("timeout", timeout))
             return ()
         return super().wait(event, timeout)
+
+    def _await_close(self, limit: float | None) -> None:
+        """Block until the ``'close'`` of this time of listening, or of a later one."""
+        period = self._period
+        left, deadline = limit, None if limit is None else monotonic() + limit
+        while self._closed_period < period:
+            mine = self._connection_of(getcurrent())
+            if mine is not None and mine._handled and not mine.destroyed:
+                raise coded(
+                    RuntimeError(
+                        "a server does not close before this connection listener has returned"
+                    ),
+                    "ERR_SERVER_WAITS_FOR_ITSELF",
+                )
+            # That of a former time may still be on its way.
+            try:
+                super().wait("close", left)
+            except TimeoutError:
+                raise wait_timeout("close", limit) from None
+            left = None if deadline is None else max(0.0, deadline - monotonic())
 
     wait.__doc__ = EventEmitter.wait.__doc__
 
@@ -498,11 +565,12 @@ class Server(Held):
         try:
             callback(*args)
         except BaseException as exc:
-            self._loop.hub.handle_error(self, type(exc), exc, exc.__traceback__)
+            report(self._loop.hub, self, exc)
 
     def _connection_closed(self, sock: Socket) -> None:
         """A connection has emitted its ``'close'``, or is about to."""
         self._admission.remove(sock, sock._remote)
+        self._wake_drained()
         self._take_again()
         self._close_if_drained()
 
@@ -550,13 +618,17 @@ class Server(Held):
     def _close_if_drained(self) -> None:
         if self._closing and not self._admission.connections and not self._entering:
             self._closing = False
-            self._loop.defer(self._emit_close)
+            self._loop.defer(partial(self._emit_close, self._period))
 
-    def _emit_close(self) -> None:
-        self._closed_emitted = True
-        self._loop.kept.discard(self)
-        self._deliver("close")
+    def _emit_close(self, period: int) -> None:
+        self._closed_period = period
+        if self._last_grace is not None:
+            self._last_grace.cancel()
+            self._last_grace = None
+        if self._bound is None and not self._closing:
+            self._loop.kept.discard(self)
         publish(self._loop.defer, "ServerClosed", self)
+        self._deliver("close")
 
     def serve_forever(self) -> None:
         """Block until the server has closed.
@@ -574,17 +646,24 @@ class Server(Held):
         :raises TimeoutError: the time is over.
         """
         _validate.limit("timeout", timeout)
-        if self._bound is not None or self._admission.connections or self._closing:
+        if self._is_open():
             self.wait("close", timeout)
+
+    def _is_open(self) -> bool:
+        """Whether it has listened, and the ``'close'`` of that is still to come."""
+        return self._closing or 0 < self._period > self._closed_period
 
     def shutdown(self, grace: float | None = None) -> int:
         """Stop accepting, end every connection, and destroy what is left after some time.
 
         A connection listener that owns its connection (``end_on_return``) reads an end, and may
         still answer. May be called more than once, and from any greenlet; in the hub, a signal
-        handler for example, it does not wait.
+        handler for example, it does not wait. A listener of one of its own connections may call
+        it, too: neither that connection is waited for, nor are those whose listeners are in
+        ``shutdown()`` themselves. They are destroyed as the others are when the time is over.
 
-        :param grace: how long the connections have, in seconds; ``None`` for no limit.
+        :param grace: how long the connections have, in seconds; ``None`` for no limit. When it
+            is over, :func:`gnet.run` does not wait for the listeners of those destroyed.
         :returns: how many connections were destroyed.
         """
         limit = _validate.limit("grace", grace)
@@ -597,37 +676,83 @@ class Server(Held):
             return 0
         for sock in list(self._admission.connections):
             self._finish_up(sock)
-        forced = 0
-        try:
-            if self._admission.connections or not self._closed_emitted:
-                self._wait_drained(limit)
-        except TimeoutError:
-            for sock in list(self._admission.connections):
-                forced += not sock.destroyed
-                sock.destroy()
+        mine = self._connection_of(getcurrent())
+        if mine is None:
+            forced = self._drain(limit, set())
             self.wait_closed()
+            return forced
+        began = monotonic()
+        self._leaving.add(mine)
+        self._wake_drained()
+        try:
+            return self._drain(limit, self._leaving)
+        finally:
+            self._leaving.discard(mine)
+            if limit is not None:
+                self._limit_rest(max(0.0, limit - (monotonic() - began)))
+
+    def _limit_rest(self, seconds: float) -> None:
+        """What a listener's shutdown has not waited for has no more time than the others."""
+        if self._last_grace is not None:
+            self._last_grace.cancel()
+        self._last_grace = Deadline(self._loop.timers, seconds, self, "_force_rest")
+
+    def _force_rest(self) -> None:
+        """In the hub: that time is over."""
+        self._force(set(self._admission.connections))
+
+    def _connection_of(self, caller: greenlet) -> Socket | None:
+        """The open connection whose listener the calling greenlet runs, if it does."""
+        mine = caller.socket if isinstance(caller, _Handler) else self._handling.get(caller)
+        if mine is not None:
+            return mine if mine in self._admission.connections else None
+        for sock in self._admission.connections:
+            if sock._serving is caller:
+                found: Socket = sock
+                return found
+        return None
+
+    def _drain(self, limit: float | None, leaving: set[Socket]) -> int:
+        """Wait for the connections, and after the limit destroy them; gives how many those were.
+
+        :param leaving: those not to wait for.
+        """
+        deadline = None if limit is None else monotonic() + limit
+        while self._admission.connections - leaving:
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+            if self._drained is None:
+                self._drained = Event()
+            if not wait_patiently(self._drained, left):
+                return self._force(self._admission.connections - leaving)
+        return 0
+
+    def _wake_drained(self) -> None:
+        """A shutdown may have one connection less to wait for."""
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.set()
+
+    def _force(self, left: set[Socket]) -> int:
+        """A shutdown's time is over: destroy what is left of the connections."""
+        forced = 0
+        runners = {sock: runner for runner, sock in self._handling.items()}
+        for sock in left:
+            forced += not sock.destroyed
+            self._loop.forsake(sock, runners.get(sock), sock._serving)
+            sock.destroy()
         return forced
 
     def _finish_up(self, sock: Socket) -> None:
         """The server shuts down: have a connection come to its end."""
         sock._finish_up()
 
-    def _wait_drained(self, limit: float | None) -> None:
-        if limit == 0:
-            if self._admission.connections:
-                raise TimeoutError
-            limit = None
-        self.wait("close", limit)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        if self._bound is None and self._closed_emitted:
-            return
-        if self._bound is not None or self._admission.connections or self._closing:
+        if self._bound is not None or self._closing:
             self.close()
-            self.wait("close")
+        self.wait_closed()
 
     # -- a successor --------------------------------------------------------------------------
 

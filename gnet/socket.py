@@ -393,6 +393,8 @@ class Socket(PythonSocket):
         self._connected = True
         self._apply_options()
         self._move("connected")
+        # Ahead of all that may end it again.
+        publish(self._loop.defer, "ConnectionOpened", self)
         if self._watchdog is not None:
             self._watchdog.opened()
         if self._reset_when_connected:
@@ -418,7 +420,6 @@ class Socket(PythonSocket):
         for event in ("connect", "ready"):
             if wire is not None and self._wire is wire:
                 self._deliver(event)
-        publish(self._loop.defer, "ConnectionOpened", self)
 
     def _aborted(self) -> None:
         """In the hub: the signal has become ready."""

@@ -159,7 +159,11 @@ def hub_errors(request: pytest.FixtureRequest) -> Iterator[list[BaseException]]:
     def handle_error(context: Any, kind: Any, value: Any, tb: Any) -> None:
         if issubclass(kind, hub.SYSTEM_ERROR):
             report(context, kind, value, tb)
-        elif not issubclass(kind, hub.NOT_ERROR):
+        # The class's: a resolver of gevent's has added the errors of lookups to the hub's own,
+        # as its pool of threads tells of each, whoever handles it. That one's context is a tuple.
+        elif not issubclass(kind, type(hub).NOT_ERROR) and not (
+            issubclass(kind, hub.NOT_ERROR) and isinstance(context, tuple)
+        ):
             seen.append(value)
 
     hub.handle_error = handle_error
