@@ -134,7 +134,8 @@ class Dispatcher:
     def share(self) -> None:
         """Let the others have their turn, when blocking calls go on and on without a wait.
 
-        For a blocking call, before it begins: who is interrupted here has lost nothing.
+        For a blocking call, before it reads or when all is sent: who is interrupted here has lost
+        nothing, and messages keep their order.
         """
         now = monotonic()
         if self.calls == UNMEASURED_CALLS + 1:

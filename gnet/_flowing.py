@@ -298,6 +298,8 @@ class Flowing(Departure):
         self._serving = getcurrent()
         reads = 0
         try:
+            if self._pipes and not self._leave_ended(self._pipes):
+                return
             while self._ahead and self._onread is None:
                 self._emit_chunk(self._take(READ_BYTES))
                 if not self._goes_on(wire):
@@ -305,7 +307,7 @@ class Flowing(Departure):
             if self._onread is not None:
                 self._serve_onread(wire, self._onread)
                 return
-            if self._pipes is not None and self._serve_pipe(wire, self._pipes):
+            if self._pipes and self._serve_pipe(wire, self._pipes):
                 return
             while reads < MAX_READS:
                 data = _wire.receive(wire, READ_BYTES)
@@ -329,7 +331,7 @@ class Flowing(Departure):
                 else:
                     self._emit_text(data)
                 # Only a full buffer promises more: another read would mostly be for nothing.
-                if size < READ_BYTES or not self._goes_on(wire):
+                if size < READ_BYTES or self._pipes or not self._goes_on(wire):
                     return
                 reads += 1
         except BlockingIOError:
@@ -365,19 +367,28 @@ class Flowing(Departure):
         else:
             self._rearm()
 
+    def _leave_ended(self, pipes: list[Pipe]) -> bool:
+        """Unpipe what has ended, before anything is read; tells whether there is still a flow."""
+        for pipe in list(pipes):
+            pipe.leave_if_over()
+        return self._flow is True
+
     def _serve_pipe(self, wire: AnyWire, pipes: list[Pipe]) -> bool:
         """Let the kernel move what was received to the only one who wants it.
 
         :returns: whether it could.
         """
-        shared = isinstance(self._listeners.get("data"), tuple)
-        if len(pipes) != 1 or shared or self._decoder is not None:
+        if len(pipes) != 1 or self._decoder is not None:
             return False
-        # A subclass with a write() of its own wants to see the bytes.
-        if getattr(type(pipes[0].destination), "write", None) is not Writing.write:
+        pipe = pipes[0]
+        if not pipe.is_carrier(self._listeners.get("data")):
+            return False
+        # A subclass, or a socket, with a write() of its own wants to see the bytes.
+        to = pipe.destination
+        if getattr(type(to), "write", None) is not Writing.write or "write" in vars(to):
             return False
         for _ in range(MAX_READS):
-            moved = pipes[0].splice(wire)
+            moved = pipe.splice(wire)
             if moved is None:
                 return False
             if self._idle is not None:
@@ -518,9 +529,15 @@ class Flowing(Departure):
 
         From Node's ``readable.pipe()``.
 
+        A destination that ends is left alone: this socket is unpiped and paused. When this
+        socket fails, the destination stays open. A pipe from a socket that has ended before
+        ends its destination.
+
         :param destination: anything with a ``write()``: a socket, a file. A ``False`` from it
-            pauses this socket until its ``'drain'``.
-        :param end: whether to ``end()`` the destination when the peer has ended.
+            pauses this socket until its ``'drain'``. A file is flushed behind each chunk, and
+            one that takes a part gets the rest when it can.
+        :param end: whether to ``end()`` the destination, or close the file, when the peer has
+            ended; standard output and error are never closed.
         :returns: the destination.
         :raises TypeError: the destination has no ``write()``.
         """
@@ -580,6 +597,9 @@ class Flowing(Departure):
         return super()._holds()
 
     def _teardown(self) -> list[Callback]:
+        for pipe in self._pipes or ():
+            # Whatever becomes of their listeners.
+            pipe.release()
         if self._read_watcher is not None:
             self._unwatch()
             self._read_watcher.close()

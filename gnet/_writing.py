@@ -265,9 +265,6 @@ class Writing(Endpoint):
         """
         if type(data) is not bytes:
             data = _encoding.byte_view(data)
-        self._loop.calls += 1
-        if self._loop.calls > UNMEASURED_CALLS:
-            self._loop.share()
         self._blocking_style = True
         if (flags or self._timeout is not None) and self._must_not_wait(flags):
             self._send_all_now(data, flags)
@@ -291,6 +288,9 @@ class Writing(Endpoint):
                     raise annotate(exc, "write") from None
                 sent = self._send_failed(exc)
             if sent == size:
+                self._loop.calls += 1
+                if self._loop.calls > UNMEASURED_CALLS:
+                    self._loop.share()
                 return
             if sent < 0:
                 self._heard = True

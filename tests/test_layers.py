@@ -70,6 +70,7 @@ ORDER = (
     "_admission",
     "_held",
     "_endpoint",
+    "_outfile",
     "_pipe",
     "_writing",
     "_onread",
