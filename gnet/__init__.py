@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 # _namesake comes first, as nothing works beside that one; _compiled next, as it decides in which
 # form the others are imported.
 from . import _namesake  # noqa: F401  # isort: skip
-from . import _compiled, _fork, _validate, dns, errors  # noqa: F401
+from . import _compiled, _exit, _fork, _validate, dns, errors  # noqa: F401
 from ._admission import DropInfo
 from ._dispatch import dispatcher
 from ._inherit import InheritedListener, inherited_listeners
@@ -70,6 +70,7 @@ _SOCKET_OPTIONS = (
 )  # fmt: skip
 
 _fork.install()
+_exit.install()
 
 
 def __getattr__(name: str) -> Any:

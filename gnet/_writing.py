@@ -402,6 +402,13 @@ class Writing(Endpoint):
             if not self._corked:
                 self._flush()
 
+    def _when_sent(self, callback: Callback) -> None:
+        """Call back when all that is queued by now is sent, a cork or not, or was dropped."""
+        self._corked = 0
+        self._push(b"", lambda error: callback())
+        if self._life is OPEN:
+            self._flush()
+
     # -- draining the queue -------------------------------------------------------------------
 
     def _watch_writable(self) -> None:

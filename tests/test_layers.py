@@ -87,6 +87,7 @@ ORDER = (
     "server",
     "_serve",
     "_fork",
+    "_exit",
     "_handles",
     "_member",
     "_backoff",
