@@ -77,5 +77,8 @@ class OutFile:
             # A file without a descriptor, or with one that cannot be watched.
             gevent.sleep(RETRY_SECONDS)
             return
-        with watcher:
+        # libuv's is no context manager.
+        try:
             hub.wait(watcher)
+        finally:
+            watcher.close()
