@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 # _namesake comes first, as nothing works beside that one; _compiled next, as it decides in which
 # form the others are imported.
 from . import _namesake  # noqa: F401  # isort: skip
-from . import _compiled, _exit, _fork, _validate, dns, errors  # noqa: F401
+from . import _compiled, _exit, _fork, _threads, _validate, dns, errors  # noqa: F401
 from ._admission import DropInfo
 from ._dispatch import dispatcher
 from ._inherit import InheritedListener, inherited_listeners
 from ._onread import OnRead
 from ._serve import serve
+from ._threads import call_in
 from .address import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
 from .blocklist import BlockList
 from .emitter import EventEmitter, Listener
@@ -41,6 +42,7 @@ __all__ = [
     "Server",
     "Socket",
     "SocketAddress",
+    "call_in",
     "connect",
     "create_connection",
     "create_server",
@@ -71,6 +73,7 @@ _SOCKET_OPTIONS = (
 
 _fork.install()
 _exit.install()
+_threads.install()
 
 
 def __getattr__(name: str) -> Any:

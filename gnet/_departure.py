@@ -72,6 +72,7 @@ class Departure(Writing):
 
     def _watch_peer(self) -> _Peer:
         """Notice the peer's end from now on, although input may be unread."""
+        self._check_thread()
         peer = self._peer
         if peer is None:
             peer = self._peer = _Peer()

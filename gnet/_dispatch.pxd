@@ -1,5 +1,9 @@
+from . cimport _wire
+
+
 cdef class Dispatcher:
     cdef public list _batch
+    cdef public object _asked
     cdef public Py_ssize_t _flows
     cdef public set _forsaken
     cdef public set _handled
@@ -14,12 +18,15 @@ cdef class Dispatcher:
     cdef public object _turns
     cdef public Py_ssize_t _workers
     cdef public Py_ssize_t calls
+    cdef public bint gone
     cdef public object hub
     cdef public set kept
     cdef public object loop
+    cdef public object members
     cdef public object peers
     cdef public double since
     cdef public object splicer
+    cdef public unsigned long thread
     cdef public object timers
 
     cdef _schedule(self)

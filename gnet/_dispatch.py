@@ -13,23 +13,30 @@ messages a second, and 1 kB instead of 7.5 kB per idle connection.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
+from weakref import WeakSet, ref
 
 import gevent
 from gevent.event import Event
 from gevent.exceptions import LoopExit
 from greenlet import getcurrent, greenlet
 
+from . import _wire
 from ._peerwatch import PeerWatch
 from ._report import report
 from ._splice import Splicer
 from ._timers import IdleTimers, wait_patiently
-from ._wire import is_libuv
+from ._wire import is_libuv, of_threads
+from .errors import coded
 
-__all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher"]
+__all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "gone_error"]
 
 Job = Callable[[], object]
 
@@ -41,6 +48,19 @@ MAX_IDLE_WORKERS = 100
 TURN_SECONDS = 0.002
 #: So many calls without a wait are not looked at: an echo makes two, and has no clock to read.
 UNMEASURED_CALLS = 2
+
+
+# What each thread of the system's has of its own.
+_locals: Any = of_threads("_local")()
+
+#: Closes the sockets and servers of a dispatcher that goes: :mod:`gnet._threads`.
+leave: Callable[[Dispatcher], object] | None = None
+
+
+def gone_error() -> RuntimeError:
+    """The error for what belongs to a thread that is no more."""
+    message = "its thread has ended, or the thread's hub was destroyed"
+    return coded(RuntimeError(message), "ERR_THREAD_ENDED")
 
 
 class Dispatcher:
@@ -57,9 +77,9 @@ class Dispatcher:
     """
 
     __slots__ = (
-        "_batch", "_flows", "_forsaken", "_handled", "_holds", "_idle", "_jobs", "_joining",
-        "_note", "_quiet", "_ready", "_turn", "_turns", "_workers", "calls", "hub", "kept", "loop",
-        "peers", "since", "splicer", "timers",
+        "_asked", "_batch", "_flows", "_forsaken", "_handled", "_holds", "_idle", "_jobs",
+        "_joining", "_note", "_quiet", "_ready", "_turn", "_turns", "_workers", "calls", "gone",
+        "hub", "kept", "loop", "members", "peers", "since", "splicer", "thread", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -71,6 +91,13 @@ class Dispatcher:
         # the process when none is left by then.
         with hub.loop.async_(ref=False) as early:
             early.start(bool)
+        # Its sockets and servers, where they end with their thread. Those of the main thread end
+        # with the process; one that destroys its hub before that has them looked for.
+        self.members: WeakSet[Any] | None = None if hub.loop.default else WeakSet()
+        self.thread = _wire.this_thread()
+        self.gone = False
+        # What other threads want to have run here.
+        self._asked: deque[Job] = deque()
         self.timers = IdleTimers(hub.loop)
         self.splicer = Splicer()
         self.peers = PeerWatch(hub.loop)
@@ -103,8 +130,45 @@ class Dispatcher:
 
         Jobs start in the order of the calls. May be called from the hub and any greenlet.
         """
+        if self.gone:
+            # There is no greenlet any more that it could run in.
+            return
         self._schedule()
         self._jobs.append(job)
+
+    def ask(self, job: Job) -> None:
+        """:meth:`defer`, from any thread. The jobs of one start in the order of its calls.
+
+        :raises RuntimeError: the hub's thread has ended, or the hub was destroyed.
+        """
+        self._asked.append(job)
+        try:
+            if not self.gone:
+                self.loop.run_callback_threadsafe(self._take_asked)
+                return
+        except ValueError:
+            # So it is with a loop that was destroyed just now.
+            pass
+        raise gone_error()
+
+    def _take_asked(self) -> None:
+        """In the hub: what other threads want."""
+        # No more than there is now: others may ask on and on.
+        for _ in range(len(self._asked)):
+            self.defer(self._asked.popleft())
+
+    def close(self) -> None:
+        """The hub goes, or its thread ends: so do its sockets and servers, and all jobs."""
+        if self.gone:
+            return
+        self.gone = True
+        # Nobody's.
+        self.thread = 0
+        if leave is not None:
+            leave(self)
+        with suppress(Exception):
+            self.peers.abandon()
+        self._forget_jobs()
 
     def _schedule(self) -> None:
         # What a signal's handler has raised may have come in the place of a dispatch.
@@ -200,21 +264,26 @@ class Dispatcher:
 
     def abandon(self) -> None:
         """In a forked child: the jobs are the parent's. The child has a dispatcher of its own."""
+        self._forget_jobs()
+        self._quiet = None
+        self.hub.gnet_dispatcher = Dispatcher(self.hub)
+
+    def _forget_jobs(self) -> None:
         if self._turns is not None:
-            self._turns.close()
+            with suppress(Exception):
+                self._turns.close()
+        self._asked.clear()
         self._ready.clear()
         self._jobs.clear()
         self._batch.clear()
+        self._handled.clear()
         self.kept.clear()
-        self._quiet = None
-        self.hub.gnet_dispatcher = Dispatcher(self.hub)
 
     def _is_quiet(self) -> bool:
         busy = self._workers - len(self._idle) - self._joining - len(self._forsaken)
         # Below zero where a forked child's listener waits, in a greenlet of its parent's.
-        return not (
-            self._holds or self._handled or busy > 0 or self._ready or self._jobs or self._batch
-        )
+        jobs = self._ready or self._jobs or self._batch or self._asked
+        return not (self._holds or self._handled or busy > 0 or jobs)
 
     def _check_quiet(self) -> None:
         if self._quiet is not None and self._is_quiet():
@@ -305,4 +374,31 @@ def dispatcher() -> Dispatcher:
         found: Dispatcher = hub.gnet_dispatcher
     except AttributeError:
         found = hub.gnet_dispatcher = Dispatcher(hub)
+        # It goes with the hub. gevent tells nobody of that.
+        hub.destroy = partial(_destroy, ref(hub))
+        if not hub.loop.default:
+            _locals.end = _ThreadEnd(found)
     return found
+
+
+def _destroy(hub: Callable[[], Any], destroy_loop: bool | None = None) -> None:
+    """``hub.destroy()``"""
+    doomed = hub()
+    doomed.gnet_dispatcher.close()
+    type(doomed).destroy(doomed, destroy_loop)
+
+
+class _ThreadEnd:
+    """It goes with its thread, and is collected there."""
+
+    __slots__ = ("_dispatcher", "_pid")
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._pid = os.getpid()
+
+    def __del__(self) -> None:
+        # A forked child has none of its parent's other threads, and lets go of their sockets in a
+        # way of its own. At the interpreter's end they are the system's to close.
+        if self._pid == os.getpid() and not sys.is_finalizing():
+            self._dispatcher.close()

@@ -106,6 +106,9 @@ class Endpoint(Held):
         #: The :class:`~gnet.Server` that accepted the connection, or ``None``.
         self.server: Any = None
 
+    def _is_over(self) -> bool:
+        return self._life is CLOSED
+
     def _in_use(self) -> bool:
         life = getattr(self, "_life", None)
         if life is None:
@@ -152,6 +155,7 @@ class Endpoint(Held):
         """
         if error is not None and not isinstance(error, BaseException):
             raise _validate.wrong_kind("error", error, "an exception")
+        self._check_thread()
         self._given_up = True
         self._shut(error)
         self._close_failed()
@@ -397,6 +401,7 @@ class Endpoint(Held):
         :raises OSError: the connection has failed, or was closed so that the event cannot come.
         :raises RuntimeError: only the calling greenlet itself could make the event come.
         """
+        self._check_thread()
         came = self._came(event)
         if came is not None:
             return came
@@ -438,6 +443,7 @@ class Endpoint(Held):
         :param callback: added as a listener of ``'timeout'``, once; with ``0`` removed.
         :returns: the socket.
         """
+        self._check_thread()
         limit = _validate.seconds("timeout", seconds)
         function = _validate.optional_function("callback", callback)
         self._timeout = limit

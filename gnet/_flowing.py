@@ -118,6 +118,7 @@ class Flowing(Departure):
 
         :returns: the socket.
         """
+        self._check_thread()
         if self._flow is not False:
             self._set_flow(False)
             self._report_later("pause")
@@ -128,6 +129,7 @@ class Flowing(Departure):
 
         :returns: the socket.
         """
+        self._check_thread()
         if self._flow is not True:
             self._set_flow(True)
             self._report_later("resume")
@@ -163,6 +165,7 @@ class Flowing(Departure):
         :returns: the socket.
         :raises ValueError: the encoding is unknown, or not one of a stream (``idna``).
         """
+        self._check_thread()
         decoder = _encoding.decoder(encoding) if encoding is not None else None
         self._return_undecoded()
         self._decoder = decoder
@@ -541,6 +544,7 @@ class Flowing(Departure):
         :returns: the destination.
         :raises TypeError: the destination has no ``write()``.
         """
+        self._check_thread()
         if not callable(getattr(destination, "write", None)):
             raise _validate.wrong_kind("destination", destination, "something with a write()")
         pipe = Pipe(self, destination, _validate.flag("end", end))
@@ -555,6 +559,7 @@ class Flowing(Departure):
 
         :returns: the socket.
         """
+        self._check_thread()
         for pipe in list(self._pipes or ()):
             if destination is None or pipe.destination is destination:
                 pipe.stop()

@@ -41,7 +41,7 @@ from ._wire import AnyWire
 from .errors import SocketClosedError
 from .server import Server
 
-__all__ = ["close_inherited", "install"]
+__all__ = ["close_inherited", "install", "instances", "silence"]
 
 _STDERR = 2
 
@@ -77,7 +77,8 @@ def close_inherited() -> None:
         # What has been deferred goes with it.
         parents.abandon()
         for each in inherited:
-            if each._loop is parents and (isinstance(each, Server) or each._life is IDLE):
+            # And what belonged to another thread, as the child has none.
+            if isinstance(each, Server) or each._life is IDLE:
                 each._loop = dispatcher()
     if trouble is not None:
         raise trouble
@@ -93,18 +94,23 @@ def _separate(parents: Dispatcher) -> None:
 
 
 def _instances(*classes: type) -> list[Any]:
+    """:func:`instances`, and those that ``gc.freeze()`` has put aside; of one thread only."""
+    # Who has frozen the heap for the fork wants what was made since to be put aside, too.
+    frozen = gc.get_freeze_count()
+    if frozen:
+        gc.unfreeze()
+    found = instances(*classes)
+    if frozen:
+        gc.freeze()
+    return found
+
+
+def instances(*classes: type) -> list[Any]:
     """The instances of the classes and of their subclasses."""
     kinds = list(classes)
     for kind in kinds:
         kinds += kind.__subclasses__()
-    # What gc.freeze() has put aside is not looked at. Who has frozen the heap for the fork wants
-    # what was made since to be put aside, too.
-    frozen = gc.get_freeze_count()
-    if frozen:
-        gc.unfreeze()
     referrers = gc.get_referrers(*kinds)
-    if frozen:
-        gc.freeze()
     # One whose arguments were refused has no loop.
     instances = [each for each in referrers if issubclass(type(each), classes)]
     return [each for each in instances if hasattr(each, "_loop")]
@@ -114,6 +120,11 @@ def _close_server(server: Server) -> None:
     if server._bound is not None:
         # A worker has given nothing back when its child closes a copy.
         server._bound = server._bound._replace(share=None)
+    silence(server)
+
+
+def silence(server: Server) -> None:
+    """Have a server be closed, without an event."""
     if server.listening or server._closing:
         server._closed_period = server._period
     # Also of one that listens no more: who has still to say who it is waits there.

@@ -1,3 +1,4 @@
+from . cimport _wire
 from ._dispatch cimport Dispatcher
 from .emitter cimport EventEmitter
 

@@ -77,6 +77,7 @@ class PythonSocket(Messages):
             cls.__del__ = _finaliser(cls.__del__)  # type: ignore[method-assign]
 
     def __enter__(self) -> Self:
+        self._check_thread()
         self._blocking_style = True
         if self._life is not IDLE:
             try:
@@ -95,6 +96,7 @@ class PythonSocket(Messages):
 
         :raises OSError: the socket is not open; it has failed.
         """
+        self._check_thread()
         if self._life is CONNECTING:
             self._await_connection()
         if self._wire is None or self._given_up:
@@ -182,6 +184,7 @@ class PythonSocket(Messages):
         :param how: ``SHUT_RD``, ``SHUT_WR`` (what is queued is sent first) or ``SHUT_RDWR``.
         :raises OSError: ``ENOTCONN``, the socket is not connected.
         """
+        self._check_thread()
         how = _validate.integer("how", how, _socket.SHUT_RD, _socket.SHUT_RDWR)
         if self._life is CLOSED and not self._given_up:
             # The connection is over, and not by close(): clients of mail servers look for this.
@@ -214,6 +217,7 @@ class PythonSocket(Messages):
             pipe or a listener of ``'data'``. A file belongs to the connection that it was made
             of: behind another :meth:`connect` it is at an end, with an error.
         """
+        self._check_thread()
         letters = set(_validate.string("mode", mode))
         if not letters <= {"r", "w", "b"} or not letters & {"r", "w"}:
             raise _validate.wrong_value("mode", mode, "made of 'r', 'w' and 'b'")
@@ -234,6 +238,7 @@ class PythonSocket(Messages):
         raise :class:`~gnet.errors.SocketClosedError`. While a file of :meth:`makefile` is open,
         it takes effect when the last one is closed.
         """
+        self._check_thread()
         if self._open_files:
             self._close_when_unused = True
         else:
@@ -320,6 +325,7 @@ class PythonSocket(Messages):
         :returns: the descriptor, in non-blocking mode; ``-1`` if there is none.
         :raises OSError: the connection was being made, and that has failed.
         """
+        self._check_thread()
         if self._life is CONNECTING:
             self._await_connection()
         failed, self._failed_wire = self._failed_wire, None

@@ -52,6 +52,8 @@ class Reading(Flowing):
         :raises RuntimeError: the socket is flowing, and this is not its ``'data'`` listener.
         :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
         """
+        if self._loop.thread != _wire.this_thread():
+            self._foreign()
         self._loop.calls += 1
         if self._loop.calls > UNMEASURED_CALLS:
             self._loop.share()
@@ -115,6 +117,8 @@ class Reading(Flowing):
         :param flags: as for :meth:`recv`.
         :returns: how many bytes were put there; ``0`` at the end of the stream.
         """
+        if self._loop.thread != _wire.this_thread():
+            self._foreign()
         self._loop.calls += 1
         if self._loop.calls > UNMEASURED_CALLS:
             self._loop.share()

@@ -38,6 +38,15 @@ cdef extern from *:
         cdef int sock_fd
 
 
+cdef extern from "pythread.h":
+    unsigned long system_ident "PyThread_get_thread_ident"()
+
+
+cdef inline unsigned long this_thread():
+    """The number of the calling thread"""
+    return system_ident()
+
+
 cdef inline int raise_unless_interrupted() except -1:
     """Raise what ``errno`` says, or what a signal's handler raises (PEP 475)."""
     if errno != EINTR:

@@ -9,6 +9,7 @@ read or write is one call into C.
 from __future__ import annotations
 
 import _socket
+import _thread
 import errno
 import os
 import stat
@@ -34,10 +35,12 @@ __all__ = [
     "AnyWire",
     "Wire",
     "is_libuv",
+    "of_threads",
     "receive",
     "refuse_tls",
     "send",
     "sockaddr",
+    "this_thread",
     "wire_of_fd",
 ]
 
@@ -194,10 +197,10 @@ class Wire(SystemSocket):
                 self._writer.close()
 
         def __del__(self) -> None:
-            try:
+            # Those of a loop that was destroyed went with it.
+            with suppress(Exception):
                 self._unwatch()
-            finally:
-                super().__del__()  # type: ignore[misc,unused-ignore]
+            super().__del__()  # type: ignore[misc,unused-ignore]
 
 
 class _Restarting:
@@ -248,6 +251,20 @@ def receive(wire: AnyWire, size: int, flags: int = 0) -> bytes:
 def send(wire: AnyWire, data: Any, flags: int = 0) -> int:
     """``wire.send(data, flags)``. Modules that are compiled have :file:`_wire.pxd`'s instead."""
     return wire.send(data, flags | NO_SIGNAL)
+
+
+def of_threads(name: str) -> Any:
+    """What the module ``_thread`` has by that name, also where it is patched.
+
+    ``gevent.monkey`` itself would bring logging along, and take a sixth more of gnet's import.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    return getattr(_thread, name) if monkey is None else monkey.get_original("_thread", name)
+
+
+#: The number of the calling thread of the system's; of greenlets a patched ``get_ident()`` gives
+#: that. Modules that are compiled have :file:`_wire.pxd`'s instead.
+this_thread: Callable[[], int] = of_threads("get_ident")
 
 
 def is_libuv(loop: Any) -> bool:

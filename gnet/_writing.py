@@ -122,6 +122,8 @@ class Writing(Endpoint):
         :raises TypeError: ``data`` is neither, or ``callback`` cannot be called.
         :raises ValueError: the encoding is unknown.
         """
+        if self._loop.thread != _wire.this_thread():
+            self._foreign()
         if type(encoding) is not str and callable(encoding):
             callback, encoding = encoding, "utf-8"
         if type(data) is not bytes:
@@ -265,6 +267,8 @@ class Writing(Endpoint):
         """
         if type(data) is not bytes:
             data = _encoding.byte_view(data)
+        if self._loop.thread != _wire.this_thread():
+            self._foreign()
         self._blocking_style = True
         if (flags or self._timeout is not None) and self._must_not_wait(flags):
             self._send_all_now(data, flags)
@@ -393,10 +397,12 @@ class Writing(Endpoint):
 
         From Node's ``writable.cork()``. Calls nest.
         """
+        self._check_thread()
         self._corked += 1
 
     def uncork(self) -> None:
         """Undo one :meth:`cork`; the last one sends what was queued."""
+        self._check_thread()
         if self._corked:
             self._corked -= 1
             if not self._corked:
@@ -517,6 +523,7 @@ class Writing(Endpoint):
             error that kept it from being sent.
         :returns: the socket.
         """
+        self._check_thread()
         if callable(data):
             data, callback = None, data
         elif callable(encoding):

@@ -183,6 +183,9 @@ class Server(Held):
         if connection_listener is not None:
             self.on("connection", connection_listener)
 
+    def _is_over(self) -> bool:
+        return not self.listening
+
     def _in_use(self) -> bool:
         if getattr(self, "_admission", None) is None:
             return False
@@ -244,6 +247,10 @@ class Server(Held):
         :raises TypeError: an argument of the wrong kind.
         :raises ValueError: an argument of the wrong value.
         """
+        self._check_thread()
+        if self._loop.gone:
+            # It listens in another thread than it did before.
+            self._loop = dispatcher()
         handle = target if _is_handle(target) else None
         if isinstance(host, int) and (handle is not None or ipc.is_path(target)):
             # Node's listen(path, backlog) and listen(handle, backlog).
@@ -462,6 +469,7 @@ class Server(Held):
         self._deliver("error", error)
 
     def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
+        self._check_thread()
         if event == "listening" and self.listening:
             return ()
         if event == "close":
@@ -512,6 +520,7 @@ class Server(Held):
 
     @max_connections.setter
     def max_connections(self, value: int | None) -> None:
+        self._check_thread()
         self._admission.max_connections = value
         self._take_again()
 
@@ -525,6 +534,7 @@ class Server(Held):
 
     @drop_max_connection.setter
     def drop_max_connection(self, value: bool) -> None:
+        self._check_thread()
         self._drop_max_connection = _validate.flag("drop_max_connection", value)
         self._take_again()
 
@@ -543,6 +553,7 @@ class Server(Held):
         :returns: without a callback the number, otherwise the server.
         :raises OSError: in a worker: another one does not answer, or the primary has gone.
         """
+        self._check_thread()
         if callback is None:
             return self._count_connections()
         _validate.function("callback", callback)
@@ -585,6 +596,7 @@ class Server(Held):
             :class:`~gnet.errors.NotRunningError` if the server was not open.
         :returns: the server.
         """
+        self._check_thread()
         _validate.optional_function("callback", callback)
         running = self._bound is not None or self._binding is not None
         if callback is not None:
@@ -635,6 +647,7 @@ class Server(Held):
 
         :raises NotRunningError: the server does not listen.
         """
+        self._check_thread()
         if self._bound is None and not self._closing:
             raise NotRunningError()
         self.wait("close")
@@ -645,6 +658,7 @@ class Server(Held):
         :param timeout: how long to wait at the most, in seconds; ``None`` for no limit.
         :raises TimeoutError: the time is over.
         """
+        self._check_thread()
         _validate.limit("timeout", timeout)
         if self._is_open():
             self.wait("close", timeout)
@@ -666,6 +680,7 @@ class Server(Held):
             is over, :func:`gnet.run` does not wait for the listeners of those destroyed.
         :returns: how many connections were destroyed.
         """
+        self._check_thread()
         limit = _validate.limit("grace", grace)
         if self._bound is not None or self._closing:
             self.close()
@@ -768,6 +783,7 @@ class Server(Held):
         :raises NotRunningError: the server does not listen.
         :raises OSError: ``path`` cannot be bound; ``ENOTSUP`` on Windows.
         """
+        self._check_thread()
         from ._handover import Offer  # with the channel it needs, for this alone
 
         name = _validate.path("path", path)

@@ -266,6 +266,7 @@ class Socket(PythonSocket):
         :raises ValueError: an argument of the wrong value.
         :raises OSError: the socket is connected or connecting already.
         """
+        self._check_thread()
         place = _target.parse(
             target, host, connect_listener,
             port=port, path=path, listener_name="connect_listener",
@@ -560,6 +561,7 @@ class Socket(PythonSocket):
         return int(dict(self._remembered).get("tos", 0))
 
     def _set_option(self, name: str, value: Any) -> Self:
+        self._check_thread()
         self._remembered = _options.with_setting(self._remembered, name, value)
         if self._life is OPEN and self._wire is not None:
             _options.apply(self._wire, ((name, value),))
@@ -576,6 +578,7 @@ class Socket(PythonSocket):
 
         :returns: the socket.
         """
+        self._check_thread()
         if self._finished or self._life is IDLE:
             return self.destroy()
         self._destroy_when_sent = True
@@ -591,6 +594,7 @@ class Socket(PythonSocket):
         :raises HandleTypeError: the socket is not TCP's; ``code``
             ``"ERR_INVALID_HANDLE_TYPE"``.
         """
+        self._check_thread()
         wire = self._wire
         if self._life is OPEN:
             if not isinstance(wire, Wire) or not wire.is_tcp:

@@ -88,6 +88,7 @@ ORDER = (
     "_serve",
     "_fork",
     "_exit",
+    "_threads",
     "_handles",
     "_member",
     "_backoff",

@@ -54,7 +54,8 @@ class Parsed(gnet.Server):
     "call",
     [
         lambda it: it.set_timeout(1), lambda it: it.write(b"x"), lambda it: it.sendall(b"x"),
-        lambda it: it.recv(), lambda it: it.destroy(), lambda it: it.close(),
+        lambda it: it.recv(), lambda it: it.end(), lambda it: it.cork(),
+        lambda it: it.destroy(), lambda it: it.close(),
         lambda it: it.on("data", print), lambda it: it.emit("data"), lambda it: it.pipe(it),
         lambda it: it.connect(1), lambda it: it.wait("close"),
         lambda it: it.pause(), lambda it: it.ref(), lambda it: it.makefile("rb").read(1),
