@@ -152,6 +152,8 @@ class Acceptor:
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _accept_again(self) -> None:
+        if self._watcher is None:
+            return
         self._watch()
         if self._pause_timer is not None:
             self._pause_timer.close()

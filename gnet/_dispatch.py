@@ -32,8 +32,8 @@ from . import _wire
 from ._peerwatch import PeerWatch
 from ._report import report
 from ._splice import Splicer
-from ._timers import IdleTimers, wait_patiently
-from ._wire import is_libuv, of_threads
+from ._timers import IdleTimers, is_libuv, wait_patiently
+from ._wire import of_threads
 from .errors import coded
 
 __all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "gone_error"]

@@ -160,8 +160,9 @@ class _Entrant:
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _go_on(self) -> None:
-        self._watch()
-        self._stop_pause()
+        if self in self._gate.waiting:
+            self._watch()
+            self._stop_pause()
 
     def _stop_pause(self) -> None:
         if self._pause_timer is not None:

@@ -34,8 +34,17 @@ AGAIN_SECONDS = 0.1
 def start_timer(loop: Any, seconds: float, callback: Callable[[], object]) -> Any:
     """A started timer of the loop; it repeats, and is the callback's to close."""
     timer = loop.timer(max(SHORTEST, seconds), AGAIN_SECONDS)
-    timer.start(callback, update=True)
+    if is_libuv(loop):
+        # There gevent stops every watcher whose callback has raised.
+        timer.start(loop.run_callback, callback, update=True)
+    else:
+        timer.start(callback, update=True)
     return timer
+
+
+def is_libuv(loop: Any) -> bool:
+    """Whether it is gevent's other loop, and the only one on Windows."""
+    return type(loop).__module__.startswith("gevent.libuv")
 
 
 def wait_patiently(awaited: Event | AsyncResult[Any], seconds: float | None) -> bool:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from ._sigpipe import NO_SIGNAL
+from ._timers import is_libuv
 from .errors import annotate, system_error, type_error, value_error
 
 if sys.platform == "win32":
@@ -34,7 +35,6 @@ __all__ = [
     "WRITE",
     "AnyWire",
     "Wire",
-    "is_libuv",
     "of_threads",
     "receive",
     "refuse_tls",
@@ -265,11 +265,6 @@ def of_threads(name: str) -> Any:
 #: The number of the calling thread of the system's; of greenlets a patched ``get_ident()`` gives
 #: that. Modules that are compiled have :file:`_wire.pxd`'s instead.
 this_thread: Callable[[], int] = of_threads("get_ident")
-
-
-def is_libuv(loop: Any) -> bool:
-    """Whether it is gevent's other loop, and the only one on Windows."""
-    return type(loop).__module__.startswith("gevent.libuv")
 
 
 if sys.platform == "win32":
