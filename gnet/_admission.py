@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 from . import _validate
 from ._options import address_info
@@ -53,6 +55,50 @@ def _rebuild(ends: tuple[Any, ...], reason: str) -> DropInfo:
     return DropInfo(*ends, reason=reason)
 
 
+class Connections:
+    """The open connections of a server: those that it keeps, and those that the program does."""
+
+    __slots__ = ("_kept", "_others")
+
+    def __init__(self) -> None:
+        self._kept: set[Any] = set()
+        self._others: WeakSet[Any] = WeakSet()
+
+    def __len__(self) -> int:
+        return len(self._kept) + len(self._others)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from list(self._kept)
+        yield from list(self._others)
+
+    def __contains__(self, sock: object) -> bool:
+        return sock in self._kept or sock in self._others
+
+    def add(self, sock: Any) -> None:
+        self._kept.add(sock)
+
+    def discard(self, sock: Any) -> None:
+        self._kept.discard(sock)
+        self._others.discard(sock)
+
+    def take_back(self, sock: Any) -> None:
+        """Keep a connection that the program has forgotten."""
+        self._others.discard(sock)
+        self._kept.add(sock)
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self._others.clear()
+
+    def keep(self, sock: Any, keep: bool) -> None:
+        """Keep a connection that is open, or leave that to the program."""
+        if keep and sock in self._others:
+            self.take_back(sock)
+        elif not keep and sock in self._kept:
+            self._kept.discard(sock)
+            self._others.add(sock)
+
+
 class Admission:
     """The open connections of a server, and its rules for another one.
 
@@ -89,7 +135,7 @@ class Admission:
         self._max_per_address = max_connections_per_address
         self._per_address: dict[str, int] = {}
         self.block_list = block_list
-        self.connections: set[Any] = set()
+        self.connections = Connections()
 
     @property
     def max_connections(self) -> int | None:

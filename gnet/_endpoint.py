@@ -500,8 +500,8 @@ class Endpoint(Held):
 
     def _update_hold(self) -> None:
         super()._update_hold()
-        # A server refers to its connections itself.
-        if self.server is None:
+        # A server refers to its connections in event style itself.
+        if self.server is None or self._blocking_style:
             self._update_kept()
 
     def _must_keep(self) -> bool:
@@ -510,19 +510,37 @@ class Endpoint(Held):
             return True
         return self._life is OPEN and (self._given_up or bool(self._listeners))
 
+    def _begin_blocking(self) -> None:
+        """A blocking call is made on the socket, the first one."""
+        self._blocking_style = True
+        if self.server is not None:
+            self._update_kept()
+
     def _update_kept(self) -> None:
-        if self._must_keep():
+        if self.server is not None:
+            # One in blocking style is the program's, which may forget it: a server that kept it
+            # would do so for ever. A handler's is its own until it returns, which closes it.
+            if not self._handled:
+                self.server._keep(self, self._must_keep())
+        elif self._must_keep():
             self._loop.kept.add(self)
         elif self._life is not CLOSED:
             self._loop.kept.discard(self)
 
     def _listening(self, event: str) -> None:
-        if self.server is None and self._life is not IDLE:
+        if (self.server is None or self._blocking_style) and self._life is not IDLE:
             self._update_kept()
 
     def _unlistened(self, event: str) -> None:
-        if self.server is None and self._life is not IDLE:
+        if (self.server is None or self._blocking_style) and self._life is not IDLE:
             self._update_kept()
+
+    def _unused(self) -> None:
+        """In the hub: nothing referred to a server's connection any more."""
+        if self._life is OPEN:
+            name = repr(self)
+            self._shut(None)
+            warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)
 
     def __del__(self) -> None:
         try:
@@ -535,6 +553,11 @@ class Endpoint(Held):
                 # What a signal's handler has raised kept it from being anybody's.
                 self._holding = False
                 self._loop.loop.run_callback_threadsafe(self._loop.release)
+            return
+        if self.server is not None and self._life is OPEN and self._loop.loop.ptr:
+            # Its server counts it, and so it closes as any other does: in a turn of the loop,
+            # which refers to it until then.
+            self.server._connection_unused(self)
             return
         name = repr(self)
         # No events: this may run anywhere, even in the hub or in another thread.

@@ -228,7 +228,8 @@ class Messages(Closing):
         """The wire's ``sendmsg()``, when the connection is made and can be written to."""
         if not waits and self.connecting:
             raise would_block("write")
-        self._blocking_style = True
+        if not self._blocking_style:
+            self._begin_blocking()
         self._begin_sending()
         if not hasattr(self._wire, "getsockopt"):
             raise system_error(errno.ENOTSOCK, "sendmsg")
@@ -259,7 +260,8 @@ class Messages(Closing):
             self.wait("close")
         try:
             self.connect(address)
-            self._blocking_style = True
+            if not self._blocking_style:
+                self._begin_blocking()
             if self.gettimeout() == 0:
                 return errno.EINPROGRESS
             self._await_connection()

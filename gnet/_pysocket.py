@@ -78,7 +78,8 @@ class PythonSocket(Messages):
 
     def __enter__(self) -> Self:
         self._check_thread()
-        self._blocking_style = True
+        if not self._blocking_style:
+            self._begin_blocking()
         if self._life is not IDLE:
             try:
                 self._await_connection()

@@ -70,7 +70,8 @@ class Reading(Flowing):
 
     def _receive_bytes(self, bufsize: int, flags: int) -> bytes:
         """What the kernel has; block until it has something."""
-        self._blocking_style = True
+        if not self._blocking_style:
+            self._begin_blocking()
         while True:
             if not self._more or self._reader is not None:
                 self._await_readable(flags)
@@ -132,7 +133,8 @@ class Reading(Flowing):
             if rest:
                 view[: len(rest)] = rest
             return len(rest)
-        self._blocking_style = True
+        if not self._blocking_style:
+            self._begin_blocking()
         while True:
             if not self._more or self._reader is not None:
                 self._await_readable(flags)
@@ -154,7 +156,8 @@ class Reading(Flowing):
         :param wanted: how many bytes there is room for.
         :returns: that; ``None`` at the end of the stream.
         """
-        self._blocking_style = True
+        if not self._blocking_style:
+            self._begin_blocking()
         while True:
             if not self._more or self._reader is not None:
                 self._await_readable(flags)
@@ -201,7 +204,8 @@ class Reading(Flowing):
         _validate.integer("bufsize", bufsize, 0, 2**31 - 1)
         self._return_undecoded()
         if self._ahead and bufsize and not self._given_up and not flags & _OOB:
-            self._blocking_style = True
+            if not self._blocking_style:
+                self._begin_blocking()
             return self._take(bufsize, bool(flags & _socket.MSG_PEEK))
         return None if self._may_read() and bufsize else b""
 

@@ -269,7 +269,8 @@ class Writing(Endpoint):
             data = _encoding.byte_view(data)
         if self._loop.thread != _wire.this_thread():
             self._foreign()
-        self._blocking_style = True
+        if not self._blocking_style:
+            self._begin_blocking()
         if (flags or self._timeout is not None) and self._must_not_wait(flags):
             self._send_all_now(data, flags)
             return
@@ -336,7 +337,8 @@ class Writing(Endpoint):
 
         :raises BlockingIOError: it takes nothing, or not even all that is queued before.
         """
-        self._blocking_style = True
+        if not self._blocking_style:
+            self._begin_blocking()
         if self._life is CONNECTING:
             raise would_block("write")
         self._begin_sending()

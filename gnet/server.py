@@ -578,6 +578,15 @@ class Server(Held):
         except BaseException as exc:
             report(self._loop.hub, self, exc)
 
+    def _keep(self, sock: Socket, keep: bool) -> None:
+        """Refer to a connection, or leave that to the program."""
+        self._admission.connections.keep(sock, keep)
+
+    def _connection_unused(self, sock: Socket) -> None:
+        """Nothing refers to a connection any more. May be called anywhere, from any thread."""
+        self._admission.connections.take_back(sock)
+        self._loop.loop.run_callback_threadsafe(sock._unused)
+
     def _connection_closed(self, sock: Socket) -> None:
         """A connection has emitted its ``'close'``, or is about to."""
         self._admission.remove(sock, sock._remote)
@@ -733,12 +742,12 @@ class Server(Held):
         :param leaving: those not to wait for.
         """
         deadline = None if limit is None else monotonic() + limit
-        while self._admission.connections - leaving:
+        while self.connections - leaving:
             left = None if deadline is None else max(0.0, deadline - monotonic())
             if self._drained is None:
                 self._drained = Event()
             if not wait_patiently(self._drained, left):
-                return self._force(self._admission.connections - leaving)
+                return self._force(set(self.connections - leaving))
         return 0
 
     def _wake_drained(self) -> None:

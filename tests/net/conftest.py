@@ -92,7 +92,8 @@ class Net:
         arrivals: Queue[gnet.Socket] = Queue()
         server = self.server(arrivals.put, **options)
         peer = self.peer(server)
-        return arrivals.get(), peer
+        # The server does not keep one that is read by blocking calls.
+        return self.keep(arrivals.get()), peer
 
     def connected(self, **options: Any) -> tuple[gnet.Socket, Peer]:
         """A client that is connected, and the peer it is with."""
@@ -107,7 +108,7 @@ class Net:
         arrivals: Queue[gnet.Socket] = Queue()
         server = self.server(arrivals.put)
         client = self.connect(server)
-        accepted = arrivals.get()
+        accepted = self.keep(arrivals.get())
         client.wait("connect")
         return client, accepted
 

@@ -95,6 +95,7 @@ def test_an_exception_in_a_connection_listener_destroys_that_connection(
         if sock.recv() == b"bad":
             raise Bug
         sock.sendall(b"fine")
+        sock.close()
 
     server = net.server(connected, end_on_return=end_on_return)
     bad, good = net.peer(server), net.peer(server)
