@@ -56,6 +56,7 @@ def close_inherited() -> None:
     if hub is not None and hub.loop is not None and hub.loop.ptr:
         # The threads of its pool are the parent's: without this a lookup waits for them for ever.
         # gevent's fork() does the same again behind this, and may.
+        _abandon_pools(hub)
         gevent.reinit(hub)
     inherited = _instances(Endpoint, Server)
     parents = getattr(hub, "gnet_dispatcher", None)
@@ -82,6 +83,16 @@ def close_inherited() -> None:
                 each._loop = dispatcher()
     if trouble is not None:
         raise trouble
+
+
+def _abandon_pools(hub: Any) -> None:
+    """Have the hubs of the pool's threads, which are gone, forget pools of their own."""
+    # gevent destroys these hubs. One that has a pool itself, as any has that looks names up, would
+    # wait for its threads for ever. The collector does not see the hub of another thread.
+    for worker in list(getattr(hub._threadpool, "_worker_greenlets", ())):
+        other = getattr(worker, "_hub_of_worker", None)
+        if other is not None and other is not hub:
+            del other.resolver, other.threadpool
 
 
 def _separate(parents: Dispatcher) -> None:

@@ -64,6 +64,17 @@ def test_a_child_uses_the_pool_of_its_hub(child: In) -> None:
     assert child(lambda: socket.gethostbyname("localhost")) == "127.0.0.1"
 
 
+def test_a_thread_of_the_pool_may_have_looked_names_up_too(child: In) -> None:
+    pool = gevent.get_hub().threadpool
+    # It has a hub and a pool of its own then.
+    assert pool.apply(look_up) == LOCAL
+    try:
+        assert child(look_up) == LOCAL
+        assert pool.apply(look_up) == LOCAL
+    finally:
+        pool.apply(lambda: gevent.get_hub().destroy(destroy_loop=True))
+
+
 def test_a_child_of_a_child_looks_names_up(child: In) -> None:
     look_up()
     assert child(lambda: (look_up(), Child(look_up, forks.fork).result())) == (LOCAL, LOCAL)
