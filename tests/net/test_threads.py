@@ -236,6 +236,8 @@ def test_what_changes_nothing_may_be_read_anywhere(tcp: Net) -> None:
 def test_a_socket_that_is_collected_in_another_thread_is_closed(tcp: Net) -> None:
     client, accepted = tcp.pair()
     tcp._made.clear()
+    # What the loop has still to do for a new connection refers to it.
+    tcp.turns()
     held = [client]
     del client
     with pytest.warns(ResourceWarning, match="unclosed <gnet.Socket"):
