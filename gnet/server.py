@@ -611,10 +611,14 @@ class Server(Held):
         if callback is not None:
             error = None if running else NotRunningError()
             self.once("close", lambda: self._run_callback(callback, error))
+        self._retire()
+        return self
+
+    def _retire(self) -> None:
+        """Accept no more; the connections go on, and ``'close'`` follows the last of them."""
         self._stop()
         self._closing = True
         self._close_if_drained()
-        return self
 
     def _stop(self) -> None:
         """Listen no more, and close what has not come in yet."""
@@ -692,7 +696,7 @@ class Server(Held):
         self._check_thread()
         limit = _validate.limit("grace", grace)
         if self._bound is not None or self._closing:
-            self.close()
+            self._retire()
         elif self not in self._loop.kept:
             return 0
         if getcurrent() is self._loop.hub:

@@ -1,4 +1,4 @@
-r"""WSGI applications on a gnet server, through the request handler of gevent's ``pywsgi``.
+r"""WSGI applications on a gnet server: HTTP/1.1 that may face the internet.
 
 .. code-block:: python
 
@@ -16,20 +16,35 @@ r"""WSGI applications on a gnet server, through the request handler of gevent's 
 
 ``wsgi.serve(application, 8124)`` serves until the process is told to end. The server is a
 :class:`gnet.Server`: it listens on ports, paths and descriptors, has limits and block lists, and
-lives beside any other server in one process.
+lives beside any other server in one process. It needs the package httptools, which
+``pip install "gnet[wsgi]"`` brings: llhttp, Node's parser, reads the requests.
 
 An application that blocks other than through gevent blocks the whole process: have
-``gevent.monkey.patch_all()`` run first.
+``gevent.monkey.patch_all()`` run first, or have it run in ``threads``. One that keeps the loop for
+more than a second is told of in the log ``gnet``, once, with its stack.
 
-**Upgrades.** A request for an upgrade (RFC 9110, section 7.8), a WebSocket's for example, has two
-more keys in its ``environ``: ``"gnet.socket"`` is the connection, a :class:`gnet.Socket`, without
-an idle timeout; ``"gnet.head"`` are the bytes that came with the request and belong to the new
-protocol, mostly ``b""``. The application answers with ``101`` through ``start_response`` and
-``write``, or on the socket itself, and has the connection until it returns. If it has left
-``'data'`` listeners on the socket, the connection lives on until its ``'close'``.
+**What is refused.** What two readers could understand differently: two lengths, a length beside a
+transfer coding, codings other than ``chunked``, spaces where none belong, line ends that are none,
+control characters, no ``Host`` or two. It is answered with 400 or what is more to the point, says
+nothing but that, and ends the connection; ``error_log`` has the reason. Bytes of a body are never a
+request.
 
-From PEP 3333, RFC 9112, and Node's ``http``: *server.close()*, *server.headersTimeout*, *Event:
-'upgrade'*.
+**The environ** has PEP 3333's keys, ``wsgi.input_terminated``, ``REMOTE_PORT``, ``REQUEST_URI`` and
+``RAW_URI`` (the target as it was sent), ``"gnet.socket"``, which is the connection, a
+:class:`gnet.Socket`, ``"gnet.trailers"``, which is a list of the fields behind a body in chunks as
+soon as that was read to its end, and ``"gnet.response_trailers"``, a list for those of the
+response, which are sent behind chunks to clients that want them. Fields whose names have an
+underscore are left out, as another's variable would be theirs.
+
+**Upgrades.** A request for an upgrade (RFC 9110, section 7.8), a WebSocket's for example, has one
+more key in its ``environ``: ``"gnet.head"`` are the bytes that came with the request and belong to
+the new protocol, mostly ``b""``; and its socket has no idle timeout. The application answers with
+``101`` through ``start_response`` and ``write``, or on the socket itself, and has the connection
+until it returns. If it has left ``'data'`` listeners on the socket, the connection lives on until
+its ``'close'``. So it is with ``CONNECT``, where ``allow_connect`` has it.
+
+From PEP 3333, RFC 9110 and 9112, and Node's ``http``: *server.close()*, *server.headersTimeout*,
+*Event: 'upgrade'*.
 """
 
 from __future__ import annotations
@@ -40,149 +55,30 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gevent import Timeout, pywsgi
-
-from . import __version__, _validate
+from . import __version__, _bind, _validate
 from ._serve import serve_with
+from ._wsgi.access import Nowhere, writable
+from ._wsgi.files import FileWrapper
+from ._wsgi.handler import UPGRADED, WAITING, WSGIHandler, run_application
+from ._wsgi.intake import Limits
+from ._wsgi.refusal import RequestError
+from ._wsgi.stall import StallWatch
+from ._wsgi.threads import Threads
 from .server import Server
 from .socket import Socket
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["WSGIHandler", "WSGIServer", "serve"]
-
-_SLOW = ("408", b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+__all__ = ["RequestError", "WSGIHandler", "WSGIServer", "serve"]
 
 #: How long a client may send or take nothing while it is waited for, in seconds.
 IDLE_SECONDS = 60.0
 #: How long the head of a request may take from its first byte on, in seconds.
-HEADER_SECONDS = 60.0
-
-
-# What the handler shares with gevent's, gevent's types do not say.
-_Handler: Any = pywsgi.WSGIHandler
-
-
-class WSGIHandler(_Handler):  # type: ignore[misc]
-    """The requests of one connection, one after another."""
-
-    socket: Socket
-    server: WSGIServer
-    response_headers: list[tuple[bytes, bytes]]
-    # Whether the current request asks for another protocol.
-    _upgrade = False
-    _deadline: Timeout
-
-    def handle_one_request(self) -> Any:
-        server, sock = self.server, self.socket
-        # What a previous request has left must not be taken for this one's.
-        self.code = self.status = self._orig_status = None
-        self._upgrade = False
-        if not self._await_request():
-            return None
-        idle_timeout = sock.timeout
-        self._deadline = Timeout.start_new(server.header_timeout)
-        server._busy.add(sock)
-        try:
-            result = super().handle_one_request()
-        except Timeout as exc:
-            if exc is not self._deadline:
-                raise
-            return _SLOW
-        finally:
-            self._deadline.close()
-            server._busy.discard(sock)
-        if self._upgrade:
-            if self.code == 101 or self.status is None:
-                self._hand_over()
-                return None
-            # What has come behind the request is another one.
-            self.rfile.give_back(self._head)
-            sock.set_timeout(idle_timeout)
-        return result
-
-    def _await_request(self) -> bool:
-        """Block until a request begins; tells whether one does."""
-        server, sock = self.server, self.socket
-        if not server.listening:
-            return False
-        server._idle.add(sock)
-        try:
-            return bool(self.rfile.peek(1))
-        except OSError:
-            # Reset, or idle for too long: nobody waits for an answer.
-            return False
-        finally:
-            server._idle.discard(sock)
-
-    def get_environ(self) -> dict[str, Any]:
-        # The head of the request is complete.
-        self._deadline.close()
-        sock = self.socket
-        environ: dict[str, Any] = super().get_environ()
-        environ.setdefault("SERVER_NAME", sock.local_address or "localhost")
-        environ.setdefault("SERVER_PORT", str(sock.local_port or 80))
-        environ.setdefault("REMOTE_ADDR", "")
-        self._upgrade = self._connection_upgrade_requested()
-        if self._upgrade:
-            environ["gnet.socket"] = sock
-            environ["gnet.head"] = self._head = self.rfile.take_ahead()
-            sock.set_timeout(None)
-            # It has no body that a shutdown could cut off, and may last for long.
-            self.server._busy.discard(sock)
-        return environ
-
-    def _connection_upgrade_requested(self) -> bool:
-        # gevent's takes the list of tokens for one, and raw bytes for the body of a request that
-        # has one.
-        headers = self.headers
-        if self.content_length or "transfer-encoding" in headers or "upgrade" not in headers:
-            return False
-        tokens = headers.get("connection", "").lower().split(",")
-        return "upgrade" in (token.strip() for token in tokens)
-
-    def finalize_headers(self) -> None:
-        if self.code == 101:
-            # It has no length: what follows is the other protocol's.
-            self.connection_upgraded = self.close_connection = True
-            return
-        if not self.server.listening:
-            self.close_connection = True
-        super().finalize_headers()
-        if self.close_connection:
-            kept = [each for each in self.response_headers if each[0].lower() != b"connection"]
-            self.response_headers = [*kept, (b"Connection", b"close")]
-
-    def _hand_over(self) -> None:
-        """The application has taken the connection, and has returned."""
-        sock = self.socket
-        if not self.server.listening:
-            sock._finish_up()
-        if sock.listener_count("data"):
-            # From here on it is as any other connection in event style.
-            sock._handled = False
-            sock.wait("close")
-
-    # -- errors: those of the network are no bugs of the application ---------------------------
-
-    def handle_error(self, t: Any, v: Any, tb: Any) -> None:
-        if self._is_networks(v):
-            self.close_connection = True
-            if self.socket.writable_length:
-                # A slow reader has had its time; close() would give it as much as it likes.
-                self.socket.destroy()
-        else:
-            super().handle_error(t, v, tb)
-
-    def _handle_client_error(self, ex: BaseException) -> Any:
-        if self._is_networks(ex):
-            self.close_connection = True
-            return _SLOW if isinstance(ex, TimeoutError) else None
-        return super()._handle_client_error(ex)
-
-    def _is_networks(self, error: Any) -> bool:
-        return isinstance(error, OSError) and self.socket._owns(error)
+HEADER_SECONDS = 10.0
+#: How large the head of a request may be, in bytes, and how many fields it may have.
+MAX_HEADER_BYTES = 65536
+MAX_HEADERS = 100
 
 
 class WSGIServer(Server):
@@ -190,9 +86,6 @@ class WSGIServer(Server):
 
     It emits what :class:`gnet.Server` emits. A ``'connection'`` listener may set a connection
     up; the first request is read when it has returned.
-
-    ``close()`` ends the idle keep-alive connections as well, and ``shutdown(grace)`` finishes
-    the requests in flight: every response from then on says ``Connection: close``.
 
     :param application: the WSGI application.
     :param log: where a line per request goes: an object with ``write()``, or a
@@ -202,24 +95,37 @@ class WSGIServer(Server):
     :param environ: values for the ``environ`` of every request.
     :param idle_timeout: how long a client may send or take nothing while it is waited for, in
         seconds; ``None`` for no limit. It closes idle keep-alive connections, and slow ones.
-    :param header_timeout: how long a client may take to send the head of a request, in seconds;
-        ``None`` for no limit.
+    :param header_timeout: how long a client may take to send the head of a request, from its
+        first byte to its last, in seconds; ``None`` for no limit. Then it is answered with 408.
+    :param min_body_rate: how many bytes a second of a body must come at the least while they are
+        waited for, from the third second on; ``None``, the default, for no limit. A read of a
+        slower one raises :class:`RequestError`, which is a :class:`TimeoutError`, too.
+    :param max_body: how large a body may be, in bytes; ``None``, the default, for no limit. A
+        larger one is answered with 413, before the application is called where its length is
+        announced, and otherwise by what a read raises.
+    :param max_header_bytes: how large a head may be, in bytes; more is answered with 431, and a
+        first line above that, or above 8192 bytes, with 414.
+    :param max_headers: how many fields a head may have; more are answered with 431.
+    :param interrupt_on_disconnect: raise :class:`~gnet.errors.PeerEndError` in an application
+        whose client leaves meanwhile, wherever it is blocked. A client that ends only its own
+        side looks the same.
+    :param threads: call the application in a pool of so many threads; ``None``, the default, for
+        the connection's greenlet.
+    :param allow_connect: pass ``CONNECT`` to the application, as an upgrade; otherwise it is
+        answered with 501.
     :param options: those of :class:`gnet.Server`. ``no_delay`` is ``True`` by default.
     :raises TypeError: an argument of the wrong kind.
     :raises ValueError: an argument of the wrong value.
     """
 
     __slots__ = (
-        "_busy", "_idle", "application", "environ", "error_log", "header_timeout", "idle_timeout",
-        "log",
+        "_handlers", "_stall_watch", "allow_connect", "application", "ends_waiting", "environ",
+        "error_log", "idle_timeout", "interrupt_on_disconnect", "log", "request_limits",
+        "thread_pool", "threads",
     )  # fmt: skip
 
-    #: What handles a connection; called with the socket, the peer's address and the server.
+    #: What handles a connection; called with the socket and the server.
     handler_class: Callable[..., Any] = WSGIHandler
-    #: The class of an ``environ``; PEP 3333 wants it to be ``dict`` itself.
-    environ_class = dict
-    # What gevent's handler prints an environ as.
-    secure_environ_class = pywsgi.WSGISecureEnviron
 
     def __init__(
         self,
@@ -230,35 +136,90 @@ class WSGIServer(Server):
         environ: dict[str, Any] | None = None,
         idle_timeout: float | None = IDLE_SECONDS,
         header_timeout: float | None = HEADER_SECONDS,
+        min_body_rate: float | None = None,
+        max_body: int | None = None,
+        max_header_bytes: int = MAX_HEADER_BYTES,
+        max_headers: int = MAX_HEADERS,
+        interrupt_on_disconnect: bool = False,
+        threads: int | None = None,
+        allow_connect: bool = False,
         **options: Any,
     ) -> None:
+        flag, integer = _validate.flag, _validate.integer
         self.application = _validate.function("application", application)
         self.idle_timeout = _validate.seconds("idle_timeout", idle_timeout)
-        self.header_timeout = _validate.seconds("header_timeout", header_timeout)
-        self.log = _Nowhere() if log is None else _writable("log", log, logging.INFO)
+        #: What a request may cost.
+        self.request_limits = Limits(
+            _validate.seconds("header_timeout", header_timeout),
+            _rate("min_body_rate", min_body_rate),
+            None if max_body is None else integer("max_body", max_body, 0, 2**63 - 1),
+            integer("max_header_bytes", max_header_bytes, 1, 2**31 - 1),
+            integer("max_headers", max_headers, 0, 2**31 - 1),
+        )
+        self.interrupt_on_disconnect = flag("interrupt_on_disconnect", interrupt_on_disconnect)
+        self.threads = None if threads is None else integer("threads", threads, 1, 2**16)
+        self.allow_connect = flag("allow_connect", allow_connect)
+        #: Where a line per request goes, or ``None``.
+        self.log = None if log is None else writable("log", log, logging.INFO)
         if error_log is None:
             # A program may have been started without a standard error.
-            error_log = sys.stderr or _Nowhere()
-        self.error_log = _writable("error_log", error_log, logging.ERROR)
+            error_log = sys.stderr or Nowhere()
+        self.error_log = writable("error_log", error_log, logging.ERROR)
         options.setdefault("no_delay", True)
         super().__init__(end_on_return=True, **options)
         #: What the ``environ`` of every request begins with.
-        self.environ = self.environ_class(pywsgi.WSGIServer.base_env)
-        self.environ["SERVER_SOFTWARE"] += f" gnet/{__version__}"
-        self.environ.update({"wsgi.url_scheme": "http", "wsgi.errors": self.error_log})
-        self.environ.update(environ or {})
-        # The connections that wait for a request, and those that are at one.
-        self._idle: set[Socket] = set()
-        self._busy: set[Socket] = set()
+        self.environ: dict[str, Any] = {
+            "SCRIPT_NAME": "",
+            "SERVER_SOFTWARE": f"gnet/{__version__}",
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": self.error_log,
+            "wsgi.multithread": threads is not None,
+            "wsgi.multiprocess": _bind.ask_primary is not None,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+            **(environ or {}),
+        }
+        self._handlers: dict[Socket, Any] = {}
+        #: Whether the connections that wait for a request are at their end.
+        self.ends_waiting = False
+        #: The threads, while the server needs them.
+        self.thread_pool: Threads | None = None
+        self._stall_watch: StallWatch | None = None
 
     @property
-    def loop(self) -> Any:
-        """The loop of gevent's hub, for the handler: errors of the application go there."""
-        return self._loop.loop
+    def header_timeout(self) -> float | None:
+        """How long the head of a request may take, in seconds, or ``None``."""
+        return self.request_limits.header_timeout
 
-    def get_environ(self) -> dict[str, Any]:
-        """The beginning of a request's ``environ``, for the handler."""
-        return self.environ_class(self.environ)
+    def report(self, what: str, error: BaseException) -> None:
+        """An application has raised: the hub's error handler tells of it, with its traceback."""
+        self._loop.hub.handle_error(what, type(error), error, error.__traceback__)
+
+    # -- connections --------------------------------------------------------------------------
+
+    def _start(self, bound: _bind.Bound) -> None:
+        self.ends_waiting = False
+        super()._start(bound)
+
+    def _begin_serving(self) -> None:
+        """There is a first connection: have what applications need."""
+        if self.threads is not None and self.thread_pool is None:
+            self.thread_pool = Threads(self.threads)
+        if self._stall_watch is None and self.thread_pool is None:
+            wake = self._loop.loop.run_callback_threadsafe
+            self._stall_watch = StallWatch(wake, run_application.__code__)
+
+    def _emit_close(self) -> None:
+        pool, self.thread_pool = self.thread_pool, None
+        if pool is not None:
+            pool.close()
+        watch, self._stall_watch = self._stall_watch, None
+        if watch is not None:
+            watch.stop()
+        super()._emit_close()
 
     def emit(self, event: str, *args: Any) -> bool:
         if event != "connection":
@@ -266,12 +227,18 @@ class WSGIServer(Server):
         (sock,) = args
         sock.set_timeout(self.idle_timeout)
         super().emit(event, sock)
-        remote = sock.remote_address
-        handler = self.handler_class(sock, (remote, sock.remote_port) if remote else "", self)
-        handler.handle()
+        if not self._handlers:
+            self._begin_serving()
+        handler = self._handlers[sock] = self.handler_class(sock, self)
+        try:
+            handler.handle()
+        finally:
+            del self._handlers[sock]
         return True
 
     emit.__doc__ = Server.emit.__doc__
+
+    # -- the end ------------------------------------------------------------------------------
 
     def close(self, callback: Callable[..., object] | None = None) -> Self:
         """Stop accepting, and end the idle keep-alive connections.
@@ -283,14 +250,42 @@ class WSGIServer(Server):
         :returns: the server.
         """
         super().close(callback)
-        for sock in list(self._idle):
-            sock._finish_up()
+        self.ends_waiting = True
+        for sock, handler in list(self._handlers.items()):
+            if handler.state is WAITING:
+                sock._finish_up()
         return self
 
+    def shutdown(self, grace: float | None = None) -> int:
+        """Stop accepting, finish the requests, and destroy what is left after some time.
+
+        Every response says ``Connection: close`` from now on. With a ``grace``, requests are
+        answered also that come meanwhile, on connections that were accepted before: a client
+        that has just sent one cannot know. Without, connections that wait for a request end at
+        once. Upgraded connections end as those of :meth:`gnet.Server.shutdown`.
+
+        :param grace: how long the requests have, in seconds; ``None`` for no limit.
+        :returns: how many connections were destroyed that were not idle.
+        """
+        if not grace and (self.listening or self._handlers):
+            _validate.limit("grace", grace)
+            self.close()
+        return super().shutdown(grace)
+
     def _finish_up(self, sock: Socket) -> None:
-        # A request in flight is read to its end and answered; then its connection closes.
-        if sock not in self._busy:
+        handler = self._handlers.get(sock)
+        if handler is not None and handler.state is UPGRADED:
             super()._finish_up(sock)
+
+    def _wait_drained(self, limit: float | None) -> None:
+        try:
+            super()._wait_drained(limit)
+        except TimeoutError:
+            # Those that have asked for nothing lose nothing.
+            for sock, handler in list(self._handlers.items()):
+                if handler.state is WAITING:
+                    sock.destroy()
+            raise
 
 
 def serve(
@@ -304,7 +299,8 @@ def serve(
     """Serve a WSGI application; block until the server has closed.
 
     In the main thread, SIGTERM and SIGINT have it shut down: the requests in flight are
-    finished. A second signal does not wait.
+    finished, and those that still come on connections that are there. A second signal does not
+    wait.
 
     :param application: the WSGI application.
     :param target: as for :meth:`gnet.Server.listen`.
@@ -316,17 +312,12 @@ def serve(
     return serve_with(partial(WSGIServer, application), target, host, grace, options)
 
 
-class _Nowhere:
-    """A log that nobody wants."""
-
-    def write(self, line: str) -> None:
-        """Forget it."""
-
-
-def _writable(name: str, log: Any, level: int) -> Any:
-    """What has ``write()``, for a log of any kind."""
-    if callable(getattr(log, "write", None)):
-        return log
-    if callable(getattr(log, "log", None)):
-        return pywsgi.LoggingLogAdapter(log, level)
-    raise _validate.wrong_kind(name, log, "an object with write(), or a logging.Logger")
+def _rate(name: str, value: Any) -> float | None:
+    """A number above zero, or ``None``."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _validate.wrong_kind(name, value, "a number of bytes a second")
+    if not 0 < value < float("inf"):
+        raise _validate.wrong_value(name, value, "above 0 bytes a second", "ERR_OUT_OF_RANGE")
+    return value

@@ -1,0 +1,80 @@
+"""Noticing that an application blocks the loop, and everybody else with it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any
+
+from gevent.monkey import get_original
+
+__all__ = ["StallWatch"]
+
+#: An application that keeps the loop for so long is told of, in seconds.
+STALL_SECONDS = 1.0
+
+_log = logging.getLogger("gnet")
+
+# The system's own, also where the standard library's are gevent's.
+_allocate_lock = get_original("_thread", "allocate_lock")
+_get_ident = get_original("_thread", "get_ident")
+_start_new_thread = get_original("_thread", "start_new_thread")
+
+
+class StallWatch:
+    """A thread that asks the loop for a sign of life, and tells of an application, once.
+
+    :param wake: has the loop call a function; it may be called in any thread.
+    :param inside: the code that calls the application: a loop that stands still elsewhere is
+        not the application's doing.
+    """
+
+    def __init__(self, wake: Callable[..., Any], inside: CodeType) -> None:
+        self._wake = wake
+        self._inside = inside
+        self._watched = _get_ident()
+        self._alive = False
+        self._stopped = _allocate_lock()
+        self._stopped.acquire()
+        _start_new_thread(self._watch, ())
+
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._stopped.locked():
+            self._stopped.release()
+
+    def _live(self) -> None:
+        self._alive = True
+
+    def _watch(self) -> None:
+        while True:
+            self._alive = False
+            try:
+                self._wake(self._live)
+            except Exception:
+                # The loop has gone.
+                return
+            if self._stopped.acquire(timeout=STALL_SECONDS):
+                return
+            if not self._alive and self._tell(sys._current_frames().get(self._watched)):
+                return
+
+    def _tell(self, frame: FrameType | None) -> bool:
+        """Tell of an application that is where the loop should be; gives whether one is."""
+        below = frame
+        while below is not None and below.f_code is not self._inside:
+            below = below.f_back
+        if below is None:
+            return False
+        stack = "".join(traceback.format_stack(frame))
+        _log.warning(
+            "an application has blocked the loop, and all other connections, for more than %g "
+            "seconds. It should wait through gevent (gnet wsgi --patch), or in threads "
+            "(--threads). This is told once; it is at:\n%s",
+            STALL_SECONDS,
+            stack,
+        )
+        return True
