@@ -16,6 +16,7 @@ from . import _compiled, _exit, _fork, _threads, _validate, dns, errors  # noqa:
 from ._admission import DropInfo
 from ._dispatch import dispatcher
 from ._inherit import InheritedListener, inherited_listeners
+from ._notify import notify
 from ._onread import OnRead
 from ._serve import serve
 from ._threads import call_in
@@ -55,6 +56,7 @@ __all__ = [
     "is_ip",
     "is_ipv4",
     "is_ipv6",
+    "notify",
     "run",
     "serve",
     "set_default_auto_select_family",

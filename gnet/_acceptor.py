@@ -19,6 +19,9 @@ MAX_ACCEPTS = 100
 # all the work, and its connections all the waiting.
 MAX_SHARED_ACCEPTS = 1
 
+# So many at the most in the end, however fast they come.
+MAX_DRAINED = 4096
+
 # What accept() may find: the error of one peer that has gone already, or of its network, which
 # Linux passes on through accept(2). The next connection has nothing to do with it.
 PASSED_OVER = frozenset(
@@ -99,6 +102,19 @@ class Acceptor:
             if watcher is not None:
                 watcher.close()
         self._watcher = self._pause_timer = None
+
+    def drain(self) -> None:
+        """Accept what waits, before nobody does any more; clients take it for accepted."""
+        for _ in range(MAX_DRAINED):
+            if self._watcher is None or (self._full is not None and self._full()):
+                return
+            try:
+                wire, remote = self._wire.accept_wire()
+            except OSError as exc:
+                if exc.errno in PASSED_OVER:
+                    continue
+                return
+            self._admit(wire, remote)
 
     def resume(self) -> None:
         """Look again whether the next connection can be had: a place or a descriptor is free."""

@@ -230,7 +230,7 @@ class Member(EventEmitter):
     ) -> None:
         servers = [each for each in self._loop.kept if isinstance(each, Server)]
         for server in servers:
-            server.close()
+            server._retire()
         if drain:
             _wait_closed(servers, grace)
             grace = LAST_SECONDS

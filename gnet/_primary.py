@@ -19,7 +19,7 @@ from gevent.event import Event
 from gevent.lock import Semaphore
 from greenlet import getcurrent
 
-from . import _bind, _member, _validate
+from . import _bind, _member, _notify, _validate
 from ._backoff import Backoff
 from ._channel import Message
 from ._dispatch import dispatcher
@@ -99,6 +99,8 @@ class Cluster(EventEmitter):
         self._over = Event()
         self._over.set()
         self._signals: list[Any] = []
+        # Whether the service manager is told of it, and has been told that it serves.
+        self._is_service = self._serves = False
         _clusters.add(self)
 
     def __repr__(self) -> str:
@@ -216,6 +218,7 @@ class Cluster(EventEmitter):
             sender._ready = True
             sender._news.set()
             self._close_unused()
+            self._tell_ready()
         elif message.kind == "listen":
             self._share(sender, message)
         elif message.kind == "close":
@@ -240,6 +243,15 @@ class Cluster(EventEmitter):
             return
         user._news.set()
         self._report(user, "listening", handle.address)
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        """Tell the service manager once that all workers have come to serve."""
+        if not self._is_service or self._serves:
+            return
+        if all(each._ready or self._handles.used_by(each.id) for each in self._workers.values()):
+            self._serves = True
+            _notify.notify("READY=1")
 
     def _close_unused(self) -> None:
         """What a worker has left behind is closed when no replacement comes, or wants it."""
@@ -311,6 +323,8 @@ class Cluster(EventEmitter):
         limit = self._limit(grace)
         retired = []
         with self._restarting:
+            if self._is_service:
+                _notify.notify("RELOADING=1")
             try:
                 for old in list(self._workers.values()):
                     if self._stopping.is_set():
@@ -322,6 +336,8 @@ class Cluster(EventEmitter):
                     retired.append(old)
                     self._close_unused()
             finally:
+                if self._is_service and not self._stopping.is_set():
+                    _notify.notify("READY=1")
                 self._await_end(retired, limit)
 
     def _succeed(self, old: Worker) -> None:
@@ -368,6 +384,8 @@ class Cluster(EventEmitter):
         if getcurrent() is self._loop.hub:
             gevent.spawn(self.shutdown, grace)
             return 0
+        if self._is_service and not self._stopping.is_set():
+            _notify.notify("STOPPING=1")
         self._stopping.set()
         self._target = 0
         self._handles.close()
@@ -415,7 +433,9 @@ class Cluster(EventEmitter):
         and ``SIGHUP`` restarts it. To be called in the main thread. However it ends, the workers
         have ended as well.
         """
-        with self._signals_handled():
+        self._is_service = True
+        self._tell_ready()
+        with self._signals_handled(), _notify.sign_of_life():
             try:
                 self._over.wait()
             finally:

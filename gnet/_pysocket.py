@@ -18,6 +18,7 @@ from . import _validate
 from ._dispatch import Dispatcher
 from ._file import open_file
 from ._messages import Messages
+from ._splice import FileBytes, rest_of_file
 from ._state import CLOSED, CONNECTING, IDLE, OPEN
 from ._wire import Wire
 from ._writing import HIGH_WATER_BYTES
@@ -289,6 +290,9 @@ class PythonSocket(Messages):
             _validate.integer("count", count, 1, 2**63 - 1)
         if _validate.integer("offset", offset, 0, 2**63 - 1):
             file.seek(offset)
+        size = rest_of_file(file) if isinstance(self._wire, Wire) else None
+        if size:
+            return self._send_file(file, size if count is None else min(count, size))
         sent = 0
         try:
             while sent != count:
@@ -302,6 +306,16 @@ class PythonSocket(Messages):
             if sent and hasattr(file, "seek"):
                 file.seek(offset + sent)
         return sent
+
+    def _send_file(self, file: Any, size: int) -> int:
+        """Have the kernel send so many bytes of a file of its own; block until it has them."""
+        self._blocking_style = True
+        self._begin_sending()
+        begin = file.tell()
+        self._written += size
+        self._await_sent(self._push(FileBytes(file.fileno(), begin, size), None))
+        file.seek(begin + size)
+        return size
 
     def get_inheritable(self) -> bool:
         """As Python's ``socket.get_inheritable()``."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import gevent
 
-from . import _bind, _validate
+from . import _bind, _notify, _validate
 from .emitter import Listener
 from .server import Server
 
@@ -34,6 +34,7 @@ class _Stop:
 
     def __call__(self, *_: Any) -> None:
         # This runs wherever the interpreter is, perhaps in the hub, which must not block.
+        _notify.stopping()
         grace, self._grace = self._grace, 0
         self._shutdowns.append(gevent.spawn(self._server.shutdown, grace))
 
@@ -107,7 +108,7 @@ def serve_with(
     server.listen(target, host, **listening)
     stop = _Stop(server, grace)
     try:
-        with _stopping(stop):
+        with _stopping(stop), _notify.as_service():
             server.serve_forever()
     finally:
         server.close()

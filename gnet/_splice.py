@@ -8,13 +8,17 @@ destinations take whatever is put into it. What one of them does not take stays 
 from __future__ import annotations
 
 import _socket
+import errno
+import io
 import os
+import stat
 import sys
 from contextlib import suppress
+from typing import Any
 
 from ._sigpipe import without_sigpipe
 
-__all__ = ["AVAILABLE", "KernelBytes", "Splicer"]
+__all__ = ["AVAILABLE", "FileBytes", "KernelBytes", "Splicer", "rest_of_file"]
 
 AVAILABLE = hasattr(os, "splice")
 
@@ -71,6 +75,43 @@ class KernelBytes:
         if pipe is not None:
             self._splicer.full -= 1
             self._splicer.take_back(pipe, reuse)
+
+
+class FileBytes(KernelBytes):
+    """Bytes of a file, which the kernel sends from there (``sendfile``)."""
+
+    __slots__ = ("_fd", "_offset")
+
+    def __init__(self, fd: int, offset: int, size: int) -> None:
+        # Who waits for it may be interrupted, and close the file; the rest is still to be sent.
+        self._fd = _socket.dup(fd)
+        self._offset = offset
+        self._size = size
+
+    def send(self, destination: int) -> int:
+        """As :meth:`KernelBytes.send`.
+
+        :raises OSError: ``EIO``, the file has become shorter than it was.
+        """
+        sent: int = without_sigpipe(
+            os.sendfile, destination, self._fd, self._offset, self._size
+        )
+        if not sent:
+            raise OSError(errno.EIO, "the file has become shorter while it was sent")
+        return sent
+
+    def drop(self, count: int) -> None:
+        """So many bytes are sent."""
+        self._size -= count
+        self._offset += count
+        if not self._size:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            _socket.close(fd)
 
 
 class Splicer:
@@ -164,6 +205,21 @@ class Splicer:
             self._pipe = None
             return received, KernelBytes(self, pipe, left), None
         return received, _read(pipe[0], left), error
+
+
+def rest_of_file(file: Any) -> int | None:
+    """How many bytes a regular file has behind its position; ``None`` for any other.
+
+    Others have a descriptor as well, but not that of what is read from them: gzip's, for one.
+    """
+    if not hasattr(os, "sendfile") or not isinstance(getattr(file, "raw", file), io.FileIO):
+        return None
+    try:
+        position: int = file.tell()
+        status = os.fstat(file.fileno())
+    except (OSError, ValueError):
+        return None
+    return max(0, status.st_size - position) if stat.S_ISREG(status.st_mode) else None
 
 
 def _splice(source: int, destination: int, size: int) -> int:

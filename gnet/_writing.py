@@ -391,7 +391,8 @@ class Writing(Endpoint):
         except BaseException:
             # The caller may change its buffer now, and the rest is still to be sent.
             out.neglect(chunk)
-            chunk.data = _encoding.frozen(chunk.data)
+            if not isinstance(chunk.data, KernelBytes):
+                chunk.data = _encoding.frozen(chunk.data)
             raise
 
     def cork(self) -> None:

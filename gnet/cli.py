@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib
 import ipaddress
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NoReturn
 
 import gevent
@@ -31,6 +30,7 @@ import zope.event
 
 import gnet
 
+from . import _notify
 from ._cli import report, streams
 from ._cli.child import Children
 from ._cli.console import Console
@@ -43,6 +43,8 @@ __all__ = ["main"]
 
 #: Seconds that connections have to end when the command is stopped.
 GRACE = 2.0
+#: And requests of an application.
+WSGI_GRACE = 30.0
 #: The signals that stop the command.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -72,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     session = Session(console, options)
     try:
-        with session.signals(), session.events():
+        # A cluster minds the signals itself, for all of its processes.
+        with nullcontext() if _is_cluster(options) else session.signals(), session.events():
             options.run(session, options)
             return 0
     except Interrupted as exc:
@@ -152,8 +155,13 @@ class Session:
         """Listen, and say where, unless that is known and nobody watches."""
         # Windows' pipes go with their processes, and none is stale.
         server.listen(**place.options, replace_stale=sys.platform != "win32")
-        if not self.verbose and (self.console.is_terminal or place.port == 0):
-            self.console.say(f"listening on {report.place_of(server.address())}")
+        if not self.verbose:
+            self.say_where(place, server.address())
+
+    def say_where(self, place: Place, address: Any) -> None:
+        """Say where somebody listens, unless that is known and nobody watches."""
+        if self.console.is_terminal or place.port == 0:
+            self.console.say(f"listening on {report.place_of(address)}")
 
     def serve(self, server: gnet.Server, options: argparse.Namespace) -> None:
         """Listen, and block until a signal has stopped the server."""
@@ -164,8 +172,8 @@ class Session:
             server.prepend_listener("connection", traffic.add)
         self.listen(server, options.target)
         server.on("error", self.complain)
-        self._stop = lambda number: server.shutdown(options.grace)
-        with Progress(self.console, traffic, several=True):
+        self._stop = functools.partial(_shut_down, server, options.grace)
+        with Progress(self.console, traffic, several=True), _notify.as_service():
             server.serve_forever()
 
     def talk(self, sock: gnet.Socket) -> None:
@@ -185,6 +193,11 @@ class Session:
             sock.close()
             source.destroy()
             sink.destroy()
+
+
+def _shut_down(server: gnet.Server, grace: float, number: int) -> None:
+    _notify.stopping()
+    server.shutdown(grace)
 
 
 def _interrupt(greenlet: Any, number: int) -> None:
@@ -319,25 +332,13 @@ def _print_lines(lines: list[str]) -> None:
 
 def wsgi(session: Session, options: argparse.Namespace) -> None:
     """``gnet wsgi``"""
-    application = _load(*options.application)
-    from .wsgi import WSGIServer
+    # What it needs, httptools for one, the other commands can do without.
+    from ._cli import web
 
-    session.serve(WSGIServer(application, log=sys.stderr if session.verbose else None), options)
-
-
-def _load(module: str, name: str) -> Any:
-    # As with "python -m": what is in the working directory is found.
-    sys.path.insert(0, os.getcwd())
     try:
-        found = importlib.import_module(module)
-        for each in name.split("."):
-            found = getattr(found, each)
-    except Exception as exc:
-        what = f"{type(exc).__name__}: {report.message(exc)}"
-        raise CommandError(f"{module}:{name} cannot be imported: {what}") from exc
-    if not callable(found):
-        raise CommandError(f"{module}:{name} is no WSGI application: it cannot be called")
-    return found
+        web.run(session, options)
+    except web.ApplicationError as exc:
+        raise CommandError(str(exc)) from exc
 
 
 # -- the command line -----------------------------------------------------------------------------
@@ -388,13 +389,13 @@ def _add_target(parser: argparse.ArgumentParser, name: str = "TARGET", to: str =
     parser.add_argument(to, metavar=name, type=_place, help=f"one of {FORMS}")
 
 
-def _add_serving(parser: argparse.ArgumentParser) -> None:
+def _add_serving(parser: argparse.ArgumentParser, grace: float = GRACE) -> None:
     parser.add_argument(
         "--max-connections", type=_count, metavar="N",
         help="drop the connections that are more than so many at once",
     )  # fmt: skip
     parser.add_argument(
-        "--grace", type=_seconds, metavar="SECONDS", default=GRACE,
+        "--grace", type=_seconds, metavar="SECONDS", default=grace,
         help="how long connections have to end when the server is stopped; default %(default)g",
     )  # fmt: skip
 
@@ -443,10 +444,36 @@ def _add_lookup(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_wsgi(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("application", metavar="MODULE:APP", type=_application)
+    parser.add_argument(
+        "application", metavar="MODULE:APP", type=_application,
+        help="where it is, MODULE:FACTORY() for what makes it",
+    )  # fmt: skip
     _add_target(parser)
-    _add_serving(parser)
+    _add_serving(parser, WSGI_GRACE)
+    parser.add_argument(
+        "--patch", action="store_true",
+        help="have the standard library wait through gevent, before the application is imported",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", type=_positive_count, metavar="N",
+        help="call the application in N threads: for what cannot be patched",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=_positive_count, metavar="N", help="serve in N processes"
+    )
+    parser.add_argument(
+        "--reload", action="store_true",
+        help="start again when a file of the application changes: for development",
+    )  # fmt: skip
+    parser.add_argument(
+        "--access-log", action="store_true", help="print a line per request on standard output"
+    )
     parser.set_defaults(run=wsgi)
+
+
+def _is_cluster(options: argparse.Namespace) -> bool:
+    """Whether this process is one of several."""
+    return getattr(options, "workers", None) is not None or getattr(options, "reload", False)
 
 
 # Of what a type raises argparse shows the text only for its own error.
@@ -464,8 +491,15 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of connections")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
     return int(text)
+
+
+def _positive_count(text: str) -> int:
+    count = _count(text)
+    if not 1 <= count <= 2**16:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 65536")
+    return count
 
 
 def _seconds(text: str) -> float:
@@ -499,12 +533,13 @@ def _name_server(text: str) -> str:
     return text
 
 
-def _application(text: str) -> tuple[str, str]:
-    module, _, name = text.partition(":")
+def _application(text: str) -> str:
+    """The name of an application, which is MODULE:APP or MODULE:FACTORY()."""
+    module, _, name = text.removesuffix("()").partition(":")
     names = (*module.split("."), *name.split("."))
     if not all(each.isidentifier() for each in names):
         raise argparse.ArgumentTypeError(f"{text!r} is not MODULE:APP")
-    return module, name
+    return text
 
 
 @contextmanager

@@ -23,18 +23,18 @@ An application that blocks other than through gevent blocks the whole process: h
 ``gevent.monkey.patch_all()`` run first, or have it run in ``threads``. One that keeps the loop for
 more than a second is told of in the log ``gnet``, once, with its stack.
 
-**What is refused.** What two readers could understand differently: two lengths, a length beside a
-transfer coding, codings other than ``chunked``, spaces where none belong, line ends that are none,
-control characters, no ``Host`` or two. It is answered with 400 or what is more to the point, says
-nothing but that, and ends the connection; ``error_log`` has the reason. Bytes of a body are never a
-request.
+**What is refused.** What two readers could understand differently: two lengths, a length beside
+a transfer coding, codings other than ``chunked``, spaces where none belong, line ends that are
+none, control characters, no ``Host`` or two. The answer is 400 or what is more to the point, says
+nothing but that, and ends the connection; ``error_log`` has the reason. Bytes of a body are never
+a request.
 
-**The environ** has PEP 3333's keys, ``wsgi.input_terminated``, ``REMOTE_PORT``, ``REQUEST_URI`` and
-``RAW_URI`` (the target as it was sent), ``"gnet.socket"``, which is the connection, a
-:class:`gnet.Socket`, ``"gnet.trailers"``, which is a list of the fields behind a body in chunks as
-soon as that was read to its end, and ``"gnet.response_trailers"``, a list for those of the
-response, which are sent behind chunks to clients that want them. Fields whose names have an
-underscore are left out, as another's variable would be theirs.
+**The environ** has PEP 3333's keys, and ``wsgi.input_terminated``; ``REMOTE_PORT``,
+``REQUEST_URI`` and ``RAW_URI``, the target as it was sent; ``"gnet.socket"``, the connection, a
+:class:`gnet.Socket`; ``"gnet.trailers"``, a list of the fields behind a body in chunks as soon as
+that was read to its end; and ``"gnet.response_trailers"``, a list for those of the response, which
+are sent behind chunks to clients that want them. Fields whose names have an underscore are left
+out, as another's variable would be theirs.
 
 **Upgrades.** A request for an upgrade (RFC 9110, section 7.8), a WebSocket's for example, has one
 more key in its ``environ``: ``"gnet.head"`` are the bytes that came with the request and belong to
@@ -249,8 +249,8 @@ class WSGIServer(Server):
         :param callback: as for :meth:`gnet.Server.close`.
         :returns: the server.
         """
-        super().close(callback)
         self.ends_waiting = True
+        super().close(callback)
         for sock, handler in list(self._handlers.items()):
             if handler.state is WAITING:
                 sock._finish_up()
@@ -271,6 +271,11 @@ class WSGIServer(Server):
             _validate.limit("grace", grace)
             self.close()
         return super().shutdown(grace)
+
+    def _stop_listening(self) -> None:
+        if self._acceptor is not None and not self.ends_waiting:
+            self._acceptor.drain()
+        super()._stop_listening()
 
     def _finish_up(self, sock: Socket) -> None:
         handler = self._handlers.get(sock)

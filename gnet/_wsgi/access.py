@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
@@ -10,7 +9,9 @@ from .. import _validate
 
 __all__ = ["Nowhere", "access_line", "error_line", "writable"]
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
 
 
 class Nowhere:
@@ -60,9 +61,7 @@ def writable(name: str, log: Any, level: int) -> Any:
     raise _validate.wrong_kind(name, log, "an object with write(), or a logging.Logger")
 
 
-def access_line(
-    address: str, request: str, code: int, sent: int, seconds: float
-) -> str:
+def access_line(address: str, request: str, code: int, sent: int, seconds: float) -> str:
     """One request in the Common Log Format, with how long it took behind it.
 
     :param request: the first line; the parser lets nothing into it that could end a line here.

@@ -1,4 +1,4 @@
-"""The body of a request: where it ends, and ``wsgi.input``, from which the application reads it."""
+"""The body of a request: where it ends, and ``wsgi.input``, by which applications read it."""
 
 from __future__ import annotations
 
@@ -33,14 +33,17 @@ class Body:
     :ivar announce: called before the first of it is waited for, if the client waits, too.
     """
 
-    __slots__ = ("_intake", "_limits", "_received", "_waited", "announce", "broken", "ended",
-                 "left")  # fmt: skip
+    __slots__ = (
+        "_deadline", "_intake", "_limits", "_received", "_waited", "announce", "broken", "ended",
+        "left",
+    )  # fmt: skip
 
     def __init__(self, intake: Intake, limits: Limits, length: int) -> None:
         self._intake = intake
         self._limits = limits
         self._received = 0
         self._waited = 0.0
+        self._deadline: float | None = None
         self.left = length
         self.ended = not length
         self.broken = False
@@ -72,15 +75,12 @@ class Body:
         self.ended = not self.left
         return data
 
-    def _receive(self, deadline: float | None = None) -> bytes:
+    def _receive(self) -> bytes:
         if self.announce is not None:
             announce, self.announce = self.announce, None
             announce()
         rate = self._limits.min_body_rate
-        if rate is None:
-            data = self._intake.receive(deadline)
-        else:
-            data = self._receive_at(rate)
+        data = self._receive_at(rate) if rate else self._intake.receive(self._deadline)
         if not data:
             raise RequestError(400, "the stream ends within a body")
         return data
@@ -88,11 +88,12 @@ class Body:
     def _receive_at(self, rate: float) -> bytes:
         """Only the time counts in which the client was waited for."""
         begun = monotonic()
-        allowed = RATE_GRACE_SECONDS + self._received / rate - self._waited
+        deadline = begun + RATE_GRACE_SECONDS + self._received / rate - self._waited
         try:
-            data = self._intake.receive(begun + allowed)
+            data = self._intake.receive(min(deadline, self._deadline or deadline))
         except TimeoutError:
-            if monotonic() - begun < allowed:
+            if monotonic() < deadline:
+                # The idle timeout is shorter than that.
                 raise
             raise SlowBodyError from None
         self._waited += monotonic() - begun
@@ -107,20 +108,21 @@ class Body:
         """Let go of what reads it."""
 
     def pass_over(self) -> bool:
-        """Read what is left of it; tells whether the connection may go on behind it."""
+        """Read what is left of it; tells whether the connection may go on behind it.
+
+        :raises OSError: it does not come as it should.
+        """
         if self.ended:
             return True
         if not self.can_be_passed_over:
             return False
-        deadline = monotonic() + PASSING_OVER_SECONDS
+        self._deadline = monotonic() + PASSING_OVER_SECONDS
         passed = 0
-        while not self.ended and passed <= MAX_PASSED_OVER_BYTES and monotonic() < deadline:
-            if not self._intake.rest:
-                self._intake.rest = self._intake.receive(deadline)
-                if not self._intake.rest:
-                    return False
+        while not self.ended:
             passed += len(self.next())
-        return self.ended
+            if passed > MAX_PASSED_OVER_BYTES or monotonic() > self._deadline:
+                return False
+        return True
 
 
 class ChunkedBody(Body):
@@ -221,9 +223,7 @@ class ChunkedBody(Body):
             self.trailers.append((name.decode("ascii"), value.decode("latin-1").strip(" \t")))
 
 
-def body_of(
-    head: Head, intake: Intake, limits: Limits, trailers: list[tuple[str, str]]
-) -> Body:
+def body_of(head: Head, intake: Intake, limits: Limits, trailers: list[tuple[str, str]]) -> Body:
     """The body that a head announces.
 
     :param trailers: where the fields behind it go.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import os
-import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from .._splice import rest_of_file
 
 if TYPE_CHECKING:
     from ..socket import Socket
@@ -42,22 +41,14 @@ class FileWrapper:
             self._file.close()
 
     def left(self) -> int | None:
-        """How many bytes are left of a file of the system's; ``None`` for any other."""
-        # A temporary file of the standard library's, or one of Django's.
-        file = getattr(self._file, "file", self._file)
-        # Others have a descriptor, too, but not that of what they read: gzip's, for one.
-        if not isinstance(getattr(file, "raw", file), io.FileIO):
-            return None
-        try:
-            position: int = file.tell()
-            status = os.fstat(file.fileno())
-        except (OSError, ValueError):
-            return None
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        return max(0, status.st_size - position)
+        """How many bytes are left of a file that the kernel can send; ``None`` for any other."""
+        return rest_of_file(self._plain)
 
     def send(self, sock: Socket, count: int) -> int:
         """Send so many bytes of it; gives how many there were."""
-        file = getattr(self._file, "file", self._file)
-        return sock.sendfile(file, file.tell(), count)
+        return sock.sendfile(self._plain, self._plain.tell(), count)
+
+    @property
+    def _plain(self) -> Any:
+        # Temporary files of the standard library's, and Django's files, have one inside.
+        return getattr(self._file, "file", self._file)

@@ -127,9 +127,7 @@ class WSGIHandler:
             return False
         return body.ended or self._pass_over(body)
 
-    def _run(
-        self, values: dict[str, Any], head: Head, body: Body, response: Response
-    ) -> None:
+    def _run(self, values: dict[str, Any], head: Head, body: Body, response: Response) -> None:
         """Have the application answer."""
         server, sock = self.server, self.socket
         if head.upgrade:

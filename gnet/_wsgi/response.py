@@ -209,7 +209,9 @@ class Response:
             data = b""
         elif self._length is not None and self.sent + len(data) > self._length:
             self._send_bytes(head, data[: self._length - self.sent])
-            raise ResponseError(f"a body of more than the {self._length} bytes that were announced")
+            raise ResponseError(
+                f"a body of more than the {self._length} bytes that were announced"
+            )
         self._send_bytes(head, data)
 
     def _send_bytes(self, head: bytes, data: bytes) -> None:
