@@ -17,7 +17,7 @@ r"""WSGI applications on a gnet server: HTTP/1.1 that may face the internet.
 ``wsgi.serve(application, 8124)`` serves until the process is told to end. The server is a
 :class:`gnet.Server`: it listens on ports, paths and descriptors, has limits and block lists, and
 lives beside any other server in one process. It needs the package httptools, which
-``pip install "gnet[wsgi]"`` brings: llhttp, Node's parser, reads the requests.
+``pip install "gevent-net[wsgi]"`` brings: llhttp, Node's parser, reads the requests.
 
 An application that blocks other than through gevent blocks the whole process: have
 ``gevent.monkey.patch_all()`` run first, or have it run in ``threads``. One that keeps the loop for

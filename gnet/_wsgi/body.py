@@ -24,6 +24,15 @@ RATE_GRACE_SECONDS = 2.0
 MAX_PASSED_OVER_BYTES = 1 << 20
 PASSING_OVER_SECONDS = 5.0
 
+# Fields that a server acts upon before it reads a body (RFC 9110, section 6.5.1).
+_NEVER_BEHIND = frozenset(
+    (
+        "authorization", "connection", "content-encoding", "content-length", "content-range",
+        "content-type", "cookie", "expect", "host", "max-forwards", "proxy-authorization",
+        "range", "te", "trailer", "transfer-encoding", "upgrade",
+    )
+)  # fmt: skip
+
 
 class Body:
     """The body of a request that has a length; also the one of none, with the length 0.
@@ -220,7 +229,10 @@ class ChunkedBody(Body):
         self.ended = True
         self.left = 0
         for name, value in self._fields:
-            self.trailers.append((name.decode("ascii"), value.decode("latin-1").strip(" \t")))
+            field = name.decode("ascii")
+            if field.lower() in _NEVER_BEHIND:
+                raise RequestError(400, f"{field} behind the body")
+            self.trailers.append((field, value.decode("latin-1").strip(" \t")))
 
 
 def body_of(head: Head, intake: Intake, limits: Limits, trailers: list[tuple[str, str]]) -> Body:

@@ -16,7 +16,7 @@ try:
 except ImportError as exc:
     raise ImportError(
         "gnet.wsgi needs the package httptools, which reads the requests. "
-        'Install it with: pip install "gnet[wsgi]"'
+        'Install it with: pip install "gevent-net[wsgi]"'
     ) from exc
 
 from .refusal import RequestError

@@ -112,8 +112,10 @@ class Response:
         if code < 200 and not (code == 101 and self._head.upgrade):
             raise ResponseError(f"nobody has asked for the status {status!r}")
         for name, value in headers:
-            if type(name) is not str or type(value) is not str:
-                raise ResponseError(f"header fields must be of str. Received {name!r}: {value!r}")
+            if type(name) is not str or type(value) is not str or ":" in name:
+                raise ResponseError(
+                    f"header fields are names and str. Received {name!r}: {value!r}"
+                )
         self.status, self.code = status, code
         self._fields = headers
         return self.write
@@ -196,7 +198,7 @@ class Response:
         """
         if type(data) is not bytes:
             raise ResponseError(f"a body is of bytes. Received {type(data).__name__}")
-        if data or self.code == 101:
+        if data or self.taken:
             self._send(data, None)
 
     def _send(self, data: bytes, length: int | None) -> None:

@@ -75,7 +75,15 @@ class _Bridge:
         self._wake(self._news.set)
         return call.wait()
 
-    def serve(self, result: Any) -> Any:
+    def run(self, function: Callable[[Callable[..., Any]], object]) -> BaseException | None:
+        """In the thread: call the function; gives what it raises, which is nobody's there."""
+        try:
+            function(self.call)
+        except BaseException as exc:
+            return exc
+        return None
+
+    def serve(self, result: Any) -> None:
         """In the greenlet: do what the thread asks for, until that has ended."""
         result.rawlink(lambda _: self._news.set())
         interrupted: BaseException | None = None
@@ -94,9 +102,10 @@ class _Bridge:
                 else:
                     call.fail(interrupted)
             if result.ready():
-                if interrupted is not None:
-                    raise interrupted
-                return result.get()
+                error = interrupted or result.get()
+                if error is not None:
+                    raise error
+                return
 
 
 class Threads:
@@ -108,13 +117,14 @@ class Threads:
     def __init__(self, size: int) -> None:
         self._pool = ThreadPool(size)
 
-    def run(self, function: Callable[[Callable[..., Any]], Any]) -> Any:
+    def run(self, function: Callable[[Callable[..., Any]], object]) -> None:
         """Call a function in a thread; block this greenlet until it has returned.
 
         :param function: called with what has this greenlet call another function.
+        :raises BaseException: what the function has raised, or has interrupted this greenlet.
         """
         bridge = _Bridge()
-        return bridge.serve(self._pool.spawn(function, bridge.call))
+        bridge.serve(self._pool.spawn(bridge.run, function))
 
     def close(self) -> None:
         """End the threads; what they are at is waited for in the background."""

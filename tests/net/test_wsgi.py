@@ -9,8 +9,6 @@ import signal
 import socket as std_socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
@@ -24,62 +22,12 @@ import gnet
 from gnet import events, wsgi
 from tests.helpers.calls import Calls
 from tests.helpers.peers import python, running
-from tests.helpers.servers import LOOPBACK, closing, path_at, place_at, send_reset, serving
+from tests.helpers.servers import LOOPBACK, path_at, place_at, send_reset, serving
+from tests.helpers.web import answer, answering, asking, body, echo, ended, hello
 
 GET = b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"
 # More than the kernel takes for a connection whose peer does not read.
 MUCH = 32 * 1024 * 1024
-
-
-def hello(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"hello"]
-
-
-def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    body = environ["wsgi.input"].read()
-    start_response("200 OK", [])
-    return [body]
-
-
-@contextmanager
-def answering(
-    application: Callable[..., Any] = hello, at: Any = LOOPBACK, **options: Any
-) -> Iterator[wsgi.WSGIServer]:
-    server = wsgi.WSGIServer(application, **options)
-    server.listen(*at)
-    try:
-        yield server
-    finally:
-        server.shutdown(grace=0)
-
-
-@contextmanager
-def asking(server: gnet.Server) -> Iterator[gnet.Socket]:
-    """A connection to the server; its blocking calls have a limit."""
-    sock = gnet.connect(*place_at(server))
-    with closing(sock):
-        yield sock
-
-
-def answer(sock: gnet.Socket, request: bytes = b"", method: str = "GET") -> HTTPResponse:
-    """Send a request; gives the response, whose ``body`` has been read."""
-    if request:
-        sock.sendall(request)
-    response = HTTPResponse(sock, method=method)  # type: ignore[arg-type]
-    response.begin()
-    response.body = response.read()  # type: ignore[attr-defined]
-    response.close()
-    return response
-
-
-def body(response: HTTPResponse) -> bytes:
-    return response.body  # type: ignore[attr-defined, no-any-return]
-
-
-def ended(sock: gnet.Socket) -> bool:
-    """Block until the peer ends; there must be nothing before that."""
-    return sock.recv() == b""
 
 
 # -- requests and responses -----------------------------------------------------------------------
