@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import gevent
 import pytest
 
 from tests.helpers.commands import gnet_server, run_gnet
-from tests.helpers.servers import raw_client, receive_all
+from tests.helpers.servers import Place, raw_client, receive_all
 
 APPLICATION = """
 class shop:
@@ -73,4 +74,106 @@ def test_what_is_no_application_is_an_error_of_one_line(name: str, why: str) -> 
 def test_a_wrong_name_is_an_error_of_one_line(name: str) -> None:
     outcome = run_gnet("wsgi", name, "127.0.0.1:0")
     assert b"is not MODULE:APP" in outcome.complaints
+    assert (outcome.complaints.count(b"\n"), outcome.status) == (1, 2)
+
+
+# -- how it is served -----------------------------------------------------------------------------
+
+GET = b"GET /hello HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+
+
+def ask(place: Place, request: bytes = GET) -> bytes:
+    """What comes for a request, behind its head."""
+    with raw_client(place) as client:
+        client.sendall(request)
+        return receive_all(client).partition(b"\r\n\r\n")[2]
+
+
+def write(directory: Path, name: str, answer: str) -> None:
+    """Write a module whose application answers with an expression."""
+    (directory / f"{name}.py").write_text(f"""
+import os, threading, time, gevent
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [str(({answer})).encode()]
+
+def create_app():
+    return application
+""")
+
+
+def test_a_factory_makes_the_application(tmp_path: Path) -> None:
+    write(tmp_path, "made", "'made'")
+    with gnet_server("wsgi", "made:create_app()", "127.0.0.1:0") as (_, place):
+        assert ask(place) == b"made"
+
+
+def test_it_is_patched_before_the_application_is_imported(tmp_path: Path) -> None:
+    write(tmp_path, "patched", "time.sleep.__module__")
+    for arguments, module in ((), "time"), (("--patch",), "gevent.hub"):
+        with gnet_server("wsgi", "patched:application", "127.0.0.1:0", *arguments) as (_, place):
+            assert ask(place) == module.encode()
+
+
+def test_threads_call_the_application(tmp_path: Path) -> None:
+    write(tmp_path, "web2", "threading.current_thread() is threading.main_thread()")
+    for arguments, answer in ((), b"True"), (("--threads", "2"), b"False"):
+        with gnet_server("wsgi", "web2:application", "127.0.0.1:0", *arguments) as (_, place):
+            assert ask(place) == answer
+
+
+def test_the_access_log_is_on_standard_output() -> None:
+    with gnet_server("wsgi", "web:application", "127.0.0.1:0", "--access-log") as (process, place):
+        ask(place)
+        line = process.line()
+        assert line.startswith(b"127.0.0.1 - - [")
+        assert b'] "GET /hello HTTP/1.1" 200 11 ' in line
+
+
+@pytest.mark.limit(60)
+def test_workers_serve_and_are_replaced(tmp_path: Path) -> None:
+    write(tmp_path, "several", "os.getpid(), environ['wsgi.multiprocess']")
+    command = "wsgi", "several:application", "127.0.0.1:0", "--workers", 2, "--grace", 1
+    with gnet_server(*command) as (process, place):
+        first = ask(place)
+        assert b"True" in first
+        process.signal(signal.SIGHUP)
+        with gevent.Timeout(20):
+            seen = {first}
+            # Of two there are four in the end.
+            while len(seen) < 3:
+                seen.add(ask(place))
+        process.signal(signal.SIGTERM)
+        _, complaints, status = process.wait()
+        assert (complaints, status) == (b"", 0)
+
+
+def test_workers_that_cannot_serve_end_the_command() -> None:
+    outcome = run_gnet("wsgi", "broken:application", "127.0.0.1:0", "--workers", 1)
+    assert b"broken:application cannot be imported: ZeroDivisionError" in outcome.complaints
+    assert outcome.status == 1
+
+
+@pytest.mark.limit(60)
+def test_a_change_is_served_and_one_that_is_broken_is_not(tmp_path: Path) -> None:
+    write(tmp_path, "changing", "'first'")
+    with gnet_server("wsgi", "changing:application", "127.0.0.1:0", "--reload") as (server, place):
+        assert ask(place) == b"first"
+        (tmp_path / "changing.py").write_text("1 / 0")
+        said = b""
+        while b"the former application goes on" not in said:
+            said = server.complaint()
+        assert ask(place) == b"first"
+        write(tmp_path, "changing", "'second'")
+        with gevent.Timeout(30):
+            while ask(place) != b"second":
+                pass
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--workers", "0"), ("--threads", "x"), ("--workers", "-1")], ids=str
+)
+def test_a_wrong_number_is_an_error_of_one_line(arguments: tuple[str, str]) -> None:
+    outcome = run_gnet("wsgi", "web:application", "127.0.0.1:0", *arguments)
     assert (outcome.complaints.count(b"\n"), outcome.status) == (1, 2)
