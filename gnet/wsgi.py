@@ -212,14 +212,20 @@ class WSGIServer(Server):
             wake = self._loop.loop.run_callback_threadsafe
             self._stall_watch = StallWatch(wake, run_application.__code__)
 
-    def _emit_close(self) -> None:
+    def _end_serving(self) -> None:
+        """Let go of what applications need, if this was the last of them."""
+        if self._handlers or self._is_open():
+            return
         pool, self.thread_pool = self.thread_pool, None
         if pool is not None:
             pool.close()
         watch, self._stall_watch = self._stall_watch, None
         if watch is not None:
             watch.stop()
-        super()._emit_close()
+
+    def _emit_close(self, period: int) -> None:
+        super()._emit_close(period)
+        self._end_serving()
 
     def emit(self, event: str, *args: Any) -> bool:
         if event != "connection":
@@ -234,6 +240,8 @@ class WSGIServer(Server):
             handler.handle()
         finally:
             del self._handlers[sock]
+            if not self._handlers:
+                self._end_serving()
         return True
 
     emit.__doc__ = Server.emit.__doc__
@@ -282,15 +290,13 @@ class WSGIServer(Server):
         if handler is not None and handler.state is UPGRADED:
             super()._finish_up(sock)
 
-    def _wait_drained(self, limit: float | None) -> None:
-        try:
-            super()._wait_drained(limit)
-        except TimeoutError:
-            # Those that have asked for nothing lose nothing.
-            for sock, handler in list(self._handlers.items()):
-                if handler.state is WAITING:
-                    sock.destroy()
-            raise
+    def _force(self, left: set[Socket]) -> int:
+        for sock in left:
+            handler = self._handlers.get(sock)
+            if handler is not None and handler.state is WAITING:
+                # Those that have asked for nothing lose nothing.
+                sock.destroy()
+        return super()._force(left)
 
 
 def serve(
