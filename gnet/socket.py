@@ -417,6 +417,9 @@ class Socket(PythonSocket):
 
     def _emit_connect(self) -> None:
         wire = self._wire
+        if wire is not None:
+            # It is called now, and not kept.
+            self._connect_listener = None
         # A listener of another socket's, or of 'connect' here, may have destroyed this one.
         for event in ("connect", "ready"):
             if wire is not None and self._wire is wire:
