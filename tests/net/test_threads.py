@@ -20,7 +20,7 @@ from gnet.errors import SocketClosedError
 from tests.helpers.forks import Child, fork
 from tests.helpers.peers import python, run
 from tests.helpers.servers import receive, receive_all
-from tests.helpers.threads import Thread, destroy_loops, in_thread
+from tests.helpers.threads import Thread, destroy_loops, in_thread, left
 from tests.net.conftest import Net
 
 get_ident = get_original("_thread", "get_ident")
@@ -259,7 +259,9 @@ def hub_destroyed() -> None:
 
 
 def hub_destroyed_and_loop_kept() -> None:
-    gevent.get_hub().destroy(destroy_loop=False)
+    hub = gevent.get_hub()
+    left.append(hub.loop)
+    hub.destroy(destroy_loop=False)
 
 
 ENDS = [thread_ends, hub_destroyed, hub_destroyed_and_loop_kept]
