@@ -16,12 +16,8 @@ except ImportError:
 
 ROOT = Path(__file__).resolve().parent
 
-# What every message goes through: each a .py with a .pxd of the same name, which says what its
-# classes hold. The .py is all there is to it: compiled or not, it does the same.
-CORE = (
-    "_buffer", "_closing", "_departure", "_dispatch", "_endpoint", "_flowing", "_held", "_reading",
-    "_writing", "emitter",
-)  # fmt: skip
+# What every message goes through.
+CORE = ROOT / "gnet" / "_core"
 
 
 def core() -> list[Extension]:
@@ -29,13 +25,14 @@ def core() -> list[Extension]:
     if (
         cythonize is None
         or os.environ.get("GNET_PURE", "0") not in ("", "0")
-        # gnet/_wire.pxd has POSIX' calls, and CPython's structures.
+        # gnet/_transport/stream_socket.pxd has POSIX' calls, and CPython's structures.
         or sys.platform == "win32"
         or sys.implementation.name != "cpython"
     ):
         return []
-    # gnet/_compiled/__init__.py has them imported from there under the names of their sources.
-    return [Extension(f"gnet._compiled.{name}", [f"gnet/{name}.py"]) for name in CORE]
+    names = sorted(path.stem for path in CORE.glob("[!_]*.py"))
+    # What is compiled stands beside its source, and Python takes it ahead of that.
+    return [Extension(f"gnet._core.{name}", [f"gnet/_core/{name}.py"]) for name in names]
 
 
 class BuildCore(build_ext):
@@ -57,9 +54,9 @@ class BuildCore(build_ext):
         self.compiler.compile([str(probe)], output_dir=self.build_temp)
 
     def _to_c(self) -> None:
-        """Have Cython write the sources, from the modules under their own names."""
+        """Have Cython write the sources."""
         written = cythonize(
-            [Extension(f"gnet.{name}", [f"gnet/{name}.py"]) for name in CORE],
+            core(),
             build_dir=self.build_temp,
             compiler_directives={
                 "language_level": 3,
@@ -70,9 +67,9 @@ class BuildCore(build_ext):
                 "auto_pickle": False,
             },
         )
-        sources = {extension.name.rpartition(".")[2]: extension.sources for extension in written}
+        sources = {extension.name: extension.sources for extension in written}
         for extension in self.extensions:
-            extension.sources = sources[extension.name.rpartition(".")[2]]
+            extension.sources = sources[extension.name]
             extension.extra_compile_args = ["-O2", "-g0"]
 
     def _go_without(self, reason: Exception) -> None:

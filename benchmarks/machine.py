@@ -90,8 +90,8 @@ def gnet_is_compiled() -> bool:
     """Whether the servers have gnet's compiled core: it is built in the folder of the project."""
     if os.environ.get("GNET_PURE", "0") not in ("", "0"):
         return False
-    core = ROOT / "gnet" / "_compiled"
-    return any((core / f"_flowing{suffix}").exists() for suffix in EXTENSION_SUFFIXES)
+    core = ROOT / "gnet" / "_core"
+    return any((core / f"flowing{suffix}").exists() for suffix in EXTENSION_SUFFIXES)
 
 
 def describe() -> dict[str, object]:

@@ -22,8 +22,13 @@ extensions = ["sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 default_role = "any"
 nitpicky = True
-# The standard library's and gevent's names have no page here, nor has what is private.
-nitpick_ignore_regex = [("py:.*", r"(?!gnet\b).*"), ("py:.*", r"gnet(\..+)?\._.*")]
+# The standard library's and gevent's names have no page here, nor has what is private: rooms with
+# an underscore, and the files behind a package's face.
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!gnet\b).*"),
+    ("py:.*", r"gnet(\..+)?\._.*"),
+    ("py:.*", r"gnet\.\w+\.[a-z_]+\..*"),
+]
 
 autodoc_member_order = "alphabetical"
 autodoc_typehints = "signature"

@@ -9,27 +9,28 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# _namesake comes first, as nothing works beside that one; _compiled next, as it decides in which
-# form the others are imported.
-from . import _namesake  # noqa: F401  # isort: skip
-from . import _compiled, _exit, _fork, _threads, _validate, dns, errors  # noqa: F401
-from ._admission import DropInfo
-from ._dispatch import dispatcher
-from ._inherit import InheritedListener, inherited_listeners
-from ._notify import notify
-from ._onread import OnRead
-from ._serve import serve
-from ._threads import call_in
-from .address import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
-from .blocklist import BlockList
-from .emitter import EventEmitter, Listener
+# It comes first, as nothing works beside a namesake.
+from ._values import namesake  # noqa: F401  # isort: skip
+from . import dns, errors
+from ._core.dispatcher import dispatcher
+from ._core.emitter import EventEmitter, Listener
+from ._core.on_read import OnRead
+from ._server import after_fork, at_exit, threads
+from ._server.admission import DropInfo
+from ._server.inherited import InheritedListener, inherited_listeners
+from ._server.notify import notify
+from ._server.serve import serve
+from ._server.server import Server
+from ._server.threads import call_in
+from ._socket.socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Rehearsal, Socket
+from ._values import arguments
+from ._values.addresses import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
+from ._values.blocklist import BlockList
 from .errors import AggregateError
-from .server import Server
-from .socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Rehearsal, Socket
 
 if TYPE_CHECKING:
     from . import events
-    from ._handover import take_over
+    from ._server.handover import take_over
 
 __all__ = [
     "AddressInfo",
@@ -73,9 +74,9 @@ _SOCKET_OPTIONS = (
     "lifetime",
 )  # fmt: skip
 
-_fork.install()
-_exit.install()
-_threads.install()
+after_fork.install()
+at_exit.install()
+threads.install()
 
 
 def __getattr__(name: str) -> Any:
@@ -84,7 +85,7 @@ def __getattr__(name: str) -> Any:
     if name in ("events", "cluster"):
         return import_module(f".{name}", __name__)
     if name == "take_over":
-        return import_module("._handover", __name__).take_over
+        return import_module("._server.handover", __name__).take_over
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -113,7 +114,7 @@ def create_connection(
         idle timeout in seconds, which also watches over the connecting.
     :returns: the socket.
     """
-    timeout = _validate.seconds("timeout", options.pop("timeout", None))
+    timeout = arguments.seconds("timeout", options.pop("timeout", None))
     mine = {name: options.pop(name) for name in _SOCKET_OPTIONS if name in options}
     if "fd" in mine or "handle" in mine:
         # What is refused must not cost the caller a descriptor.
@@ -132,7 +133,7 @@ def run(timeout: float | None = None) -> bool:
     :param timeout: how long to block at the most, in seconds; ``None`` for no limit.
     :returns: ``True`` when nothing was left, ``False`` when the time was over.
     """
-    return dispatcher().run(_validate.limit("timeout", timeout))
+    return dispatcher().run(arguments.limit("timeout", timeout))
 
 
 def get_default_auto_select_family() -> bool:
@@ -142,7 +143,7 @@ def get_default_auto_select_family() -> bool:
 
 def set_default_auto_select_family(value: bool) -> None:
     """Set the default of ``connect()``'s ``auto_select_family``."""
-    Defaults.auto_select_family = _validate.flag("value", value)
+    Defaults.auto_select_family = arguments.flag("value", value)
 
 
 def get_default_auto_select_family_attempt_timeout() -> float:
@@ -155,4 +156,4 @@ def set_default_auto_select_family_attempt_timeout(value: float) -> None:
 
     :param value: seconds, above zero; less than 0.01 is raised to that.
     """
-    Defaults.attempt_timeout = max(MIN_ATTEMPT_SECONDS, _validate.positive_seconds("value", value))
+    Defaults.attempt_timeout = max(MIN_ATTEMPT_SECONDS, arguments.positive_seconds("value", value))

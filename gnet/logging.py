@@ -21,7 +21,7 @@ import logging
 from typing import Any
 
 from . import events
-from .address import AddressInfo
+from ._values.addresses import AddressInfo
 from .errors import printable
 
 __all__ = ["subscriber"]

@@ -56,13 +56,14 @@ from gevent import monkey as gevent_monkey
 from gevent import socket as gevent_socket
 from gevent._hub_local import get_hub_if_exists
 
-from . import _validate, dns, run
-from ._dns.names import idna_name
-from ._timers import SHORTEST
-from .address import is_ip
-from .blocklist import BlockList
+from . import dns, run
+from ._loop.timers import SHORTEST
+from ._socket.socket import Socket, _block_list, _local_address
+from ._values import arguments
+from ._values.addresses import is_ip
+from ._values.blocklist import BlockList
+from .dns.names import idna_name
 from .errors import AggregateError, IPBlockedError, code_of, coded
-from .socket import Socket, _block_list, _local_address
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -93,12 +94,12 @@ class Patch:
         auto_select_family: bool | None,
         local_address: str | None,
     ) -> None:
-        self.lookup = _validate.optional_function("lookup", lookup)
+        self.lookup = arguments.optional_function("lookup", lookup)
         self.block_list = _block_list(block_list)
         self.auto_select_family = (
             None
             if auto_select_family is None
-            else _validate.flag("auto_select_family", auto_select_family)
+            else arguments.flag("auto_select_family", auto_select_family)
         )
         self.local_address = _local_address(local_address)
 

@@ -31,7 +31,7 @@ import zope.event
 from gevent import subprocess
 from gevent.exceptions import LoopExit
 
-from gnet import _flowing
+from gnet._core import flowing
 from tests.helpers import windows
 from tests.helpers.calls import Call, Calls
 from tests.helpers.counts import Holdings
@@ -57,7 +57,7 @@ collect_ignore = list(windows.MODULES) if sys.platform == "win32" else []
 
 def pytest_report_header() -> str:
     loop = type(gevent.get_hub().loop)
-    form = "Python" if str(_flowing.__file__).endswith(".py") else "compiled"
+    form = "Python" if str(flowing.__file__).endswith(".py") else "compiled"
     return f"gevent: {loop.__module__}, {'patched' if PATCHED else 'not patched'}; gnet: {form}"
 
 

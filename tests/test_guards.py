@@ -101,10 +101,10 @@ def test_bad_has_a_fixture_that_hangs(endless):
     pass
 
 def test_bad_keeps_run():
-    gnet._dispatch.dispatcher().hold()
+    gnet._core.dispatcher.dispatcher().hold()
 
 def test_good_although_another_keeps_run():
-    gnet._dispatch.dispatcher().release()
+    gnet._core.dispatcher.dispatcher().release()
 
 def test_bad_waits_for_nobody():
     Event().wait()

@@ -1,9 +1,11 @@
-"""The tree is the architecture: each module of gnet imports only those above it in ORDER."""
+"""The tree is the architecture: rooms stand on rooms, and each file on those before it."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,155 +14,114 @@ import gnet
 
 PACKAGE = Path(gnet.__file__).parent
 
-# Neither a descriptor nor a clock; then the loop and what is watched on it; then the resolver;
-# then connections, and what is made of them.
-ORDER = (
-    "_namesake",
-    "_compiled.__init__",
-    "errors",
-    "_validate",
-    "address",
-    "blocklist",
-    "_report",
-    "_timers",
-    "emitter",
-    "events",
-    "_publish",
-    "_state",
-    "_race",
-    "_sigpipe",
-    "_splice",
-    "_buffer",
-    "_encoding",
-    "_target",
-    "_dns.__init__",
-    "_dns.names",
-    "_dns.turns",
-    "_dns.destinations",
-    "_dns.records",
-    "_signal",
-    "_watchdog",
-    "_filewire",
-    "_winsock",
-    "_wire",
-    "_peerwatch",
-    "_dispatch",
-    "_completion",
-    "_pipeaccess",
-    "_namedpipe",
-    "_options",
-    "_dns.hosts",
-    "_dns.resolv_conf",
-    "_dns.search",
-    "_dns.wire",
-    "_dns.answer",
-    "_dns.cache",
-    "_dns.nameserver",
-    "_dns.questions",
-    "_dns.resolver",
-    "dns",
-    "ipc",
-    "_bind",
-    "_inherit",
-    "_channel",
-    "_acceptor",
-    "_handover",
-    "_proxyheader",
-    "_proxygate",
-    "_admission",
-    "_held",
-    "_endpoint",
-    "_outfile",
-    "_pipe",
-    "_writing",
-    "_onread",
-    "_textfile",
-    "_file",
-    "_departure",
-    "_flowing",
-    "_reading",
-    "_closing",
-    "_messages",
-    "_pysocket",
-    "connect",
-    "socket",
-    "server",
-    "_notify",
-    "_serve",
-    "_fork",
-    "_exit",
-    "_threads",
-    "_handles",
-    "_member",
-    "_backoff",
-    "__init__",
-    "_worker",
-    "_primary",
-    "cluster",
-    "logging",
-    "monkey",
-    "_wsgi.__init__",
-    "_wsgi.refusal",
-    "_wsgi.head",
-    "_wsgi.intake",
-    "_wsgi.body",
-    "_wsgi.files",
-    "_wsgi.response",
-    "_wsgi.environ",
-    "_wsgi.access",
-    "_wsgi.stall",
-    "_wsgi.threads",
-    "_wsgi.handler",
-    "wsgi",
-    "_cli.__init__",
-    "_cli.place",
-    "_cli.console",
-    "_cli.traffic",
-    "_cli.streams",
-    "_cli.copying",
-    "_cli.child",
-    "_cli.report",
-    "_cli.version",
-    "_cli.web",
-    "cli",
-    "__main__",
+# The rooms from the ground up, and the files of each in the same order. A file of the package
+# itself is a room of its own.
+ROOMS = {
+    "errors": "",
+    "events": "",
+    "_values": """
+        __init__ namesake arguments addresses blocklist report publish race encodings targets
+        proxy_header backoff buffers
+    """,
+    "dns": """
+        names turns destinations records hosts resolv_conf search wire answer cache nameserver
+        questions resolver __init__
+    """,
+    "_transport": """
+        __init__ windows.__init__ sigpipe file windows.stream_socket stream_socket
+        windows.completion windows.pipe_access windows.named_pipe tcp_options unix_path
+    """,
+    "_loop": "__init__ timers splicer abort_signal peer_watch",
+    "_core": """
+        __init__ emitter states write_queue watchdog dispatcher held endpoint out_file pipe
+        writing on_read departure flowing reading closing
+    """,
+    "_socket": "__init__ text_file makefile messages python_calls dial socket",
+    "_processes": "__init__ channel",
+    "_server": """
+        __init__ bind inherited acceptor handover proxy_gate admission server notify serve
+        after_fork at_exit threads
+    """,
+    "__init__": "",
+    "cluster": "shared_listeners this_worker worker_process primary __init__",
+    "logging": "",
+    "monkey": "",
+    "wsgi": """
+        refusal head intake body files response environ access stall threads handler __init__
+    """,
+    "cli": """
+        place console traffic streams copying child report version web session arguments connect
+        listen lookup proxy wsgi __init__
+    """,
+    "__main__": "",
+}
+
+ORDER = tuple(
+    f"{room}.{file}" if file else room
+    for room, files in ROOMS.items()
+    for file in files.split() or [""]
 )
 
+# So many storeys the house may have, by the longest way down.
+MAX_FLOORS = 12
 
-def modules() -> set[str]:
+
+@cache
+def modules() -> frozenset[str]:
     """The names of the package's modules, below ``gnet``."""
-    return {
+    return frozenset(
         ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")
-    }
+    )
 
 
-def imports(name: str) -> set[str]:
+@cache
+def imports(name: str) -> frozenset[str]:
     """The package's modules that a module imports, anywhere in it and for whatever purpose."""
     source = PACKAGE.joinpath(*name.split(".")).with_suffix(".py").read_text(encoding="utf-8")
     found = set()
     for node in ast.walk(ast.parse(source)):
         found.update(_imported(node, name))
-    return found & modules()
+    return frozenset(found)
 
 
 def _imported(node: ast.AST, importer: str) -> Iterator[str]:
     if isinstance(node, ast.ImportFrom):
-        base = node.module or ""
         if node.level:
             package = importer.split(".")[: -node.level]
-            base = ".".join([*package, base]).rstrip(".")
-        elif base.partition(".")[0] == "gnet":
-            base = base.partition(".")[2]
+            base = ".".join(["gnet", *package, *filter(None, [node.module])])
         else:
-            return
-        yield base
-        yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
+            base = node.module or ""
+        for alias in node.names:
+            # The name of a module in a package, or a name in a module.
+            yield from _module(f"{base}.{alias.name}") or _module(base)
     elif isinstance(node, ast.Import):
         for alias in node.names:
-            if alias.name == "gnet":
-                yield "__init__"
-            elif alias.name.startswith("gnet."):
-                yield alias.name.removeprefix("gnet.")
+            yield from _module(alias.name)
+
+
+def _module(name: str) -> list[str]:
+    """The module of a dotted name; a package's is its ``__init__``."""
+    if name.partition(".")[0] != "gnet":
+        return []
+    inner = name.partition(".")[2]
+    return [each for each in (inner, f"{inner}.__init__".lstrip(".")) if each in modules()]
+
+
+def room_of(name: str) -> str:
+    """The folder of the package that a module is in; or its own name, where it is in none."""
+    return name.partition(".")[0]
+
+
+def room_imports(room: str) -> set[str]:
+    """The rooms that the files of a room import."""
+    names = (name for name in ORDER if room_of(name) == room)
+    return {room_of(other) for name in names for other in imports(name)} - {room}
+
+
+@cache
+def floor(room: str) -> int:
+    """How many storeys up a room is: one more than the highest of those that it stands on."""
+    return 1 + max(map(floor, room_imports(room)), default=0)
 
 
 def test_every_module_has_its_place() -> None:
@@ -170,3 +131,21 @@ def test_every_module_has_its_place() -> None:
 @pytest.mark.parametrize("name", ORDER)
 def test_a_module_imports_only_those_before_it(name: str) -> None:
     assert imports(name) <= set(ORDER[: ORDER.index(name)])
+
+
+def test_the_rooms_have_few_floors() -> None:
+    assert max(map(floor, ROOMS)) <= MAX_FLOORS
+
+
+def test_the_picture_in_the_docs_has_every_room_on_its_floor() -> None:
+    text = (PACKAGE.parent / "docs" / "architecture.rst").read_text(encoding="utf-8")
+    rows = re.findall(r"^ {4,5}(\d+)  (\S.*)$", text, re.MULTILINE)
+    drawn = {room: int(number) for number, rooms in rows for room in rooms.split()}
+    assert drawn == {room: floor(room) for room in ROOMS}
+
+
+def test_a_package_has_the_underscore_and_its_files_have_none() -> None:
+    inside = [file for files in ROOMS.values() for file in files.replace(".", " ").split()]
+    assert [file for file in inside if file.startswith("_") and file != "__init__"] == []
+    files = [room for room, files in ROOMS.items() if not files]
+    assert [file for file in files if file.startswith("_") and not file.endswith("__")] == []

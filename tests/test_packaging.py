@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import gnet
-from gnet import _namesake
+from gnet._values import namesake
 from tests.helpers.peers import run
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +80,7 @@ def test_an_editable_install_is_a_path_which_type_checkers_can_read(
 
 
 def test_gnet_beside_the_other_package_of_that_name_says_what_is_wrong(tmp_path: Path) -> None:
-    _namesake.check(str(tmp_path))
+    namesake.check(str(tmp_path))
     (tmp_path / "neuralnetwork.py").touch()
     with pytest.raises(ImportError, match="two distributions, gevent-net and gNet"):
-        _namesake.check(str(tmp_path))
+        namesake.check(str(tmp_path))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._cli.console import CLEAR, Console
-from gnet._cli.traffic import amount
+from gnet.cli.console import CLEAR, Console
+from gnet.cli.traffic import amount
 
 
 class Screen(io.StringIO):

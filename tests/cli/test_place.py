@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gnet import _target
-from gnet._cli.place import Place
+from gnet._values import targets
+from gnet.cli.place import Place
 
 TARGETS = {
     "8124": Place(8124),
@@ -81,5 +81,5 @@ def test_any_text_is_a_place_that_gnet_takes_or_an_error(text: str) -> None:
         assert str(exc).startswith(repr(text))
         return
     assert Place.parse(str(place)) == place
-    target = _target.parse(None, place.host, port=place.port, path=place.path)
+    target = targets.parse(None, place.host, port=place.port, path=place.path)
     assert target == (*place, None)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import faulthandler
 import gc
-import importlib
 import inspect
 import os
 import pickle
@@ -26,18 +25,20 @@ import gevent
 from gevent import socket
 
 import gnet
-from gnet._dispatch import Dispatcher
-from gnet._held import Held
-from gnet.emitter import EventEmitter
+from gnet._core.closing import Closing
+from gnet._core.departure import Departure
+from gnet._core.dispatcher import Dispatcher
+from gnet._core.emitter import EventEmitter
+from gnet._core.endpoint import Endpoint
+from gnet._core.flowing import Flowing
+from gnet._core.held import Held
+from gnet._core.reading import Reading
+from gnet._core.writing import Writing
+from gnet._socket.python_calls import PythonSocket
 
 #: Every class of the compiled core, from the first to the last; and the two that are public.
 TOWER = [
-    getattr(importlib.import_module(f"gnet.{module}"), name)
-    for module, name in (
-        ("emitter", "EventEmitter"), ("_held", "Held"), ("_endpoint", "Endpoint"),
-        ("_writing", "Writing"), ("_departure", "Departure"), ("_flowing", "Flowing"),
-        ("_reading", "Reading"), ("_closing", "Closing"), ("_pysocket", "PythonSocket"),
-    )
+    EventEmitter, Held, Endpoint, Writing, Departure, Flowing, Reading, Closing, PythonSocket,
 ]  # fmt: skip
 CLASSES = [*TOWER, gnet.Socket, gnet.Server, Dispatcher]
 

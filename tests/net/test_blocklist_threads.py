@@ -13,7 +13,7 @@ import pytest
 from gevent.monkey import get_original
 
 import gnet
-from gnet import blocklist
+from gnet._values import blocklist
 from tests.helpers.forks import Child, fork
 
 # The system's own threads, also where they are patched.

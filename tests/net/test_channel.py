@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no descriptors 
 if sys.platform != "win32":
     import _socket
 
-    from gnet._channel import Channel, Message
-    from gnet._wire import Wire
+    from gnet._processes.channel import Channel, Message
+    from gnet._transport.stream_socket import Wire
 
 
 class End:

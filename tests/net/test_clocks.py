@@ -18,9 +18,11 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 import gnet
-from gnet import _closing, _proxygate, _timers
-from gnet._dispatch import dispatcher
-from gnet._timers import Deadline
+from gnet._core import closing
+from gnet._core.dispatcher import dispatcher
+from gnet._loop import timers as timers_module
+from gnet._loop.timers import Deadline
+from gnet._server import proxy_gate
 from tests.helpers.servers import receive, receive_all
 from tests.net.conftest import Net
 
@@ -39,7 +41,7 @@ LOOPBACK.add_address("::1", "ipv6")
 def test_close_has_its_two_seconds_behind_a_long_computation(
     tcp: Net, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_closing, "LINGER_SECONDS", LONG)
+    monkeypatch.setattr(closing, "LINGER_SECONDS", LONG)
     closed = Event()
     times: list[float] = []
 
@@ -63,8 +65,8 @@ def test_close_has_its_two_seconds_behind_a_long_computation(
 def test_a_proxy_header_that_is_there_is_taken(
     tcp: Net, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_proxygate, "HEADER_SECONDS", SHORT)
-    monkeypatch.setattr(_proxygate, "OPTIONAL_SECONDS", SHORT)
+    monkeypatch.setattr(proxy_gate, "HEADER_SECONDS", SHORT)
+    monkeypatch.setattr(proxy_gate, "OPTIONAL_SECONDS", SHORT)
     arrived: Queue[gnet.Socket] = Queue()
     server = tcp.server(arrived.put, proxy_protocol=mode, trusted_proxies=LOOPBACK)
     peer = tcp.peer(server)
@@ -202,7 +204,7 @@ def test_a_deadline_does_not_keep_its_owner() -> None:
     timers = dispatcher().timers
     owner = Owner()
     over = owner.over
-    deadline = Deadline(timers, _timers.SHORTEST, owner, "tell")
+    deadline = Deadline(timers, timers_module.SHORTEST, owner, "tell")
     del owner
     assert not over.wait(SHORT)
     deadline.cancel()

@@ -21,7 +21,9 @@ from gevent import socket, subprocess
 from gevent.event import Event
 
 import gnet
-from gnet import _primary, _worker, cluster
+from gnet import cluster
+from gnet.cluster import primary as primary_module
+from gnet.cluster import worker_process
 from tests.helpers import forks
 from tests.helpers.clusters import HOLD, SAY_PID, SERVE, cluster_of, environment, program
 from tests.helpers.counts import descriptors
@@ -281,7 +283,7 @@ def test_connections_are_counted_across_the_workers() -> None:
 def test_a_worker_that_does_not_answer_makes_counting_fail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_worker, "COUNT_SECONDS", 0.1)
+    monkeypatch.setattr(worker_process, "COUNT_SECONDS", 0.1)
     with cluster_of(1, SAY_PID) as group:
         worker, _ = group.next("listening")
         worker.kill(signal.SIGSTOP)
@@ -348,7 +350,7 @@ def test_a_primary_without_descriptors_left_says_so_to_the_worker(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     with cluster_of(1, code) as group:
-        monkeypatch.setattr("gnet._channel.os.dup", dup)
+        monkeypatch.setattr("gnet._processes.channel.os.dup", dup)
         assert group.next("message")[1] == [errno.EMFILE, "EMFILE", "dup"]
         group.next("listening")
         group.connect().close()
@@ -593,7 +595,7 @@ def test_shutdown_ends_the_connections_and_the_workers() -> None:
 
 
 def test_shutdown_kills_who_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_primary, "KILL_SECONDS", 0.1)
+    monkeypatch.setattr(primary_module, "KILL_SECONDS", 0.1)
     with cluster_of(1, SAY_PID) as group:
         worker, _ = group.next("listening")
         worker.kill(signal.SIGSTOP)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gnet
-from gnet import _encoding
+from gnet._values import encodings
 from tests.helpers.calls import Calls
 from tests.helpers.servers import send_end
 from tests.net.conftest import Net
@@ -30,11 +30,11 @@ def test_an_encoding_that_decodes_no_stream_is_refused(encoding: str) -> None:
 def every_encoding() -> list[str]:
     from encodings.aliases import aliases
 
-    names = {*aliases.values(), *_encoding._NODE_NAMES, "hex", "base64", "base64url", "utf-8-sig"}
+    names = {*aliases.values(), *encodings._NODE_NAMES, "hex", "base64", "base64url", "utf-8-sig"}
     taken = []
     for name in sorted(names):
         try:
-            _encoding.decoder(name)
+            encodings.decoder(name)
         except ValueError:
             continue
         taken.append(name)
@@ -62,7 +62,7 @@ def test_most_encodings_are_taken() -> None:
     ),
 )
 def test_no_decoder_raises_whatever_comes(encoding: str, chunks: list[bytes]) -> None:
-    decoder = _encoding.decoder(encoding)
+    decoder = encodings.decoder(encoding)
     for chunk in chunks:
         assert isinstance(decoder.decode(chunk), str)
         rest, state = decoder.getstate()
@@ -81,7 +81,7 @@ def test_a_mark_tells_the_byte_order_and_the_machines_goes_without(
     text = "a€\U0001f600b"
     name = f"{encoding}-{order or sys.byteorder[0] + 'e'}"
     data = ("\ufeff" if order else "").encode(name) + text.encode(name)
-    decoder = _encoding.decoder(encoding)
+    decoder = encodings.decoder(encoding)
     pieces = [decoder.decode(data[at : at + cut]) for at in range(0, len(data), cut)]
     assert "".join(pieces) + decoder.decode(b"", True) == text
     assert data.decode(encoding) == text

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 import gnet
-from gnet import _dispatch
+from gnet._core import dispatcher
 from tests.helpers.peers import python, running
 from tests.helpers.servers import receive
 from tests.net.conftest import Net
@@ -137,7 +137,7 @@ def test_a_call_that_is_interrupted_in_its_turn_has_lost_nothing(
     tcp: Net, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Every call gives the others their turn.
-    monkeypatch.setattr(_dispatch, "TURN_SECONDS", -1.0)
+    monkeypatch.setattr(dispatcher, "TURN_SECONDS", -1.0)
     sock, peer = tcp.connected()
     size = 1000
     peer.sendall(bytes(size))
@@ -165,6 +165,6 @@ def test_an_echo_reads_no_clock(tcp: Net, monkeypatch: pytest.MonkeyPatch) -> No
     for number in range(100):
         if number == 1:
             # What went before the first wait is not the echo's.
-            monkeypatch.setattr(_dispatch, "monotonic", lambda: pytest.fail("the clock was read"))
+            monkeypatch.setattr(dispatcher, "monotonic", lambda: pytest.fail("the clock was read"))
         peer.sendall(b"x" * 1000)
         assert receive(peer, 1000) == b"x" * 1000

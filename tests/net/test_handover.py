@@ -309,8 +309,10 @@ def test_who_waits_in_the_queue_is_the_successors(tcp: Net, directory: Path) -> 
     waiting.sendall(b"in the queue")
     first.hand_over(directory / "handover")
     succeed(tcp, new.put, directory / "handover")
-    assert new.get().recv() == b"in the queue"
+    sock = new.get()
+    assert sock.recv() == b"in the queue"
     assert old.empty()
+    sock.close()
 
 
 def test_who_has_still_to_say_who_it_is_is_served_by_the_predecessor(
@@ -407,9 +409,9 @@ def test_an_offer_is_for_the_same_user_only(
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     if os.getuid() == 0:
         # Root may everything; here it is made somebody else.
-        from gnet import _handover
+        from gnet._server import handover
 
-        monkeypatch.setattr(_handover, "_same_user", lambda wire: False)
+        monkeypatch.setattr(handover, "_same_user", lambda wire: False)
     with pytest.raises(OSError):
         gnet.take_over(str(directory / "handover"))
     assert server.listening
@@ -621,9 +623,9 @@ def test_a_predecessor_that_is_killed_leaves_a_successor_that_serves(
 def test_a_predecessor_that_hangs_is_not_waited_for_long(
     tcp: Net, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gnet import _handover
+    from gnet._server import handover
 
-    monkeypatch.setattr(_handover, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(handover, "ANSWER_SECONDS", 0.1)
     path = str(directory / "handover")
     arrived: Queue[gnet.Socket] = Queue()
     with running(*python(PREDECESSOR, "0", path)) as predecessor:

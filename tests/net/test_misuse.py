@@ -16,7 +16,7 @@ import gevent
 import pytest
 
 import gnet
-from gnet._dispatch import Dispatcher, dispatcher
+from gnet._core.dispatcher import Dispatcher, dispatcher
 from tests.helpers.peers import run
 from tests.net.conftest import Net
 from tests.test_compiled import ROOT, built

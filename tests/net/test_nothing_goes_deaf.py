@@ -20,11 +20,13 @@ from gevent.queue import Queue
 from greenlet import getcurrent
 
 import gnet
-from gnet import _acceptor, _dispatch, _peerwatch, _proxygate, _timers
-from gnet._dispatch import Dispatcher, dispatcher
-from gnet._timers import Deadline
-from gnet._watchdog import Watchdog
-from gnet.connect import Connector
+from gnet._core import dispatcher as dispatcher_module
+from gnet._core.dispatcher import Dispatcher, dispatcher
+from gnet._loop import peer_watch, timers
+from gnet._loop.timers import Deadline, IdleTimer
+from gnet._server import acceptor as acceptor_module
+from gnet._server import proxy_gate
+from gnet._socket.dial import Connector
 from tests.helpers.servers import receive, receive_all
 from tests.net.conftest import Net
 
@@ -34,8 +36,9 @@ LOOPBACK.add_subnet("127.0.0.0", 8)
 LOOPBACK.add_address("::1", "ipv6")
 
 CALLED_BY_THE_HUB = {
-    f"gnet.{name}" for name in ("_acceptor", "_admission", "_peerwatch", "_timers", "server")
-}
+    "gnet._loop.peer_watch", "gnet._loop.timers", "gnet._server.acceptor",
+    "gnet._server.admission", "gnet._server.server",
+}  # fmt: skip
 WHAT_RAISES = [InterruptedError, MemoryError, RuntimeError]
 
 
@@ -112,7 +115,7 @@ def test_a_server_accepts_after_a_connection_that_could_not_be_set_up(
 def test_an_acceptor_goes_on_whatever_comes_in_the_place_of_a_callback(
     net: Net, name: str, monkeypatch: pytest.MonkeyPatch, hub_errors: list[BaseException]
 ) -> None:
-    raised = raising_once(monkeypatch, _acceptor.Acceptor, name, FromASignal)
+    raised = raising_once(monkeypatch, acceptor_module.Acceptor, name, FromASignal)
     server = net.server(lambda sock: sock.end(b"hello"))
     acceptor = server._acceptor
     assert acceptor is not None
@@ -129,7 +132,7 @@ def test_a_server_behind_proxies_accepts_after_its_gate_has_raised(
     server = tcp.server(
         lambda sock: sock.end(b"hello"), proxy_protocol="require", trusted_proxies=LOOPBACK
     )
-    raising_once(monkeypatch, _proxygate, "read_header", FromASignal)
+    raising_once(monkeypatch, proxy_gate, "read_header", FromASignal)
     first = tcp.peer(server)
     first.sendall(HEADER)
     assert received_in_all(first) == 0
@@ -162,11 +165,12 @@ def test_the_longest_initial_delay_is_taken(tcp: Net) -> None:
 def test_a_queue_is_sent_or_fails_with_the_error(
     net: Net, monkeypatch: pytest.MonkeyPatch, hub_errors: list[BaseException]
 ) -> None:
-    sock, peer = net.accepted(write_timeout=60)
+    sock, peer = net.accepted()
     errors: Queue[BaseException] = Queue()
     sock.on("error", errors.put)
+    sock.set_timeout(60)
     sock.write(bytes(1 << 25))
-    raising_once(monkeypatch, Watchdog, "progressed", FromASignal)
+    raising_once(monkeypatch, IdleTimer, "touch", FromASignal)
     assert received_in_all(peer) < 1 << 25
     assert isinstance(errors.get(), FromASignal)
     sock.wait("close")
@@ -174,13 +178,14 @@ def test_a_queue_is_sent_or_fails_with_the_error(
 
 def test_the_others_write_on(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     arrived: Queue[gnet.Socket] = Queue()
-    server = net.server(arrived.put, write_timeout=60)
+    server = net.server(arrived.put)
     peers = [net.peer(server) for _ in range(2)]
     first, second = arrived.get(), arrived.get()
     for each in (first, second):
         each.on("error", lambda error: None)
+        each.set_timeout(60)
         each.end(bytes(1 << 25))
-    raising_once(monkeypatch, Watchdog, "progressed", FromASignal)
+    raising_once(monkeypatch, IdleTimer, "touch", FromASignal)
     received = [net.start(received_in_all, peer) for peer in peers]
     assert sorted(each.get() == 1 << 25 for each in received) == [False, True]
 
@@ -206,11 +211,11 @@ def test_an_end_that_nobody_reads_is_noticed_after_all(
     expect(hub_errors, FromASignal)
 
 
-@pytest.mark.skipif(not _peerwatch.AVAILABLE, reason="the system cannot tell")
+@pytest.mark.skipif(not peer_watch.AVAILABLE, reason="the system cannot tell")
 def test_ends_ahead_of_unread_data_are_noticed_after_all(
     net: Net, monkeypatch: pytest.MonkeyPatch, hub_errors: list[BaseException]
 ) -> None:
-    raising_once(monkeypatch, _peerwatch.PeerWatch, "_look", FromASignal)
+    raising_once(monkeypatch, peer_watch.PeerWatch, "_look", FromASignal)
     for _ in range(2):
         sock, peer = net.accepted()
         ended = Event()
@@ -243,7 +248,7 @@ def test_timers_fire_after_all(
         def tell(self) -> None:
             self.over.set()
 
-    raising_once(monkeypatch, _timers.IdleTimers, name, FromASignal)
+    raising_once(monkeypatch, timers.IdleTimers, name, FromASignal)
     owner = Owner()
     deadline = Deadline(dispatcher().timers, 0.01, owner, "tell")
     owner.over.wait()
@@ -278,7 +283,7 @@ def test_jobs_are_run_after_all(
     monkeypatch: pytest.MonkeyPatch, hub_errors: list[BaseException]
 ) -> None:
     loop = dispatcher()
-    if not str(_dispatch.__file__).endswith(".py"):
+    if not str(dispatcher_module.__file__).endswith(".py"):
         pytest.skip("the compiled form's dispatch cannot be replaced, and no signal comes into it")
     raising_once(monkeypatch, Dispatcher, "_dispatch", FromASignal)
     first, second = Event(), Event()

@@ -19,7 +19,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 import gnet
-from gnet._wire import Wire
+from gnet._transport.stream_socket import Wire
 from tests.helpers.calls import Calls
 from tests.helpers.peers import python, running
 from tests.helpers.servers import receive_all

@@ -12,7 +12,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 import gnet
-from gnet import _peerwatch
+from gnet._loop import peer_watch
 from gnet.errors import PeerEndError, SocketClosedError
 from tests.helpers.calls import Calls
 from tests.helpers.counts import descriptors, watchers
@@ -373,7 +373,7 @@ def test_without_a_descriptor_for_it_an_end_with_nothing_before_it_is_noticed(
 def test_on_other_systems_an_end_with_nothing_before_it_is_noticed(
     net: Net, must_call: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_peerwatch, "AVAILABLE", False)
+    monkeypatch.setattr(peer_watch, "AVAILABLE", False)
     sock, peer = net.accepted(allow_half_open=True)
     sock.on("peer_end", told := must_call())
     worker = net.start(outcome_of, sock)

@@ -14,7 +14,7 @@ import pytest
 from gevent import subprocess
 
 import gnet
-from gnet import _splice
+from gnet._loop import splicer
 from tests.helpers.calls import Calls
 from tests.helpers.servers import receive, receive_all, send_end
 from tests.net.conftest import Net
@@ -25,8 +25,8 @@ BIG = bytes(range(256)) * 4096
 @pytest.fixture(params=["kernel", "copied"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "copied":
-        monkeypatch.setattr(_splice, "AVAILABLE", False)
-    elif not _splice.AVAILABLE:
+        monkeypatch.setattr(splicer, "AVAILABLE", False)
+    elif not splicer.AVAILABLE:
         pytest.skip("this system has no splice()")
     return str(request.param)
 

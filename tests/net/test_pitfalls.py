@@ -18,9 +18,9 @@ from gevent import socket
 from gevent.queue import Queue
 
 import gnet
-from gnet._acceptor import Acceptor
-from gnet._dispatch import dispatcher
-from gnet._wire import Wire
+from gnet._core.dispatcher import dispatcher
+from gnet._server.acceptor import Acceptor
+from gnet._transport.stream_socket import Wire
 from tests.helpers.calls import Calls
 from tests.helpers.servers import receive_all
 from tests.net.conftest import Net
@@ -142,7 +142,7 @@ def test_the_mode_of_a_file_that_was_swapped_for_a_link_is_not_changed(
     victim.write_text("")
     victim.chmod(0o600)
     path = directory / "path"
-    from gnet.ipc import SocketFile
+    from gnet._transport.unix_path import SocketFile
 
     made = SocketFile.made
 

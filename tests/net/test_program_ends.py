@@ -88,7 +88,11 @@ def test_everything_arrives_that_was_written(net: Net, name: str) -> None:
 @pytest.mark.limit(60)
 def test_what_a_peer_does_not_take_ends_in_a_reset(tcp: Net) -> None:
     listener = tcp.listening_peer()
-    program = BEGIN + "import gnet._exit; gnet._exit.PATIENCE_SECONDS = 0.2\n" + PROGRAMS["queued"]
+    program = (
+        BEGIN
+        + "import gnet._server.at_exit; gnet._server.at_exit.PATIENCE_SECONDS = 0.2\n"
+        + PROGRAMS["queued"]
+    )
     with running(*python(program, target_of(listener))) as running_program:
         peer = tcp.keep(listener.accept()[0])
         assert running_program.finish().status == 0
@@ -99,7 +103,7 @@ def test_what_a_peer_does_not_take_ends_in_a_reset(tcp: Net) -> None:
 
 @pytest.mark.limit(60)
 def test_a_connection_that_is_not_made_is_waited_for_no_longer_than_a_peer(tcp: Net) -> None:
-    program = BEGIN + "import gnet._exit; gnet._exit.PATIENCE_SECONDS = 0.2\n"
+    program = BEGIN + "import gnet._server.at_exit; gnet._server.at_exit.PATIENCE_SECONDS = 0.2\n"
     with blackhole() as hole:
         begun = time.monotonic()
         with running(*python(program + PROGRAMS["while connecting"], str(hole.port))) as ending:
@@ -160,7 +164,7 @@ def test_a_program_with_nothing_to_say_does_not_wait(tcp: Net) -> None:
     program = BEGIN + (
         "sock = gnet.connect(*target); sock.sendall(b'x'); gnet.connect(*target)\n"
         "server = gnet.create_server().listen(0)\n"
-        "import gnet._exit; gnet._exit.gevent.joinall = None"
+        "import gnet._server.at_exit; gnet._server.at_exit.gevent.joinall = None"
     )
     with running(*python(program, target_of(listener))) as ending:
         outcome = ending.finish()

@@ -17,7 +17,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 import gnet
-from gnet import _proxygate
+from gnet._server import proxy_gate
 from tests.helpers.calls import Calls
 from tests.helpers.counts import descriptors
 from tests.helpers.peers import program
@@ -61,7 +61,7 @@ class Behind:
 @pytest.fixture
 def short_header_time(monkeypatch: pytest.MonkeyPatch) -> float:
     seconds = 0.1
-    monkeypatch.setattr(_proxygate, "HEADER_SECONDS", seconds)
+    monkeypatch.setattr(proxy_gate, "HEADER_SECONDS", seconds)
     return seconds
 
 
@@ -355,7 +355,7 @@ def test_a_client_that_says_nothing_is_served_where_headers_are_optional(
     tcp: Net, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As with protocols in which the server speaks first.
-    monkeypatch.setattr(_proxygate, "OPTIONAL_SECONDS", 0.02)
+    monkeypatch.setattr(proxy_gate, "OPTIONAL_SECONDS", 0.02)
     behind = Behind(tcp, "optional")
     peer = behind.proxy()
     sock = behind.arrived.get()

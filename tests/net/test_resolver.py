@@ -15,8 +15,7 @@ from gevent import GreenletExit, socket
 from gevent.event import Event
 
 from gnet import dns as gdns
-from gnet._dns import destinations, nameserver, questions, resolv_conf, resolver
-from gnet.dns import Resolver
+from gnet.dns import Resolver, destinations, nameserver, questions, resolv_conf, resolver
 from gnet.errors import code_of
 from tests.helpers.blackhole import blackhole
 from tests.helpers.counts import descriptors
@@ -845,7 +844,7 @@ def test_a_machine_without_descriptors_says_so(
     def none_left(*args: Any) -> Any:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("gnet._dns.nameserver._gsocket.socket", none_left)
+    monkeypatch.setattr("gnet.dns.nameserver._gsocket.socket", none_left)
     assert failure(resolver_of(server).lookup, "four.test").code == "EMFILE"
 
 

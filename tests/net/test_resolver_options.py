@@ -17,8 +17,7 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
-from gnet._dns import resolv_conf
-from gnet.dns import Resolver
+from gnet.dns import Resolver, resolv_conf
 from tests.helpers.dnsserver import (
     DNSServer,
     failing,
@@ -229,5 +228,5 @@ def test_name_servers_behind_no_interface_refuse_and_are_asked_when_there_is_one
         error = failure(resolver.lookup, "four.test")
     assert (error.code, error.hostname) == ("ECONNREFUSED", "four.test")
     here = (socket.AF_INET, ("127.0.0.1", server.port))
-    monkeypatch.setattr("gnet._dns.nameserver.NameServer._place", here)
+    monkeypatch.setattr("gnet.dns.nameserver.NameServer._place", here)
     assert resolver.lookup("four.test", family=4) == A

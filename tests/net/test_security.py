@@ -14,14 +14,16 @@ from gevent import socket
 from gevent.queue import Queue
 
 import gnet
-from gnet import _flowing, _splice, _writing, ipc
+from gnet._core import flowing, writing
+from gnet._loop import splicer
+from gnet._transport import unix_path
 
 if TYPE_CHECKING:
     from tests.net.conftest import Net
 
 PEERS = 10
-LIMIT = _writing.HIGH_WATER_BYTES
-CHUNK = _flowing.READ_BYTES
+LIMIT = writing.HIGH_WATER_BYTES
+CHUNK = flowing.READ_BYTES
 # What there is of a connection and of its greenlets beside its bytes.
 OBJECTS_BYTES = 100_000
 
@@ -61,7 +63,7 @@ def listen_only(sock: gnet.Socket) -> None:
     [
         (echo, {}, CHUNK),
         # The kernel moves it, a pipe of its own at a time.
-        (pipe_back, {}, max(CHUNK, _splice.PIPE_BYTES)),
+        (pipe_back, {}, max(CHUNK, splicer.PIPE_BYTES)),
         (write_back, {}, LIMIT + CHUNK),
         # One message is always taken, and the next one waits.
         (limited, {"write_limit": LIMIT, "when_over": "block"}, LIMIT + 2 * CHUNK),
@@ -131,15 +133,15 @@ def test_nobody_can_connect_before_the_file_has_its_permissions(
     tcp: Net, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = str(directory / "server")
-    allow = ipc.SocketFile.allow
+    allow = unix_path.SocketFile.allow
     refused = []
 
-    def look(self: ipc.SocketFile, *permissions: bool) -> None:
+    def look(self: unix_path.SocketFile, *permissions: bool) -> None:
         with socket.socket(socket.AF_UNIX) as early:
             refused.append(early.connect_ex(path))
         allow(self, *permissions)
 
-    monkeypatch.setattr(ipc.SocketFile, "allow", look)
+    monkeypatch.setattr(unix_path.SocketFile, "allow", look)
     server = tcp.keep(gnet.Server()).listen(path, readable_all=True, writable_all=True)
     assert len(refused) == 1
     assert refused[0]

@@ -22,7 +22,7 @@ if sys.platform == "win32":
 
 import pty
 
-from gnet import _filewire
+from gnet._transport import file
 
 ROOT = str(Path(__file__).parents[2])
 LARGE = bytes(range(256)) * 4096
@@ -222,7 +222,7 @@ def test_the_master_of_a_terminal_is_read_and_left_as_it_was(tmp_path: Path) -> 
 @pytest.fixture
 def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be opened anew: the pipe of another user, a system without ``/proc``."""
-    monkeypatch.setattr(_filewire, "_names", lambda fd, terminal: iter(()))
+    monkeypatch.setattr(file, "_names", lambda fd, terminal: iter(()))
 
 
 @pytest.mark.usefixtures("nameless")
@@ -243,10 +243,10 @@ AT_EXIT = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 import gnet
-from gnet import _filewire
+from gnet._transport import file
 
 if sys.argv[2] == "nameless":
-    _filewire._names = lambda fd, terminal: iter(())
+    file._names = lambda fd, terminal: iter(())
 sock = gnet.Socket(fd=0)
 assert os.get_blocking(0) is (sys.argv[2] != "nameless")
 """

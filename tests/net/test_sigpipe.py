@@ -123,7 +123,7 @@ def test_the_signal_that_was_held_back_is_gone() -> None:
     program = """
 import os, signal
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-from gnet._sigpipe import without_sigpipe
+from gnet._transport.sigpipe import without_sigpipe
 reader, writer = os.pipe()
 os.close(reader)
 try:

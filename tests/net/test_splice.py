@@ -14,7 +14,7 @@ from gevent import socket
 from gevent.queue import Queue
 
 import gnet
-from gnet import _splice
+from gnet._loop import splicer as splicer_module
 from tests.helpers.calls import Calls
 from tests.helpers.counts import descriptors
 from tests.helpers.forks import Child, fork
@@ -29,8 +29,8 @@ DATA = random.Random(6).randbytes(SIZE)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every test twice: as on Linux, and as elsewhere. What is seen must be the same."""
     if request.param == "copied":
-        monkeypatch.setattr(_splice, "AVAILABLE", False)
-    elif not _splice.AVAILABLE:
+        monkeypatch.setattr(splicer_module, "AVAILABLE", False)
+    elif not splicer_module.AVAILABLE:
         pytest.skip("this system has no splice()")
     return str(request.param)
 
@@ -41,15 +41,15 @@ class Moves:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bytes = 0
         self.rests = 0
-        move = _splice.Splicer.move
+        move = splicer_module.Splicer.move
 
-        def counting(splicer: _splice.Splicer, source: int, destination: int) -> Any:
+        def counting(splicer: splicer_module.Splicer, source: int, destination: int) -> Any:
             received, rest, error = move(splicer, source, destination)
             self.bytes += received - len(rest)
             self.rests += bool(rest)
             return received, rest, error
 
-        monkeypatch.setattr(_splice.Splicer, "move", counting)
+        monkeypatch.setattr(splicer_module.Splicer, "move", counting)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_what_a_full_sink_does_not_take_is_not_copied(
     if way != "kernel":
         pytest.skip("everything is")
     copied: list[int] = []
-    monkeypatch.setattr(_splice, "_read", lambda reader, size: copied.append(size) or b"")
+    monkeypatch.setattr(splicer_module, "_read", lambda reader, size: copied.append(size) or b"")
     relay = Relay(net)
     sender = _fill(relay, net, DATA)
     assert relay.right.writable_need_drain
@@ -149,7 +149,7 @@ def test_what_a_full_sink_does_not_take_is_not_copied(
 def test_more_full_sinks_than_pipes_get_every_byte(
     net: Net, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_splice, "MAX_FULL", 1)
+    monkeypatch.setattr(splicer_module, "MAX_FULL", 1)
     before = pipes()
     relays = [Relay(net) for _ in range(3)]
     senders = [_fill(relay, net, DATA) for relay in relays]
@@ -417,7 +417,7 @@ def test_a_handler_that_raises_in_the_middle_of_a_move_leaves_no_byte_for_anothe
 ) -> None:
     if way != "kernel":
         pytest.skip("there is nothing to leave")
-    splicer = _splice.Splicer()
+    splicer = splicer_module.Splicer()
     splicer.acquire()
     one, other = socket.socketpair(), socket.socketpair()
     splice = os.splice
@@ -490,7 +490,7 @@ def test_a_small_pipe_of_the_kernels_will_do(
     def smallest(fd: int, command: int, argument: Any = 0) -> Any:
         return real(fd, command, 4096 if command == fcntl.F_SETPIPE_SZ else argument)
 
-    monkeypatch.setattr(_splice.fcntl, "fcntl", smallest)
+    monkeypatch.setattr(splicer_module.fcntl, "fcntl", smallest)
     relay = Relay(net)
     net.start(_send, relay.source, DATA)
     assert digest(receive_all(relay.sink)) == digest(DATA)
@@ -520,4 +520,4 @@ def test_a_forked_child_and_its_parent_move_their_own_bytes(tcp: Net) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has splice()")
 def test_linux_has_it(way: str) -> None:
-    assert _splice.AVAILABLE is (way == "kernel")
+    assert splicer_module.AVAILABLE is (way == "kernel")

@@ -14,9 +14,8 @@ from dns.rdatatype import RdataType
 from gevent import socket
 
 import gnet
-from gnet._dns import turns
-from gnet._dns.wire import BadResponse, Reply, read_reply
-from gnet.dns import Resolver
+from gnet.dns import Resolver, turns
+from gnet.dns.wire import BadResponse, Reply, read_reply
 from tests.helpers.dnsserver import DNSServer, truncated
 
 Record = Callable[[int, int], bytes]

@@ -30,9 +30,9 @@ from tests.net.conftest import Net
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Unix sockets")
 
 if sys.platform != "win32":
-    from gnet import ipc
-    from gnet._channel import Channel
-    from gnet._wire import Wire
+    from gnet._processes.channel import Channel
+    from gnet._transport import unix_path
+    from gnet._transport.stream_socket import Wire
 
 NOBODY = 65534
 
@@ -118,7 +118,7 @@ def test_nothing_is_taken_from_another_users_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stranger = predecessor(answer(file=None), [listener.fileno()])
-    monkeypatch.setattr(ipc, "peer_user", lambda wire: os.geteuid() + 1)
+    monkeypatch.setattr(unix_path, "peer_user", lambda wire: os.geteuid() + 1)
     before = descriptors()
     with pytest.raises(PermissionError) as caught:
         gnet.take_over(str(directory / "offer"))
@@ -405,7 +405,7 @@ def test_a_lock_file_of_another_program_stays_as_it_is(directory: Path, content:
 def test_a_lock_file_that_gnet_has_left_is_removed(directory: Path) -> None:
     path = stale(directory / "app.sock")
     # A program that was killed in the midst of it.
-    with ipc.claim(str(path), True):
+    with unix_path.claim(str(path), True):
         left = (directory / "app.sock.lock").read_bytes()
     (directory / "app.sock.lock").write_bytes(left)
     gnet.Server().listen(str(path), replace_stale=True).close()

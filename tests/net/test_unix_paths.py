@@ -14,7 +14,7 @@ import pytest
 from gevent import socket, subprocess
 
 import gnet
-from gnet import ipc
+from gnet._transport import unix_path
 from tests.helpers.counts import descriptors
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def test_replace_stale_fails_as_listen_does_where_there_is_no_such_directory(
 def test_only_one_program_at_a_time_looks_whether_a_path_is_stale(
     server: gnet.Server, path: Path
 ) -> None:
-    with ipc.claim(str(path), True):
+    with unix_path.claim(str(path), True):
         for _ in range(2):
             in_use(server, path, replace_stale=True)
     server.listen(path, replace_stale=True)

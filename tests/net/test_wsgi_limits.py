@@ -144,7 +144,7 @@ def test_a_body_that_was_interrupted_is_no_request() -> None:
 
 
 def test_a_body_slower_than_the_least_rate_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnet._wsgi.body.RATE_GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("gnet.wsgi.body.RATE_GRACE_SECONDS", 0.05)
     with (
         answering(echo, error_log=io.StringIO(), min_body_rate=1000) as server,
         asking(server) as sock,
@@ -162,7 +162,7 @@ def test_a_body_slower_than_the_least_rate_is_408(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_body_that_is_fast_enough_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnet._wsgi.body.RATE_GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("gnet.wsgi.body.RATE_GRACE_SECONDS", 0.5)
     with answering(echo, min_body_rate=1000) as server, asking(server) as sock:
         sock.sendall(POST + b"Content-Length: 3000\r\n\r\n")
         for _ in range(3):
@@ -274,7 +274,7 @@ def test_a_shutdown_waits_for_threads() -> None:
 def test_an_application_that_blocks_the_loop_is_told_of_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gnet._wsgi.stall.STALL_SECONDS", 0.05)
+    monkeypatch.setattr("gnet.wsgi.stall.STALL_SECONDS", 0.05)
 
     def blocking_application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         sleep(0.2)
@@ -294,7 +294,7 @@ def test_an_application_that_blocks_the_loop_is_told_of_once(
 def test_an_application_that_waits_through_gevent_is_not_told_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gnet._wsgi.stall.STALL_SECONDS", 0.05)
+    monkeypatch.setattr("gnet.wsgi.stall.STALL_SECONDS", 0.05)
 
     def waiting(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         gevent.sleep(0.2)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnet.address import (
+from gnet._values.addresses import (
     AddressInfo,
     SocketAddress,
     canonical,

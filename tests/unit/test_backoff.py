@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._backoff import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS, Backoff
+from gnet._values.backoff import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS, Backoff
 
 LIVES = st.floats(min_value=0, max_value=1000)
 

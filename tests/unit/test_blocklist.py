@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnet.address import SocketAddress
-from gnet.blocklist import BlockList
+from gnet._values.addresses import SocketAddress
+from gnet._values.blocklist import BlockList
 
 IP = IPv4Address | IPv6Address
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._buffer import WriteQueue
+from gnet._core.write_queue import WriteQueue
 
 
 def content(queue: WriteQueue) -> bytes:

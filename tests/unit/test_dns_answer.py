@@ -10,9 +10,9 @@ from dns.rdatatype import RdataType
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._dns.answer import Answer, read_answer, worst
-from gnet._dns.cache import AnswerCache
-from gnet._dns.wire import BadResponse, read_reply
+from gnet.dns.answer import Answer, read_answer, worst
+from gnet.dns.cache import AnswerCache
+from gnet.dns.wire import BadResponse, read_reply
 
 NAME = dns.name.from_text("name.test.")
 OTHER = dns.name.from_text("other.test.")

@@ -9,9 +9,9 @@ from typing import Any
 import gevent
 import pytest
 
-from gnet._dns import destinations
-from gnet._dns.destinations import in_order
-from gnet.address import is_ip
+from gnet._values.addresses import is_ip
+from gnet.dns import destinations
+from gnet.dns.destinations import in_order
 
 #: The source of each destination; ``None`` where there is no way.
 Sources = dict[str, str | None]
@@ -139,7 +139,7 @@ def test_very_many_addresses_neither_cost_a_call_each_nor_hold_the_loop(
 ) -> None:
     asked = []
     monkeypatch.setattr(destinations, "_source", lambda address: asked.append(address))
-    monkeypatch.setattr("gnet._dns.turns._LONGEST_TURN", 0)
+    monkeypatch.setattr("gnet.dns.turns._LONGEST_TURN", 0)
     found = [(f"10.1.{number // 250}.{number % 250}", 4) for number in range(4000)]
     others = gevent.spawn(lambda: [gevent.sleep(0) for _ in range(50)])
     assert sorted(in_order(found)) == sorted(found)

@@ -14,12 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnet import dns as gdns
-from gnet._dns import destinations
-from gnet._dns.destinations import _has_route
-from gnet._dns.hosts import HostsFile
-from gnet._dns.names import ascii_name
-from gnet.address import is_ip
-from gnet.dns import check_answer, lookup
+from gnet._values.addresses import is_ip
+from gnet.dns import check_answer, destinations, lookup
+from gnet.dns.destinations import _has_route
+from gnet.dns.hosts import HostsFile
+from gnet.dns.names import ascii_name
 
 
 class Scripted:

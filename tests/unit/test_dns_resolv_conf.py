@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._dns.resolv_conf import ResolvConf, parse
+from gnet.dns.resolv_conf import ResolvConf, parse
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from gnet import BlockList, SocketAddress, _target, is_ip, is_ipv4, is_ipv6
-from gnet._cli.place import Place
-from gnet._wire import sockaddr
-from gnet.address import AddressInfo
+from gnet import BlockList, SocketAddress, is_ip, is_ipv4, is_ipv6
+from gnet._transport.stream_socket import sockaddr
+from gnet._values import targets
+from gnet._values.addresses import AddressInfo
+from gnet.cli.place import Place
 
 ADDRESSES = 10_000
 TARGETS = 10_000
@@ -91,9 +92,9 @@ def forms(chance: random.Random, text: str, blocked: BlockList) -> Iterator[tupl
     yield blocked.add_subnet, text, odd, family
     yield blocked.from_json, [f"Subnet: IPv4 {text}/8", f"Address: IPv6 {other}"]
     yield blocked.from_json, [f"Range: IPv6 {text}-{other}"]
-    yield _target.parse, (text, odd)
-    yield _target.parse, (text, 80, odd, chance.choice(ODD))
-    yield _target.parse, 80, text
+    yield targets.parse, (text, odd)
+    yield targets.parse, (text, 80, odd, chance.choice(ODD))
+    yield targets.parse, 80, text
 
 
 def check_sockaddr(text: str) -> None:
@@ -141,7 +142,7 @@ def read_target(text: str) -> Place:
         assert str(error).startswith(repr(text))
         raise
     assert Place.parse(str(place)) == place
-    assert _target.parse(None, place.host, port=place.port, path=place.path) == (*place, None)
+    assert targets.parse(None, place.host, port=place.port, path=place.path) == (*place, None)
     return place
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnet._proxyheader import MAX_BYTES, ProxyHeader, is_header, read_header
+from gnet._values.proxy_header import MAX_BYTES, ProxyHeader, is_header, read_header
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 FUZZED_HEADERS = 20_000

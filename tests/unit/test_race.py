@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._race import Race, interleave
+from gnet._values.race import Race, interleave
 
 
 def play(delay: float, outcomes: list[tuple[float | None, str]]) -> list[tuple[float, str, int]]:

@@ -10,8 +10,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from gnet import _timers
-from gnet._timers import IdleTimer, IdleTimers
+from gnet._loop import timers as timers_module
+from gnet._loop.timers import IdleTimer, IdleTimers
 
 
 class Owner:
@@ -91,10 +91,10 @@ class FakeTimer:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     for name in ("monotonic", "time"):
-        if callable(getattr(_timers, name, None)):
-            monkeypatch.setattr(_timers, name, clock.monotonic)
-    if getattr(_timers, "time", None) is time:
-        monkeypatch.setattr(_timers, "time", type("T", (), {"monotonic": clock.monotonic}))
+        if callable(getattr(timers_module, name, None)):
+            monkeypatch.setattr(timers_module, name, clock.monotonic)
+    if getattr(timers_module, "time", None) is time:
+        monkeypatch.setattr(timers_module, "time", type("T", (), {"monotonic": clock.monotonic}))
     return clock
 
 

@@ -15,7 +15,7 @@ if sys.platform == "win32":
 
     import gevent
 
-    from gnet import _completion
+    from gnet._transport.windows import completion
 else:
     # The modules of the tests, and what they test, can be imported nowhere else.
     collect_ignore_glob = ["test_*.py"]
@@ -60,7 +60,7 @@ if sys.platform == "win32":
         soon(lambda: not any(map(_collects, sys._current_frames().values())), "a thread goes on")
 
     def _collects(frame: Any) -> bool:
-        return frame.f_code is _completion._collect.__code__
+        return frame.f_code is completion._collect.__code__
 
     def soon(condition: Callable[[], object], complaint: str) -> None:
         """Wait for what no event tells of."""

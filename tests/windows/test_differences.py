@@ -16,7 +16,7 @@ from gevent.queue import Queue
 
 import gnet
 from gnet import cluster, errors
-from gnet._wire import Wire
+from gnet._transport.stream_socket import Wire
 from tests.helpers.calls import Calls
 from tests.helpers.servers import pair, place_at, serving
 

@@ -1,1 +1,0 @@
-"""The parts of the command ``gnet``; :mod:`gnet.cli` puts them together."""

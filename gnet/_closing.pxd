@@ -1,7 +1,0 @@
-from ._reading cimport Reading
-
-cdef object CLOSED, CONNECTING, IDLE, OPEN
-
-
-cdef class Closing(Reading):
-    cdef public object _linger_timer

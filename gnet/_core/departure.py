@@ -1,0 +1,129 @@
+"""The peer's leaving, noticed ahead of what is still unread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from greenlet import getcurrent, greenlet
+
+from .._transport.stream_socket import Wire
+from ..errors import PeerEndError
+from .dispatcher import Dispatcher
+from .states import CLOSED, OPEN
+from .writing import HIGH_WATER_BYTES, Callback, Writing
+
+__all__ = ["Departure"]
+
+
+class _Peer:
+    """Who awaits a peer's end ahead of what is unread.
+
+    :ivar watched: whether the hub's :class:`PeerWatch` has the socket.
+    :ivar hidden: whether this end reads no more, which looks the same as the peer's end.
+    :ivar ended: whether the end has come.
+    :ivar greenlets: those to interrupt when it comes.
+    """
+
+    __slots__ = ("ended", "greenlets", "hidden", "watched")
+
+    def __init__(self) -> None:
+        self.watched = False
+        self.hidden = False
+        self.ended = False
+        self.greenlets: list[greenlet] = []
+
+
+class Departure(Writing):
+    """An endpoint that can be written to, and that notices when its peer leaves."""
+
+    __slots__ = ("_peer", "_read_ended")
+
+    def __init__(
+        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
+    ) -> None:
+        super().__init__(high_water_mark, loop)
+        # Who awaits the peer's end ahead of what is unread.
+        self._peer: _Peer | None = None
+        # Everything up to the peer's end has been read.
+        self._read_ended = False
+
+    @contextmanager
+    def interrupt_on_peer_end(self) -> Iterator[None]:
+        """Interrupt the calling greenlet inside the ``with`` block when the peer leaves.
+
+        Whatever the greenlet is blocked in, a slow query for example, raises
+        :class:`~gnet.errors.PeerEndError` as soon as the peer has ended or reset, also while
+        input is unread; and when the connection is closed at this end. Where the system cannot
+        tell (all but Linux), only an end that nothing stands before is noticed.
+
+        :raises PeerEndError: the peer has left.
+        """
+        peer = self._watch_peer()
+        me = getcurrent()
+        peer.greenlets.append(me)
+        try:
+            ended = self._read_ended and not peer.hidden
+            if peer.ended or ended or self._life is CLOSED:
+                raise self._own(PeerEndError())
+            yield
+        finally:
+            peer.greenlets.remove(me)
+
+    def _watch_peer(self) -> _Peer:
+        """Notice the peer's end from now on, although input may be unread."""
+        self._check_thread()
+        peer = self._peer
+        if peer is None:
+            peer = self._peer = _Peer()
+        unwatched = not (peer.watched or peer.hidden)
+        if unwatched and self._life is OPEN and isinstance(self._wire, Wire):
+            peer.watched = True
+            self._loop.peers.add(self._wire, self)
+        return peer
+
+    def _hide_peer(self) -> None:
+        """This end is about to shut down its reading side."""
+        self._unwatch_peer()
+        if self._peer is None:
+            self._peer = _Peer()
+        self._peer.hidden = True
+
+    def _unwatch_peer(self) -> None:
+        peer = self._peer
+        if peer is not None and peer.watched and isinstance(self._wire, Wire):
+            peer.watched = False
+            self._loop.peers.remove(self._wire)
+
+    def _peer_has_ended(self) -> None:
+        """The peer has ended or reset."""
+        peer = self._peer
+        if peer is not None and not peer.hidden:
+            self._peer_is_gone(peer, tell=True)
+
+    def _peer_is_gone(self, peer: _Peer, tell: bool) -> None:
+        if peer.ended:
+            return
+        peer.ended = True
+        if tell:
+            self._report_later("peer_end")
+        for blocked in peer.greenlets:
+            self._loop.loop.run_callback(self._interrupt_greenlet, peer, blocked)
+
+    def _interrupt_greenlet(self, peer: _Peer, blocked: greenlet) -> None:
+        # Also when the socket has dialled again meanwhile, and has another peer.
+        if blocked in peer.greenlets:
+            blocked.throw(self._own(PeerEndError()))
+
+    def _listening(self, event: str) -> None:
+        super()._listening(event)
+        if event == "peer_end":
+            self._watch_peer()
+
+    def _teardown(self) -> list[Callback]:
+        if self._peer is not None:
+            self._unwatch_peer()
+            # A reset is the peer's leaving, too.
+            reset = isinstance(self._error, ConnectionError) and not self._given_up
+            self._peer_is_gone(self._peer, tell=reset)
+        return super()._teardown()

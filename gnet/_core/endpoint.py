@@ -1,0 +1,574 @@
+"""The life of one end of a connection: its wire, its errors, who is blocked on it, its close.
+
+Nothing here reads or writes; :mod:`gnet._core.writing` and :mod:`gnet._core.reading` build on it.
+"""
+
+from __future__ import annotations
+
+import errno
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from gevent.event import AsyncResult
+from greenlet import GreenletExit, greenlet
+
+from .._loop.timers import IdleTimer
+from .._transport.stream_socket import AnyWire
+from .._values import arguments
+from .._values.publish import publish
+from .._values.report import report
+from ..errors import SocketClosedError, StreamDestroyedError, coded, system_error
+from .dispatcher import Dispatcher, dispatcher
+from .emitter import Listener, fail
+from .held import Held
+from .states import CLOSED, CONNECTING, IDLE, MOVES, OPEN
+from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Endpoint"]
+
+# Events that never come again once the socket has closed: nobody should wait for them.
+_OF_THE_CONNECTION = frozenset(
+    (
+        "connect", "ready", "data", "end", "finish", "drain", "timeout", "lookup", "pipe",
+        "unpipe", "pause", "resume", "peer_end", "connection_attempt", "connection_attempt_failed",
+        "connection_attempt_timeout",
+    )
+)  # fmt: skip
+
+
+class _Owner(ref):  # type: ignore[type-arg]
+    """Which socket an error is the own one of; in another process, none."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()
+
+
+class Endpoint(Held):
+    """What every socket has, whichever way its bytes go."""
+
+    __slots__ = (
+        "_blocked",
+        "_blocking_style",
+        "_close_emitted",
+        "_connected",
+        "_error",
+        "_failed_wire",
+        "_generation",
+        "_given_up",
+        "_handled",
+        "_heard",
+        "_idle",
+        "_life",
+        "_reader",
+        "_timeout",
+        "_waits",
+        "_watchdog",
+        "_wire",
+        "server",
+    )  # fmt: skip
+
+    _life: str
+    _wire: AnyWire | None
+
+    def __init__(self, loop: Dispatcher | None = None) -> None:
+        super().__init__(loop if loop is not None else dispatcher())
+        self._wire = None
+        # That of a connection which the network has ended, for pools that ask its descriptor.
+        self._failed_wire: AnyWire | None = None
+        self._life = IDLE
+        self._connected = False
+        self._close_emitted = False
+        # Which of the object's connections it is. What a former one's listener leaves to be done
+        # when it returns at last is not done to a later one (connect() may be called again).
+        self._generation = 0
+        # The program has closed or destroyed the socket, and uses it no more.
+        self._given_up = False
+        self._error: BaseException | None = None
+        # Whether somebody knows of the error: a listener, a blocked call, or the hub.
+        self._heard = False
+        self._blocking_style = False
+        # The connection is a handler's until it returns: it hears of errors from its calls.
+        self._handled = False
+        self._reader: greenlet | None = None
+        self._blocked: list[AsyncResult[Any]] | None = None
+        self._waits: list[AsyncResult[Any]] | None = None
+        self._watchdog: Watchdog | None = None
+        self._timeout: float | None = None
+        self._idle: IdleTimer | None = None
+        #: The :class:`~gnet.Server` that accepted the connection, or ``None``.
+        self.server: Any = None
+
+    def _is_over(self) -> bool:
+        return self._life is CLOSED
+
+    def _in_use(self) -> bool:
+        life = getattr(self, "_life", None)
+        if life is None:
+            return False
+        if life is IDLE:
+            return self._wire is not None
+        return life is not CLOSED or not self._close_emitted
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def _move(self, move: str) -> None:
+        self._life = MOVES[self._life, move]
+        self._update_hold()
+
+    @property
+    def destroyed(self) -> bool:
+        """Whether the connection is over: no more data can be transferred."""
+        return self._life is CLOSED
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``'close'`` has been emitted."""
+        return self._close_emitted
+
+    @property
+    def connecting(self) -> bool:
+        """Whether :meth:`connect` was called and has not finished."""
+        return self._life is CONNECTING
+
+    @property
+    def pending(self) -> bool:
+        """Whether the socket is not connected: not yet, still connecting, or no more."""
+        return self._life is not OPEN
+
+    def destroy(self, error: BaseException | None = None) -> Self:
+        """Close the connection at once; what is queued or unread is dropped.
+
+        Greenlets that are blocked on the socket raise ``error``, or
+        :class:`~gnet.errors.SocketClosedError`. From Node's ``socket.destroy()``.
+
+        :param error: emitted as ``'error'`` ahead of ``'close'``.
+        :returns: the socket.
+        :raises TypeError: ``error`` is no exception.
+        """
+        if error is not None and not isinstance(error, BaseException):
+            raise arguments.wrong_kind("error", error, "an exception")
+        self._check_thread()
+        self._given_up = True
+        self._shut(error)
+        self._close_failed()
+        return self
+
+    def _fail(self, error: BaseException) -> None:
+        """The network has failed the connection: an error that is nobody's bug."""
+        # A handler that is not blocked on the socket hears of it from its next call, or does
+        # not care any more.
+        self._shut(self._own(error), heard=self._handled)
+
+    def _shut(self, error: BaseException | None, heard: bool = False) -> None:
+        """Close the connection; every way to its end comes through here.
+
+        :param heard: somebody knows of the error, so that nobody need be told if no one listens.
+        """
+        if self._life is CLOSED:
+            return
+        self._error = error
+        self._publish_end(error)
+        self._stop_idle_timer()
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        # The watchers go before the descriptor: its number may be another's at once.
+        dropped = self._teardown()
+        self._move("destroy")
+        self._heard = self._interrupt(error) or heard
+        for callback in dropped:
+            undone = error if error is not None else self._undone_error()
+            self._loop.defer(partial(self._call, callback, undone))
+        if error is not None:
+            self._loop.defer(self._emit_error)
+        self._loop.defer(self._emit_close)
+
+    def _publish_end(self, error: BaseException | None) -> None:
+        if self._life is OPEN:
+            publish(self._loop.defer, "ConnectionClosed", self, error)
+        elif self._life is CONNECTING:
+            publish(self._loop.defer, "ConnectionFailed", self, error)
+
+    def _teardown(self) -> list[Callable[..., object]]:
+        """Stop the watchers, close the wire; gives the callbacks of what was not sent."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            if self._failed_idle():
+                self._failed_wire = wire
+            else:
+                wire.close()
+        return []
+
+    def _failed_idle(self) -> bool:
+        """Whether the network has ended it between two blocking calls: no one knows of it yet."""
+        return (
+            self._blocking_style
+            and not (self._given_up or self._blocked)
+            and self._reader is None
+            and getattr(self._error, "syscall", None) in ("read", "write")
+        )
+
+    def _close_failed(self) -> None:
+        """Close what was kept of a connection that has failed."""
+        wire, self._failed_wire = self._failed_wire, None
+        if wire is not None:
+            wire.close()
+
+    def _closed_error(self) -> BaseException:
+        """What a blocking call raises on a socket that is closed or was closed under it."""
+        if self._error is not None:
+            # Whoever gets it has no need to ask the descriptor.
+            self._close_failed()
+            return self._error.with_traceback(None)
+        return self._own(SocketClosedError())
+
+    def _undone_error(self) -> BaseException:
+        """What the callback of a write gets that ``destroy()`` has undone."""
+        if not self._connected:
+            return SocketClosedError(
+                "Socket closed before the connection was established",
+                "ERR_SOCKET_CLOSED_BEFORE_CONNECTION",
+            )
+        return StreamDestroyedError()
+
+    # -- errors (rules 3 and 10) --------------------------------------------------------------
+
+    def _own(self, error: BaseException) -> BaseException:
+        """Mark an error as the connection's own: if it leaves a listener, that is no bug."""
+        vars(error)["gnet_owner"] = _Owner(self)
+        return error
+
+    def _owns(self, error: BaseException) -> bool:
+        return error is self._error or self._owns_mark(error)
+
+    def _owns_mark(self, error: BaseException) -> bool:
+        owner = getattr(error, "gnet_owner", None)
+        return owner is not None and owner() is self
+
+    def _deliver(self, event: str, *args: Any) -> None:
+        """Emit in a borrowed greenlet; what a listener raises costs this connection only."""
+        if event in self._listeners:
+            self._call(partial(self.emit, event), *args)
+
+    def _report_later(self, event: str, *args: Any) -> None:
+        """Emit in the next turn of the loop: whoever listens right after the call hears it."""
+        self._loop.defer(partial(self._deliver, event, *args))
+
+    def _call(self, function: Callable[..., object], *args: Any) -> None:
+        generation = self._generation
+        try:
+            function(*args)
+        except BaseException as exc:
+            self._listener_failed(exc, generation)
+
+    def _listener_failed(self, exc: BaseException, generation: int) -> None:
+        """A listener or callback has raised.
+
+        :param generation: of which connection it was; a later one goes on.
+        """
+        own = self._owns(exc)
+        over = self._life is CLOSED or self._generation != generation
+        if isinstance(exc, self._loop.hub.SYSTEM_ERROR):
+            if not over:
+                self._shut(None)
+            raise exc
+        if isinstance(exc, GreenletExit):
+            if not over:
+                self._shut(None)
+        elif not over:
+            self._shut(exc, heard=own)
+        elif not own:
+            self._report(exc)
+
+    def _emit_error(self) -> None:
+        error = self._error
+        if error is None:
+            return
+        if "error" in self._listeners:
+            self._heard = True
+            self._deliver("error", error)
+        elif self._blocking_style and self._owns_mark(error):
+            # It fell between two blocking calls: the next one, or close(), hears of it.
+            return
+        else:
+            self._report_unheard()
+
+    def _report_unheard(self) -> None:
+        error = self._error
+        if error is not None and not self._heard:
+            self._heard = True
+            self._report(error)
+
+    def _report(self, error: BaseException) -> None:
+        """Nobody handles the error: the hub prints it with its traceback."""
+        report(self._loop.hub, self, error)
+
+    def _emit_close(self) -> None:
+        self._close_emitted = True
+        if self.server is not None:
+            self.server._connection_closed(self)
+        else:
+            self._loop.kept.discard(self)
+        self._deliver("close", self._error is not None)
+
+    # -- blocked greenlets --------------------------------------------------------------------
+
+    def _block(self) -> None:
+        """Block until :meth:`_wake`; the caller looks again at what it waits for."""
+        self._touch()
+        waiter: AsyncResult[None] = AsyncResult()
+        if self._blocked is None:
+            self._blocked = []
+        self._blocked.append(waiter)
+        try:
+            waiter.get()
+        finally:
+            self._loop.calls = 0
+            if self._blocked is not None and waiter in self._blocked:
+                self._blocked.remove(waiter)
+
+    def _wake(self) -> None:
+        """Have the blocked greenlets look again."""
+        blocked, self._blocked = self._blocked, None
+        for waiter in blocked or ():
+            waiter.set(None)
+
+    def _interrupt(self, error: BaseException | None = None) -> bool:
+        """Raise ``error`` in every greenlet that is blocked; tells whether there was one.
+
+        The greenlets of :meth:`wait` are not among them: they listen to ``'error'`` and
+        ``'close'``.
+
+        :param error: by default that the socket was closed.
+        """
+        if self._reader is None and not self._blocked:
+            return False
+        if error is None:
+            error = self._own(SocketClosedError())
+        blocked, self._blocked = self._blocked, None
+        for waiter in blocked or ():
+            waiter.set_exception(error)
+        reader = self._reader
+        if reader is not None:
+            self._loop.loop.run_callback(self._throw, reader, error)
+        return True
+
+    def _throw(self, reader: greenlet, error: BaseException) -> None:
+        """In the hub: raise ``error`` in the greenlet that waits for data, if it still does."""
+        if self._reader is reader:
+            reader.throw(error)
+
+    def _await_connection(self) -> None:
+        """Block until the socket is connected; raise what it failed with."""
+        while self._life is CONNECTING:
+            self._block()
+        self._raise_unless_open()
+
+    def _raise_unless_open(self) -> None:
+        if self._life is OPEN:
+            return
+        if self._life is IDLE:
+            raise self._own(system_error(errno.ENOTCONN, "socket"))
+        self._heard = True
+        raise self._closed_error()
+
+    def _came(self, event: str) -> tuple[Any, ...] | None:
+        """What an event that comes once was emitted with, if it was."""
+        if event in ("connect", "ready") and self._connected:
+            return ()
+        if event == "close" and self._close_emitted:
+            return (self._error is not None,)
+        return None
+
+    def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
+        """Block the calling greenlet until the event is emitted.
+
+        ``'connect'``, ``'ready'``, ``'end'``, ``'finish'`` and ``'close'`` come once: if they
+        have come, it returns at once.
+
+        :param event: the name of the event.
+        :param timeout: how long to wait at the most, in seconds; ``None`` for no limit.
+        :returns: what the event was emitted with.
+        :raises TimeoutError: the time is over, or the socket's idle timeout fired and
+            ``'timeout'`` has no listener.
+        :raises OSError: the connection has failed, or was closed so that the event cannot come.
+        :raises RuntimeError: only the calling greenlet itself could make the event come.
+        """
+        self._check_thread()
+        came = self._came(event)
+        if came is not None:
+            return came
+        if self._close_emitted and event in _OF_THE_CONNECTION:
+            self._heard = True
+            raise self._closed_error()
+        return super().wait(event, timeout)
+
+    def _endings(self, event: str, waiter: AsyncResult[Any]) -> dict[str, Listener]:
+        endings = super()._endings(event, waiter)
+        if event in _OF_THE_CONNECTION:
+            endings["close"] = lambda had_error: fail(waiter, self._closed_error())
+        return endings
+
+    def _await(self, waiter: AsyncResult[Any], limit: float | None, event: str) -> Any:
+        self._touch()
+        if self._waits is None:
+            self._waits = []
+        self._waits.append(waiter)
+        try:
+            return super()._await(waiter, limit, event)
+        finally:
+            self._waits.remove(waiter)
+
+    # -- idle timeout (rule 4) ----------------------------------------------------------------
+
+    @property
+    def timeout(self) -> float | None:
+        """The idle timeout in seconds, or ``None``."""
+        return self._timeout or None
+
+    def set_timeout(self, seconds: float | None, callback: Listener | None = None) -> Self:
+        """Notice when nothing was sent or received for some time.
+
+        ``'timeout'`` is emitted then; where that has no listener, a blocked call raises
+        :class:`TimeoutError`. The connection stays open. From Node's ``socket.setTimeout()``.
+
+        :param seconds: ``0`` and ``None`` switch it off, as it is in the beginning.
+        :param callback: added as a listener of ``'timeout'``, once; with ``0`` removed.
+        :returns: the socket.
+        """
+        self._check_thread()
+        limit = arguments.seconds("timeout", seconds)
+        function = arguments.optional_function("callback", callback)
+        self._timeout = limit
+        if limit is None:
+            self._stop_idle_timer()
+            if function is not None:
+                self.off("timeout", function)
+            return self
+        if self._life is not CLOSED:
+            self._start_idle_timer(limit)
+        if function is not None:
+            self.once("timeout", function)
+        return self
+
+    def _never_waits(self) -> bool:
+        """Whether blocking calls raise :class:`BlockingIOError` instead of waiting."""
+        # settimeout(0): set_timeout() leaves no zero.
+        return self._timeout is not None and not self._timeout
+
+    def _start_idle_timer(self, seconds: float) -> None:
+        if self._idle is None:
+            self._idle = IdleTimer(self._loop.timers, self, seconds)
+        else:
+            self._idle.restart(seconds)
+
+    def _stop_idle_timer(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _touch(self) -> None:
+        if self._idle is not None:
+            self._idle.touch()
+
+    def _idle_expired(self) -> None:
+        """In the hub: nothing was sent or received for the time of the timeout."""
+        if "timeout" in self._listeners:
+            self._loop.defer(partial(self._deliver, "timeout"))
+            return
+        error = self._timeout_error()
+        self._interrupt(error)
+        for waiter in self._waits or ():
+            fail(waiter, error)
+
+    def _timeout_error(self) -> BaseException:
+        # The text is the interpreter's own for a socket: legacy code compares it.
+        return self._own(coded(TimeoutError("timed out"), "ETIMEDOUT"))
+
+    # -- references (rule 11) -----------------------------------------------------------------
+
+    def _holds(self) -> bool:
+        """Whether the socket keeps the program in :func:`gnet.run`."""
+        return self._refed and self._life in (CONNECTING, OPEN)
+
+    def _update_hold(self) -> None:
+        super()._update_hold()
+        # A server refers to its connections in event style itself.
+        if self.server is None or self._blocking_style:
+            self._update_kept()
+
+    def _must_keep(self) -> bool:
+        """Whether the loop refers to the socket although the program may not."""
+        if self._life is CONNECTING:
+            return True
+        return self._life is OPEN and (self._given_up or bool(self._listeners))
+
+    def _begin_blocking(self) -> None:
+        """A blocking call is made on the socket, the first one."""
+        self._blocking_style = True
+        if self.server is not None:
+            self._update_kept()
+
+    def _update_kept(self) -> None:
+        if self.server is not None:
+            # One in blocking style is the program's, which may forget it: a server that kept it
+            # would do so for ever. A handler's is its own until it returns, which closes it.
+            if not self._handled:
+                self.server._keep(self, self._must_keep())
+        elif self._must_keep():
+            self._loop.kept.add(self)
+        elif self._life is not CLOSED:
+            self._loop.kept.discard(self)
+
+    def _listening(self, event: str) -> None:
+        if (self.server is None or self._blocking_style) and self._life is not IDLE:
+            self._update_kept()
+
+    def _unlistened(self, event: str) -> None:
+        if (self.server is None or self._blocking_style) and self._life is not IDLE:
+            self._update_kept()
+
+    def _unused(self) -> None:
+        """In the hub: nothing referred to a server's connection any more."""
+        if self._life is OPEN:
+            name = repr(self)
+            self._shut(None)
+            warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)
+
+    def __del__(self) -> None:
+        try:
+            wire = self._wire
+            self._close_failed()
+        except AttributeError:
+            return
+        if wire is None or wire.fileno() < 0:
+            if self._holding:
+                # What a signal's handler has raised kept it from being anybody's.
+                self._holding = False
+                self._loop.loop.run_callback_threadsafe(self._loop.release)
+            return
+        if self.server is not None and self._life is OPEN and self._loop.loop.ptr:
+            # Its server counts it, and so it closes as any other does: in a turn of the loop,
+            # which refers to it until then.
+            self.server._connection_unused(self)
+            return
+        name = repr(self)
+        # No events: this may run anywhere, even in the hub or in another thread.
+        self._teardown()
+        later = self._loop.loop.run_callback_threadsafe
+        if self._idle is not None:
+            later(self._idle.cancel)
+        if self._watchdog is not None:
+            later(self._watchdog.stop)
+        if self._holding:
+            self._holding = False
+            later(self._loop.release)
+        # Last, as it raises where warnings are errors.
+        warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)

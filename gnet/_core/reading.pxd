@@ -1,0 +1,12 @@
+from .._transport cimport stream_socket
+from .flowing cimport Flowing
+
+cdef object CONNECTING
+cdef Py_ssize_t UNMEASURED_CALLS
+cdef int UNREAD
+
+
+cdef class Reading(Flowing):
+    cdef _await_readable(self, flags)
+    cdef bytes _receive_bytes(self, Py_ssize_t bufsize, flags)
+    cdef _received(self, Py_ssize_t count, Py_ssize_t wanted)

@@ -1,0 +1,299 @@
+"""The readable side of a socket for blocking calls: ``recv`` and its kin."""
+
+from __future__ import annotations
+
+import _socket
+import errno
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from greenlet import getcurrent
+
+from .._transport import stream_socket
+from .._values import arguments
+from ..errors import annotate, coded, would_block
+from .dispatcher import UNMEASURED_CALLS
+from .flowing import Flowing
+from .on_read import writable_view
+from .states import CONNECTING, UNREAD
+
+__all__ = ["RECV_BYTES", "Reading"]
+
+_T = TypeVar("_T")
+
+#: How much ``recv()`` gives at the most if it is not told, in bytes.
+RECV_BYTES = 65536
+
+
+_OOB = _socket.MSG_OOB
+# Urgent data does not make a socket readable: it is there, or it is not.
+_NO_WAIT = getattr(_socket, "MSG_DONTWAIT", 0) | _OOB
+_WAITALL = getattr(_socket, "MSG_WAITALL", 0)
+# What is received with them is not taken out of the stream.
+_ASIDE = _socket.MSG_PEEK | _OOB
+# What a call with flags fails of that the connection is none the worse for.
+_OF_THE_FLAGS = frozenset((errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP))
+
+
+class Reading(Flowing):
+    """An endpoint that can be read by blocking calls, too."""
+
+    __slots__ = ()
+
+    def recv(self, bufsize: int = RECV_BYTES, flags: int = 0) -> bytes:
+        """Receive what is there; block until there is something. From ``socket.recv()``.
+
+        :param bufsize: the most bytes to give.
+        :param flags: the system's ``MSG_`` flags: ``MSG_PEEK``; ``MSG_WAITALL``, which blocks
+            until all is there; ``MSG_DONTWAIT``, which raises :class:`BlockingIOError` instead
+            of blocking, as every call does after ``settimeout(0)``.
+        :returns: the bytes, or ``b""`` at the end of the stream.
+        :raises BlockingIOError: there is nothing yet, and the call must not wait.
+        :raises OSError: the connection has failed, or is closed.
+        :raises RuntimeError: the socket is flowing, and this is not its ``'data'`` listener.
+        :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
+        """
+        if self._loop.thread != stream_socket.this_thread():
+            self._foreign()
+        self._loop.calls += 1
+        if self._loop.calls > UNMEASURED_CALLS:
+            self._loop.share()
+        if flags and flags & _WAITALL and not flags & _NO_WAIT:
+            return self._recv_all(bufsize, flags & ~_WAITALL)
+        if (
+            self._wire is None or self._flow or self._read_ended or self._given_up or self._ahead
+            or self._decoder is not None or type(bufsize) is not int or bufsize <= 0
+        ):  # fmt: skip
+            rest = self._begin_reading(bufsize, flags)
+            if rest is not None:
+                return rest
+        return self._receive_bytes(bufsize, flags)
+
+    def _receive_bytes(self, bufsize: int, flags: int) -> bytes:
+        """What the kernel has; block until it has something."""
+        if not self._blocking_style:
+            self._begin_blocking()
+        while True:
+            if not self._more or self._reader is not None:
+                self._await_readable(flags)
+            if self._read_ended:
+                return b""
+            try:
+                data = stream_socket.receive(self._wire, bufsize, flags)  # type: ignore[arg-type]
+            except OSError as exc:
+                self._receive_failed(exc, flags)
+                continue
+            if not flags or not flags & _ASIDE:
+                self._received(len(data), bufsize)
+            return data
+
+    def _recv_all(self, bufsize: int, flags: int, begun: bytes = b"") -> bytes:
+        """``MSG_WAITALL``: all that was asked for, unless the stream ends before.
+
+        Interrupted, it leaves what has come for the next call.
+
+        :param begun: what has been received of it already.
+        """
+        parts = [begun]
+        missing = bufsize - len(begun)
+        whole = False
+        try:
+            while True:
+                data = self.recv(missing, flags & ~_socket.MSG_PEEK)
+                parts.append(data)
+                missing -= len(data)
+                if not data or not missing:
+                    break
+            whole = True
+        finally:
+            received = b"".join(parts)
+            if received and (flags & _socket.MSG_PEEK or not whole):
+                self._put_back(received)
+        return received
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """:meth:`recv` into a buffer. From Python's ``socket.recv_into()``.
+
+        :param buffer: a writable bytes-like object.
+        :param nbytes: the most bytes to put there; ``0`` for as many as fit.
+        :param flags: as for :meth:`recv`.
+        :returns: how many bytes were put there; ``0`` at the end of the stream.
+        """
+        if self._loop.thread != stream_socket.this_thread():
+            self._foreign()
+        self._loop.calls += 1
+        if self._loop.calls > UNMEASURED_CALLS:
+            self._loop.share()
+        view = writable_view(buffer)
+        nbytes = arguments.integer("nbytes", nbytes, 0, view.nbytes) or view.nbytes
+        if flags and flags & _WAITALL and not flags & _NO_WAIT:
+            rest: bytes | None = self._recv_all(nbytes, flags & ~_WAITALL)
+        else:
+            rest = self._begin_reading(nbytes, flags)
+        if rest is not None:
+            if rest:
+                view[: len(rest)] = rest
+            return len(rest)
+        if not self._blocking_style:
+            self._begin_blocking()
+        while True:
+            if not self._more or self._reader is not None:
+                self._await_readable(flags)
+            if self._read_ended:
+                return 0
+            try:
+                count = self._wire.recv_into(view, nbytes, flags)  # type: ignore[union-attr]
+            except OSError as exc:
+                self._receive_failed(exc, flags)
+                continue
+            if not flags or not flags & _ASIDE:
+                self._received(count, nbytes)
+            return count
+
+    def _receive(self, call: Callable[[], tuple[int, _T]], wanted: int, flags: int) -> _T | None:
+        """Block until ``call`` receives something; to be called behind :meth:`_begin_reading`.
+
+        :param call: gives the number of bytes, and what the caller wants of it.
+        :param wanted: how many bytes there is room for.
+        :returns: that; ``None`` at the end of the stream.
+        """
+        if not self._blocking_style:
+            self._begin_blocking()
+        while True:
+            if not self._more or self._reader is not None:
+                self._await_readable(flags)
+            if self._read_ended:
+                return None
+            try:
+                count, received = call()
+            except OSError as exc:
+                self._receive_failed(exc, flags)
+                continue
+            if not flags & _ASIDE:
+                self._received(count, wanted)
+            return received
+
+    def _read_ahead(self, size: int) -> int:
+        """Have at most ``size`` bytes more, for a file that needs more than was read ahead.
+
+        :returns: how many bytes have come; ``0`` at the end of the stream.
+        """
+        self._loop.calls += 1
+        if self._loop.calls > UNMEASURED_CALLS:
+            self._loop.share()
+        self._check_flow(0)
+        self._return_undecoded()
+        if not self._may_read():
+            return 0
+        data = self._receive_bytes(size, 0)
+        if self._ahead is None:
+            self._ahead = bytearray()
+        self._ahead += data
+        return len(data)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The received chunks, up to the end of the stream."""
+        while True:
+            chunk = self.recv()
+            if not chunk:
+                return
+            yield chunk
+
+    def _begin_reading(self, bufsize: int, flags: int = 0) -> bytes | None:
+        """Wait for the connection; gives what can be had without the kernel, or ``None``."""
+        self._check_flow(flags)
+        arguments.integer("bufsize", bufsize, 0, 2**31 - 1)
+        self._return_undecoded()
+        if self._ahead and bufsize and not self._given_up and not flags & _OOB:
+            if not self._blocking_style:
+                self._begin_blocking()
+            return self._take(bufsize, bool(flags & _socket.MSG_PEEK))
+        return None if self._may_read() and bufsize else b""
+
+    def _check_flow(self, flags: int) -> None:
+        """Wait for the connection; what flows goes to the listeners, unless one reads itself."""
+        if self._life is CONNECTING:
+            if self._never_waits() or flags & _NO_WAIT:
+                raise would_block("read")
+            self._await_connection()
+        if self._flow and self._serving is not getcurrent():
+            raise coded(
+                RuntimeError(
+                    "the socket is flowing: its data goes to the 'data' listeners, a pipe or "
+                    "resume(). To read it here, call pause() or remove the listener"
+                ),
+                "ERR_SOCKET_FLOWING",
+            )
+
+    def _may_read(self) -> bool:
+        """Whether the stream goes on. Raises what the connection has failed with."""
+        if self._read_ended and self._error is None and not self._given_up:
+            return False
+        self._raise_unless_open()
+        if self._given_up:
+            raise self._closed_error()
+        return True
+
+    def _received(self, count: int, wanted: int) -> None:
+        if self._idle is not None:
+            self._idle.touch()
+        if count:
+            self.bytes_read += count
+            self._more = count == wanted
+            if not self._watching and not self._more:
+                self._rearm()
+        else:
+            self._read_ended = True
+            # A listener's end is answered as any other when it has returned.
+            self._end_is_callers = self._serving is not getcurrent()
+            self._peer_has_ended()
+            self._unwatch()
+            if self._serving is None:
+                self._loop.defer(self._emit_end)
+
+    def _receive_failed(self, exc: OSError, flags: int) -> None:
+        """There was nothing yet, which the caller waits for; or the connection has failed."""
+        if isinstance(exc, BlockingIOError):
+            self._more = False
+            if self._never_waits() or flags & _NO_WAIT:
+                if not self._watching:
+                    self._rearm()
+                raise annotate(exc, "read")
+            return
+        if flags and exc.errno in _OF_THE_FLAGS:
+            raise annotate(exc, "read")
+        self._fail(annotate(exc, "read"))
+        self._heard = True
+        raise self._closed_error() from None
+
+    def _await_readable(self, flags: int) -> None:
+        """Block until the kernel has data, an end or an error; not where that is not wanted."""
+        if (flags or self._timeout is not None) and (self._never_waits() or flags & _NO_WAIT):
+            # What comes next is for the greenlet that waits for it; urgent data is not.
+            if self._reader is not None and not flags & _OOB:
+                raise would_block("read")
+            return
+        while self._reader is not None:
+            # Another greenlet reads: take turns.
+            self._block()
+            self._raise_unless_open()
+        if self._idle is not None:
+            self._idle.touch()
+        me = getcurrent()
+        self._reader = me
+        # _watch() by hand: a call less for every message.
+        if self._watching == UNREAD:
+            self._read_watcher.callback = me.switch
+        else:
+            self._watch(UNREAD, me.switch)
+        try:
+            self._loop.hub.switch()
+        finally:
+            self._loop.calls = 0
+            self._reader = None
+            if self._watching == UNREAD:
+                self._read_watcher.callback = self._unread or self._unread_callback()
+            if self._flow:
+                self._rearm()
+            if self._blocked:
+                self._wake()

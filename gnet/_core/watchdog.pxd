@@ -1,0 +1,14 @@
+cdef class _Deadline:
+    cdef object __weakref__
+    cdef public object _name
+    cdef public object _seconds
+    cdef public object _socket
+    cdef public object _timer
+
+
+cdef class Watchdog:
+    cdef public dict _deadlines
+    cdef public object _socket
+    cdef public object _timers
+    cdef public object limits
+    cdef public list turns

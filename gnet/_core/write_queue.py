@@ -1,0 +1,153 @@
+"""The queue of what a socket has still to send."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+
+from .._loop.splicer import KernelBytes
+from .._values.buffers import Buffer
+
+__all__ = ["MESSAGE_BYTES", "Chunk", "WriteQueue"]
+
+# One sendmsg() takes this many buffers; IOV_MAX is 1024, and past 64 nothing is gained.
+MAX_BUFFERS = 64
+# A message of at most so many bytes is put together with those before it, up to so many in all:
+# on its own it would take a hundred times the memory of its bytes.
+SMALL_BYTES = 1024
+MERGED_BYTES = 65536
+#: What a message takes beside its bytes: the objects around it.
+MESSAGE_BYTES = 128
+
+
+class Chunk:
+    """One message, the rest of one, or several small ones.
+
+    :ivar data: what is not sent yet.
+    :ivar callback: called with ``None`` when all of it is with the kernel, else with the error.
+    :ivar awaited: whether a greenlet is blocked until it has been sent.
+    :ivar sent: whether all of it is with the kernel.
+    """
+
+    __slots__ = ("awaited", "callback", "data", "sent")
+
+    def __init__(self, data: Buffer | KernelBytes, callback: Callable[..., object] | None) -> None:
+        self.data = data
+        self.callback = callback
+        self.awaited = False
+        self.sent = False
+
+
+class WriteQueue:
+    """Messages in the order of their writing.
+
+    :ivar size: how many bytes are queued.
+    :ivar awaited: how many of the chunks are awaited.
+    """
+
+    __slots__ = ("_chunks", "awaited", "size")
+
+    def __init__(self) -> None:
+        self._chunks: deque[Chunk] = deque()
+        self.size = 0
+        self.awaited = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    @property
+    def overhead(self) -> int:
+        """What the queue takes beside the bytes that are queued."""
+        return len(self._chunks) * MESSAGE_BYTES
+
+    def push(
+        self, data: Buffer | KernelBytes, callback: Callable[..., object] | None = None
+    ) -> Chunk:
+        """Put a message behind the others."""
+        chunk = Chunk(data, callback)
+        self._chunks.append(chunk)
+        self.size += len(data)
+        return chunk
+
+    def merge(self, data: Buffer) -> bool:
+        """Put a message that nobody asks after behind the others, as a part of the last one.
+
+        :returns: whether it could; else it is to be pushed.
+        """
+        size = len(data)
+        if size > SMALL_BYTES or not self._chunks:
+            return not size
+        last = self._chunks[-1]
+        rest = last.data
+        if last.callback is not None or last.awaited:
+            return not size
+        if type(rest) is bytes and len(rest) <= SMALL_BYTES:
+            rest = last.data = bytearray(rest)
+        if type(rest) is not bytearray or len(rest) + size > MERGED_BYTES:
+            return not size
+        rest += data
+        self.size += size
+        return True
+
+    def expect(self, chunk: Chunk) -> None:
+        """A greenlet is about to block until the chunk is sent."""
+        chunk.awaited = True
+        self.awaited += 1
+
+    def neglect(self, chunk: Chunk) -> None:
+        """It does not wait any more."""
+        if chunk.awaited and not chunk.sent:
+            chunk.awaited = False
+            self.awaited -= 1
+
+    def kernel_bytes(self) -> KernelBytes | None:
+        """What is next, where the kernel has it."""
+        data = self._chunks[0].data
+        return data if isinstance(data, KernelBytes) else None
+
+    def buffers(self, corked: bool = False) -> list[Buffer]:
+        """The first buffers, as many as one ``sendmsg`` should take.
+
+        :param corked: only what goes ahead of an awaited chunk, and that.
+        """
+        buffers: list[Buffer] = []
+        awaited = self.awaited
+        for chunk in islice(self._chunks, MAX_BUFFERS):
+            data = chunk.data
+            if isinstance(data, KernelBytes) or (corked and not awaited):
+                break
+            buffers.append(data)
+            awaited -= chunk.awaited
+        return buffers
+
+    def consume(self, count: int) -> list[Chunk]:
+        """Drop ``count`` sent bytes; gives the messages that are sent whole."""
+        self.size -= count
+        done = []
+        chunks = self._chunks
+        while chunks:
+            chunk = chunks[0]
+            length = len(chunk.data)
+            if isinstance(chunk.data, KernelBytes):
+                chunk.data.drop(min(count, length))
+            elif 0 < count < length:
+                chunk.data = memoryview(chunk.data)[count:]
+            if length > count:
+                break
+            count -= length
+            chunk.sent = True
+            self.awaited -= chunk.awaited
+            done.append(chunks.popleft())
+        return done
+
+    def clear(self) -> list[Chunk]:
+        """Drop everything; gives the messages that were not sent whole."""
+        dropped = list(self._chunks)
+        self._chunks.clear()
+        self.size = 0
+        self.awaited = 0
+        for chunk in dropped:
+            if isinstance(chunk.data, KernelBytes):
+                chunk.data.close()
+        return dropped

@@ -1,0 +1,1 @@
+"""What is attached to gevent's loop: timers, watchers, and the kernel's pipes."""

@@ -1,0 +1,1 @@
+"""What two processes have between them."""

@@ -1,0 +1,1 @@
+"""Servers: where they listen, whom they let in, and how they end."""

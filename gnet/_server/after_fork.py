@@ -1,0 +1,184 @@
+"""After a fork: what the child has inherited is the parent's, and the child lets go of it.
+
+A forked child has a copy of every server and socket, of the loop that watches them and of the
+greenlets that use them. Left with them it would answer the parent's clients, keep connections
+open that the parent has closed, and run the parent's listeners a second time. So each of them is
+closed in the child at once: without an event, since the listeners are the parent's; and with
+``close()`` alone, which does nothing to the parent's descriptor, where ``shutdown()`` would end
+the connection for both. The file of a Unix socket stays:
+:class:`gnet._transport.unix_path.SocketFile` knows whose it is.
+
+The loop gets descriptors of its own, and the hub's pool threads of its own, whatever has forked:
+what gevent does in its own ``fork()`` only. So lookups, files and whatever else is done in that
+pool work in the child.
+
+The parent's greenlets are not run on. One that is blocked on a socket stays blocked, because
+what it would do next, its ``finally`` clauses included, is the parent's work; and because the
+main greenlet may be one of them, whose end is the end of the process. What the child itself
+calls on an inherited socket raises :class:`gnet.errors.SocketClosedError`. A server may listen
+anew, and a socket connect.
+
+Nothing is registered for this while a program runs. The objects are found when it forks, by who
+refers to their classes. The interpreter does that without writing to the pages that parent and
+child share: 14 ms for a heap of a million objects, so a child that is about to ``exec`` hardly
+notices.
+"""
+
+from __future__ import annotations
+
+import _socket
+import gc
+import os
+from typing import Any
+
+import gevent
+from gevent._hub_local import get_hub_if_exists
+
+from .._core.dispatcher import Dispatcher, dispatcher
+from .._core.endpoint import Endpoint
+from .._core.states import CLOSED, IDLE
+from .._transport.stream_socket import AnyWire
+from ..errors import SocketClosedError
+from .server import Server
+
+__all__ = ["close_inherited", "install", "instances", "silence"]
+
+_STDERR = 2
+
+
+def close_inherited() -> None:
+    """In a forked child: close every server and socket that is the parent's.
+
+    :raises Exception: one of them made trouble; the others are closed all the same.
+    """
+    hub: Any = get_hub_if_exists()
+    # A destroyed loop has no pointer.
+    if hub is not None and hub.loop is not None and hub.loop.ptr:
+        # The threads of its pool are the parent's: without this a lookup waits for them for ever.
+        # gevent's fork() does the same again behind this, and may.
+        _abandon_pools(hub)
+        gevent.reinit(hub)
+    inherited = _instances(Endpoint, Server)
+    parents = getattr(hub, "gnet_dispatcher", None)
+    dispatchers = {each._loop for each in inherited}
+    if parents is not None:
+        dispatchers.add(parents)
+    for loop in dispatchers:
+        _separate(loop)
+    trouble: Exception | None = None
+    for each in inherited:
+        try:
+            if isinstance(each, Server):
+                _close_server(each)
+            else:
+                _close_socket(each)
+        except Exception as exc:
+            trouble = exc
+    if parents is not None:
+        # What has been deferred goes with it.
+        parents.abandon()
+        for each in inherited:
+            # And what belonged to another thread, as the child has none.
+            if isinstance(each, Server) or each._life is IDLE:
+                each._loop = dispatcher()
+    if trouble is not None:
+        raise trouble
+
+
+def _abandon_pools(hub: Any) -> None:
+    """Have the hubs of the pool's threads, which are gone, forget pools of their own."""
+    # gevent destroys these hubs. One that has a pool itself, as any has that looks names up, would
+    # wait for its threads for ever. The collector does not see the hub of another thread.
+    for worker in list(getattr(hub._threadpool, "_worker_greenlets", ())):
+        other = getattr(worker, "_hub_of_worker", None)
+        if other is not None and other is not hub:
+            del other.resolver, other.threadpool
+
+
+def _separate(parents: Dispatcher) -> None:
+    """Give a loop descriptors of its own, ahead of anything that is done with its watchers."""
+    # It has the parent's epoll descriptor still. libuv takes a descriptor out of that with its
+    # watcher, and the parent would go deaf. A destroyed loop has no pointer.
+    if parents.loop.ptr:
+        parents.loop.reinit()
+        parents.peers.abandon()
+
+
+def _instances(*classes: type) -> list[Any]:
+    """:func:`instances`, and those that ``gc.freeze()`` has put aside; of one thread only."""
+    # Who has frozen the heap for the fork wants what was made since to be put aside, too.
+    frozen = gc.get_freeze_count()
+    if frozen:
+        gc.unfreeze()
+    found = instances(*classes)
+    if frozen:
+        gc.freeze()
+    return found
+
+
+def instances(*classes: type) -> list[Any]:
+    """The instances of the classes and of their subclasses."""
+    kinds = list(classes)
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    referrers = gc.get_referrers(*kinds)
+    # One whose arguments were refused has no loop.
+    instances = [each for each in referrers if issubclass(type(each), classes)]
+    return [each for each in instances if hasattr(each, "_loop")]
+
+
+def _close_server(server: Server) -> None:
+    if server._bound is not None:
+        # A worker has given nothing back when its child closes a copy.
+        server._bound = server._bound._replace(share=None)
+    silence(server)
+
+
+def silence(server: Server) -> None:
+    """Have a server be closed, without an event."""
+    if server.listening or server._closing:
+        server._closed_period = server._period
+    # Also of one that listens no more: who has still to say who it is waits there.
+    server._stop()
+    server._closing = False
+    server._handling.clear()
+    server._leaving.clear()
+    server._drained = server._last_grace = None
+    server._admission.clear()
+
+
+def _close_socket(sock: Any) -> None:
+    if sock._life is IDLE:
+        return
+    failed, sock._failed_wire = sock._failed_wire, None
+    if failed is not None:
+        _let_go(failed)
+    if sock._life is not CLOSED:
+        wire, sock._wire = sock._wire, None
+        sock._stop_idle_timer()
+        if sock._watchdog is not None:
+            sock._watchdog.stop()
+        # Who waits for the peer to leave is not told that there is none any more.
+        sock._peer = None
+        sock._teardown()
+        if wire is not None:
+            _let_go(wire)
+        sock._error = SocketClosedError("Socket is closed: it is the parent process'")
+        sock._given_up = sock._heard = True
+        sock._move("destroy")
+    sock._close_emitted = True
+
+
+def _let_go(wire: AnyWire) -> None:
+    """Close this process' descriptor, and leave alone what it shares with the parent's."""
+    fd = wire.abandon()
+    # The standard streams are every child's to inherit.
+    if fd > _STDERR:
+        # Not os.close(): where that is patched it waits until the loop looks for events again.
+        _socket.close(fd)
+
+
+def install() -> None:
+    """Have every fork of this process do it."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=close_inherited)

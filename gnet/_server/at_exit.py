@@ -1,0 +1,124 @@
+"""The end of the program: what its sockets still have to say is sent first.
+
+When the main thread has nothing left to do, the interpreter calls the exit hooks, and then closes
+every descriptor. What is queued would be lost, and the peer would read a clean end behind half a
+message. So the hook has the hub run on until everything is with the kernel that was queued by
+then, and the peers have had the time that ``close()`` gives them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import struct
+import sys
+from contextlib import suppress
+from typing import Any
+
+import gevent
+from gevent._hub_local import get_hub_if_exists
+from gevent.event import Event
+from gevent.exceptions import LoopExit
+
+from .._core.endpoint import Endpoint
+from .._core.states import CONNECTING, OPEN
+from .._transport.stream_socket import Wire
+from .after_fork import _instances
+from .server import Server
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
+
+__all__ = ["install", "send_last_words"]
+
+#: A peer that takes nothing for so long, or is not reached, is not waited for any more; seconds.
+PATIENCE_SECONDS = 10.0
+
+
+def install() -> None:
+    """Have the end of the program wait for it."""
+    atexit.register(send_last_words)
+
+
+def send_last_words() -> None:
+    """Block until nothing is left to send; what cannot be sent ends in a reset.
+
+    Servers accept no more meanwhile. An interruption (Ctrl-C) ends the waiting.
+    """
+    hub: Any = get_hub_if_exists()
+    loop = getattr(hub, "gnet_dispatcher", None)
+    if loop is None or hub.loop is None:
+        return
+    found = _instances(Endpoint, Server)
+    speaking = [each for each in found if each._loop is loop and _has_last_words(each)]
+    if speaking:
+        for each in found:
+            if isinstance(each, Server) and each._loop is loop:
+                each._stop_listening()
+        # The loop's time is that of its last turn, which may be long ago.
+        hub.loop.update_now()
+        with suppress(KeyboardInterrupt, SystemExit, LoopExit):
+            gevent.joinall([gevent.spawn(_see_off, sock) for sock in speaking])
+        found = _instances(Endpoint)
+    for each in found:
+        _cut_off(each)
+
+
+def _has_last_words(sock: Any) -> bool:
+    """Whether something is still to be sent, or its arrival to be waited for."""
+    if isinstance(sock, Server):
+        return False
+    if sock._life is CONNECTING:
+        return sock._out is not None or sock._ending
+    if sock._life is not OPEN:
+        return False
+    # What was sent would be lost by a reset, if something arrives that nobody reads.
+    lingers = (sock._ending or sock._given_up) and sock._written and isinstance(sock._wire, Wire)
+    return sock._out is not None or lingers
+
+
+def _see_off(sock: Any) -> None:
+    """Block until everything is sent that is queued by now, and the socket has closed."""
+    if sock._out is not None or sock._life is CONNECTING:
+        sent = Event()
+        sock._when_sent(sent.set)
+        if not _wait_patiently(sock, sent):
+            return
+    if sock._life is OPEN:
+        closed = Event()
+        sock.once("close", lambda had_error: closed.set())
+        sock._give_up()
+        _wait_patiently(sock, closed)
+
+
+def _wait_patiently(sock: Any, event: Event) -> bool:
+    """Wait for the event, for as long as the peer takes something now and then."""
+    while True:
+        before = _progress(sock)
+        if event.wait(PATIENCE_SECONDS):
+            return True
+        if _progress(sock) == before:
+            return False
+
+
+def _progress(sock: Any) -> tuple[Any, ...]:
+    return sock._life, sock.writable_length, _in_kernel(sock._wire)
+
+
+def _in_kernel(wire: Any) -> int:
+    """How many bytes the kernel has that the peer's has not confirmed."""
+    if sys.platform == "win32" or wire is None:
+        return 0
+    try:
+        size: int = struct.unpack("i", fcntl.ioctl(wire.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
+    except OSError:
+        return 0
+    return size
+
+
+def _cut_off(sock: Any) -> None:
+    """Have what follows a part of a message be no clean end; also of another thread's."""
+    if getattr(sock, "_out", None) is not None and isinstance(sock._wire, Wire):
+        with suppress(OSError):
+            if sock._wire.is_tcp:
+                sock._wire.reset_on_close()

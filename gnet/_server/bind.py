@@ -1,0 +1,226 @@
+"""Listening: from what ``listen()`` was told to a bound wire, and back."""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from .. import dns
+from .._transport import unix_path
+from .._transport.stream_socket import Wire, refuse_tls, sockaddr
+from .._values.addresses import is_ip
+from ..errors import annotate, system_error
+
+__all__ = ["Bound", "ListenOptions", "bind", "take_over"]
+
+# The system reads the backlog as 16 bits in places; a larger one would wrap to a small one.
+MAX_BACKLOG = 65535
+
+
+class ListenOptions(NamedTuple):
+    """The options of ``listen()``. Every field has been validated."""
+
+    backlog: int
+    ipv6_only: bool = False
+    reuse_port: bool = False
+    readable_all: bool = False
+    writable_all: bool = False
+    replace_stale: bool = False
+
+
+class Share(Protocol):
+    """A worker's share in a handle of its cluster."""
+
+    def close(self) -> None:
+        """This process does not listen there any more."""
+
+    def count_connections(self) -> int:
+        """Block for the number of connections that the servers of all workers have."""
+
+
+@runtime_checkable
+class SuccessorHandle(Protocol):
+    """A handle whose former owner waits to hear that it is listened on."""
+
+    fd: int
+
+    def listening(self) -> None: ...
+
+
+class Bound(NamedTuple):
+    """A listening wire, and what goes with it.
+
+    :ivar wire: the wire.
+    :ivar file: the file that was made for it, to be removed with it.
+    :ivar owner: the Python socket that has the descriptor as well, to be closed with it.
+    :ivar share: what other processes that accept from it have to do with it.
+    """
+
+    wire: Wire
+    file: unix_path.SocketFile | None = None
+    owner: Any = None
+    share: Share | None = None
+
+    def close(self) -> None:
+        """Close the descriptor. The file goes first: see :meth:`ipc.SocketFile.remove`."""
+        if self.share is not None:
+            self.share.close()
+        if self.file is not None:
+            self.file.remove()
+        if self.owner is not None:
+            self.wire.detach()
+            self.owner.close()
+        else:
+            self.wire.close()
+
+
+#: In a cluster's worker: asks the primary for a handle. The arguments are the server, and host,
+#: port, path, descriptor and options as ``listen()`` has them.
+ask_primary: Callable[..., Bound] | None = None
+
+
+def bind(host: str | None, port: int | None, path: str | None, options: ListenOptions) -> Bound:
+    """A listening wire on a path, or on a port of a host.
+
+    :raises OSError: annotated with syscall ``"listen"``, or the lookup's error.
+    """
+    if path is not None:
+        return _bind_path(path, options)
+    port = port or 0
+    if host is None:
+        return _bind_unspecified(port, options)
+    literal = is_ip(host)
+    if not literal:
+        host, literal = dns.lookup(host)
+    return Bound(_bind_tcp(host, literal, port, options))
+
+
+def _bind_unspecified(port: int, options: ListenOptions) -> Bound:
+    """``::``, which takes IPv4 as well; ``0.0.0.0`` where there is no IPv6."""
+    try:
+        return Bound(_bind_tcp("::", 6, port, options))
+    except OSError as exc:
+        if exc.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EINVAL):
+            raise
+    return Bound(_bind_tcp("0.0.0.0", 4, port, options))
+
+
+def _bind_tcp(address: str, family: int, port: int, options: ListenOptions) -> Wire:
+    if options.reuse_port and not hasattr(_socket, "SO_REUSEPORT"):
+        raise system_error(errno.ENOTSUP, "listen", address, port)
+    wire = None
+    try:
+        wire = Wire.open(_socket.AF_INET6 if family == 6 else _socket.AF_INET)
+        if sys.platform == "win32":
+            # There SO_REUSEADDR would let two servers have one port.
+            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+            if options.reuse_port:
+                wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEPORT, 1)
+        if family == 6:
+            # Explicitly, as the systems' defaults differ.
+            wire.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, options.ipv6_only)
+        wire.bind(sockaddr(address, port))
+        # With SO_REUSEADDR it is listen() that finds the port in use.
+        wire.listen(min(options.backlog, MAX_BACKLOG))
+        return wire
+    except BaseException as exc:
+        if wire is not None:
+            wire.close()
+        if isinstance(exc, OSError):
+            raise annotate(exc, "listen", address, port) from None
+        raise
+
+
+def _bind_path(path: str, options: ListenOptions) -> Bound:
+    if sys.platform == "win32":
+        return _bind_pipe(path, options)
+    address = unix_path.address_of(path, "listen")
+    wire = Wire.open(_socket.AF_UNIX)
+    file = None
+    try:
+        with unix_path.claim(path, options.replace_stale):
+            wire.bind(address)
+            file = unix_path.SocketFile.made(path)
+            if file is not None:
+                # Nobody can connect before listen(): there is no moment with other permissions.
+                file.allow(options.readable_all, options.writable_all)
+            wire.listen(min(options.backlog, MAX_BACKLOG))
+        return Bound(wire, file)
+    except BaseException as exc:
+        if file is not None:
+            file.remove()
+        wire.close()
+        if isinstance(exc, OSError) and not hasattr(exc, "code"):
+            raise annotate(exc, "listen", path) from None
+        raise
+
+
+def take_over(handle: Any, fd: int, options: ListenOptions) -> Bound:
+    """A listening wire of a descriptor that is bound already.
+
+    :param handle: what has the descriptor: it is closed with the server. ``None`` for a bare
+        number.
+    :raises OSError: the descriptor is not open, is no stream socket (``EINVAL``, as in Node),
+        or cannot listen.
+    :raises TypeError: the handle is a socket with TLS.
+    """
+    if handle is not None:
+        refuse_tls("target", handle)
+    _check_socket(fd)
+    try:
+        wire = Wire(fileno=fd)
+    except OSError as exc:
+        raise annotate(exc, "listen") from None
+    try:
+        if wire.type & 0xF != _socket.SOCK_STREAM:
+            raise OSError(errno.EINVAL, "")
+        wire.listen(min(options.backlog, MAX_BACKLOG))
+        wire.setblocking(False)
+    except BaseException as exc:
+        # It is still its owner's: nothing was taken over.
+        wire.detach()
+        if isinstance(exc, OSError):
+            raise annotate(exc, "listen") from None
+        raise
+    owner = handle if callable(getattr(handle, "close", None)) else None
+    return Bound(wire, getattr(handle, "file", None), owner)
+
+
+def _check_socket(fd: int) -> None:
+    if sys.platform == "win32":
+        # What is a descriptor elsewhere is a handle there, which fstat() does not know.
+        return
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError as exc:
+        raise annotate(exc, "listen") from None
+    if not stat.S_ISSOCK(mode):
+        raise system_error(errno.EINVAL, "listen")
+
+
+def duplicate(wire: Wire, syscall: str = "listen") -> Wire:
+    """A second descriptor of a listening wire, for another server."""
+    try:
+        return wire.duplicate()
+    except OSError as exc:
+        raise annotate(exc, syscall) from None
+
+
+if sys.platform == "win32":
+    from .._transport.windows import named_pipe
+
+    def _bind_pipe(path: str, options: ListenOptions) -> Bound:
+        if options.replace_stale:
+            # A pipe goes with its process: there are no stale ones.
+            raise system_error(errno.ENOTSUP, "listen", path)
+        listener: Any = named_pipe.listen(
+            path, options.backlog, options.readable_all, options.writable_all
+        )
+        return Bound(listener)

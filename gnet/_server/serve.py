@@ -1,0 +1,116 @@
+"""Serving until told to stop: ``gnet.serve``."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import gevent
+
+from .._core.emitter import Listener
+from .._values import arguments
+from . import bind, notify
+from .server import Server
+
+__all__ = ["serve", "serve_with"]
+
+_LISTEN_OPTIONS = (
+    "backlog", "port", "path", "fd", "exclusive", "ipv6_only", "reuse_port", "readable_all",
+    "writable_all", "replace_stale", "signal",
+)  # fmt: skip
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+class _Stop:
+    """What a signal does: the first one shuts down, a second one does not wait any more."""
+
+    def __init__(self, server: Server, grace: float | None) -> None:
+        self._server = server
+        self._grace = grace
+        self._shutdowns: list[gevent.Greenlet[..., int]] = []
+
+    def __call__(self, *_: Any) -> None:
+        # This runs wherever the interpreter is, perhaps in the hub, which must not block.
+        notify.stopping()
+        grace, self._grace = self._grace, 0
+        self._shutdowns.append(gevent.spawn(self._server.shutdown, grace))
+
+    def forced(self) -> int:
+        """How many connections the shutdowns have destroyed, which have all but ended."""
+        return sum(shutdown.get() for shutdown in self._shutdowns)
+
+
+@contextmanager
+def _stopping(stop: _Stop) -> Iterator[None]:
+    """Have SIGTERM and SIGINT call ``stop`` inside; only the main thread is told of signals."""
+    before: dict[int, Any] = {}
+    # A cluster's worker minds the signals itself, for all of its servers.
+    numbers = STOPPING if bind.ask_primary is None else ()
+    try:
+        for number in numbers:
+            before[number] = signal.signal(number, stop)
+    except ValueError:
+        pass
+    try:
+        yield
+    finally:
+        for stopping, handler in before.items():
+            # None: a handler that was not installed from Python, and cannot be put back.
+            signal.signal(stopping, handler if handler is not None else signal.SIG_DFL)
+
+
+def serve(
+    handler: Listener,
+    target: Any = None,
+    host: Any = None,
+    *,
+    grace: float | None = 30.0,
+    **options: Any,
+) -> int:
+    """Serve in blocking style: each connection's handler has a greenlet of its own.
+
+    Blocks until the server has closed. Each connection is closed when its handler returns, and
+    destroyed when it raises. In the main thread, SIGTERM and SIGINT stop the server: it accepts
+    no more, the handlers read an end and may finish, and what is left after ``grace`` seconds is
+    destroyed. A second signal does not wait. In a worker of :mod:`gnet.cluster` the signals are
+    the cluster's.
+
+    :param handler: called with the :class:`Socket`.
+    :param target: as for :meth:`Server.listen`.
+    :param host: as for :meth:`Server.listen`.
+    :param grace: how long the handlers have after a signal, in seconds; ``None``: no limit.
+    :param options: those of :class:`Server` and of :meth:`Server.listen`.
+    :returns: how many connections were destroyed after a signal.
+    """
+    arguments.function("handler", handler)
+    options.setdefault("end_on_return", True)
+    return serve_with(partial(Server, handler), target, host, grace, options)
+
+
+def serve_with(
+    make: Callable[..., Server],
+    target: Any,
+    host: Any,
+    grace: float | None,
+    options: dict[str, Any],
+) -> int:
+    """Have a server listen, and block until it has closed.
+
+    :param make: makes the server, of those of the options that are not ``listen()``'s.
+    :param options: both kinds; the other parameters and the result are those of :func:`serve`.
+    """
+    arguments.limit("grace", grace)
+    listening = {name: options.pop(name) for name in _LISTEN_OPTIONS if name in options}
+    server = make(**options)
+    server.listen(target, host, **listening)
+    stop = _Stop(server, grace)
+    try:
+        with _stopping(stop), notify.as_service():
+            server.serve_forever()
+    finally:
+        server.close()
+    return stop.forced()

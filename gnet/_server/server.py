@@ -1,0 +1,848 @@
+"""Server: listens, accepts, and gives each connection to its listener.
+
+From Node's ``net``, *Class: net.Server*.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import AsyncResult, Event
+from greenlet import getcurrent, greenlet
+
+from .._core import watchdog
+from .._core.dispatcher import dispatcher
+from .._core.emitter import EventEmitter, Listener
+from .._core.held import Held
+from .._core.writing import HIGH_WATER_BYTES
+from .._loop.abort_signal import Signal
+from .._loop.timers import Deadline, wait_patiently
+from .._socket.socket import Socket
+from .._transport import unix_path
+from .._transport.stream_socket import Wire
+from .._transport.tcp_options import address_info, common_address
+from .._values import arguments, targets
+from .._values.addresses import AddressInfo
+from .._values.blocklist import BlockList
+from .._values.publish import publish
+from .._values.report import report
+from ..errors import AlreadyListeningError, NotRunningError, coded, type_error, wait_timeout
+from . import bind
+from .acceptor import Acceptor
+from .admission import Admission, DropInfo, drop_info
+from .proxy_gate import ProxyGate
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["DropInfo", "Server"]
+
+#: How many connections may wait to be accepted, unless ``listen()`` is told.
+BACKLOG = 511
+
+
+class _Handler(gevent.Greenlet):  # type: ignore[type-arg]
+    """The greenlet of a connection whose listener owns it (``end_on_return``)."""
+
+    __slots__ = ("socket",)
+
+    socket: Socket
+
+
+class Server(Held):
+    """A TCP or Unix-domain server.
+
+    Emits ``connection(socket)``, ``listening()``, ``close()``, ``error(exc)`` and
+    ``drop(info)`` with a :class:`DropInfo`.
+
+    :param connection_listener: added as a listener of ``'connection'``.
+    :param allow_half_open: for its sockets: keep the writable side open when the peer has
+        ended; default ``False``.
+    :param pause_on_connect: its sockets are paused: nothing is read before ``resume()``.
+    :param no_delay: for its sockets, as :meth:`Socket.set_no_delay`.
+    :param keep_alive: for its sockets, as :meth:`Socket.set_keep_alive`.
+    :param keep_alive_initial_delay: in seconds, as for :meth:`Socket.set_keep_alive`.
+    :param high_water_mark: for its sockets, in bytes; default 65,536.
+    :param block_list: a :class:`~gnet.BlockList` of peers to drop.
+    :param max_connections: so many connections are kept; see :attr:`max_connections`.
+    :param when_full: what becomes of more: ``"drop"``, the default, closes them; ``"wait"``
+        leaves them in the kernel's queue until there is room.
+    :param max_connections_per_address: so many connections are kept of one IP address; more
+        are dropped. ``None``, the default, for no limit.
+    :param end_on_return: each connection has a :class:`gevent.Greenlet` of its own for its
+        listener; it is closed when the listener returns, and destroyed when it raises.
+    :param write_limit: for its sockets; this and the next four as for :class:`Socket`.
+    :param when_over: for its sockets.
+    :param first_byte_timeout: for its sockets, in seconds.
+    :param write_timeout: for its sockets, in seconds.
+    :param lifetime: for its sockets, in seconds.
+    :param proxy_protocol: ``"require"`` or ``"optional"``: connections begin with a header of
+        the PROXY protocol, version 1 or 2, that names the client. ``remote_address``, block
+        list and limits are then the client's. A header that is malformed, too long, too slow
+        or of a peer that is not trusted closes the connection.
+    :param trusted_proxies: a :class:`~gnet.BlockList` of the proxies to believe.
+    :raises TypeError: an argument of the wrong kind.
+    :raises ValueError: an argument of the wrong value.
+    """
+
+    __slots__ = (
+        "_acceptor",
+        "_admission",
+        "_binding",
+        "_bound",
+        "_closed_period",
+        "_closing",
+        "_drained",
+        "_drop_max_connection",
+        "_end_on_return",
+        "_gate",
+        "_handling",
+        "_last_grace",
+        "_leaving",
+        "_local",
+        "_log",
+        "_offer",
+        "_period",
+        "_signal",
+        "allow_half_open",
+        "high_water_mark",
+        "keep_alive",
+        "keep_alive_initial_delay",
+        "limits",
+        "no_delay",
+        "pause_on_connect",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        connection_listener: Listener | None = None,
+        *,
+        allow_half_open: bool = False,
+        pause_on_connect: bool = False,
+        no_delay: bool = False,
+        keep_alive: bool = False,
+        keep_alive_initial_delay: float = 0,
+        high_water_mark: int = HIGH_WATER_BYTES,
+        block_list: BlockList | None = None,
+        end_on_return: bool = False,
+        max_connections: int | None = None,
+        when_full: str = "drop",
+        max_connections_per_address: int | None = None,
+        write_limit: int | None = None,
+        when_over: str = "destroy",
+        first_byte_timeout: float | None = None,
+        write_timeout: float | None = None,
+        lifetime: float | None = None,
+        proxy_protocol: str | None = None,
+        trusted_proxies: BlockList | None = None,
+    ) -> None:
+        super().__init__(dispatcher())
+        flag = arguments.flag
+        self.allow_half_open = flag("allow_half_open", allow_half_open)
+        self.pause_on_connect = flag("pause_on_connect", pause_on_connect)
+        self.no_delay = flag("no_delay", no_delay)
+        self.keep_alive = flag("keep_alive", keep_alive)
+        self.keep_alive_initial_delay = arguments.keep_alive_delay(
+            "keep_alive_initial_delay", keep_alive_initial_delay
+        )
+        self.high_water_mark = arguments.integer("high_water_mark", high_water_mark, 0, 2**62)
+        self._admission = Admission(
+            max_connections, when_full, max_connections_per_address, block_list
+        )
+        #: What a peer may cost, for its sockets.
+        self.limits = watchdog.limits(
+            write_limit, when_over, first_byte_timeout, write_timeout, lifetime
+        )
+        self._end_on_return = flag("end_on_return", end_on_return)
+        arguments.optional_function("connection_listener", connection_listener)
+        self._gate = (
+            None
+            if proxy_protocol is None
+            else ProxyGate(self._loop, proxy_protocol, trusted_proxies)
+        )
+        self._bound: bind.Bound | None = None
+        self._acceptor: Acceptor | None = None
+        # The local address of every connection, where they all have the same.
+        self._local: Any = None
+        self._drop_max_connection = False
+        self._binding: object | None = None
+        self._signal: Signal | None = None
+        self._offer: Any = None
+        self._closing = False
+        # How often it has listened, and which of these times was the last to emit its 'close'.
+        self._period = 0
+        self._closed_period = -1
+        # The greenlets that run 'connection' listeners which are borrowed, and whose they are.
+        self._handling: dict[greenlet, Socket] = {}
+        # The connections whose listeners are in shutdown(); what wakes shutdown() to look again.
+        self._leaving: set[Socket] = set()
+        self._drained: Event | None = None
+        self._last_grace: Deadline | None = None
+        if connection_listener is not None:
+            self.on("connection", connection_listener)
+
+    def _is_over(self) -> bool:
+        return not self.listening
+
+    def _in_use(self) -> bool:
+        if getattr(self, "_admission", None) is None:
+            return False
+        return self._bound is not None or self._binding is not None or bool(self.connections)
+
+    def __repr__(self) -> str:
+        if self._bound is None:
+            return "<gnet.Server closed>"
+        address = self.address()
+        if isinstance(address, AddressInfo):
+            host = f"[{address.address}]" if ":" in address.address else address.address
+            return f"<gnet.Server {host}:{address.port}>"
+        return f"<gnet.Server {address!r}>"
+
+    # -- listening ----------------------------------------------------------------------------
+
+    def listen(
+        self,
+        target: Any = None,
+        host: Any = None,
+        backlog: Any = None,
+        listening_listener: Listener | None = None,
+        *,
+        port: Any = None,
+        path: Any = None,
+        fd: int | None = None,
+        exclusive: bool = False,
+        ipv6_only: bool = False,
+        reuse_port: bool = False,
+        readable_all: bool = False,
+        writable_all: bool = False,
+        replace_stale: bool = False,
+        signal: Any = None,
+    ) -> Self:
+        """Bind and listen; ``'listening'`` is emitted in the next turn of the loop.
+
+        From Node's ``server.listen()``.
+
+        :param target: a port (``0``, the default, for any free one), a path, a ``(host, port)``
+            tuple; a bound socket, another :class:`Server`, or an object with ``fd`` or
+            ``fileno()``.
+        :param host: the address to bind; default: ``::`` for IPv6 and IPv4, or ``0.0.0.0``.
+        :param backlog: how many connections may wait to be accepted; default 511.
+        :param listening_listener: added as a listener of ``'listening'``, once.
+        :param port: the port, by keyword.
+        :param path: the path of a Unix socket, by keyword; ignored beside a port.
+        :param fd: the descriptor of a bound socket, from then on the server's to close.
+        :param exclusive: do not share the handle with a cluster's other workers.
+        :param ipv6_only: bind ``::`` for IPv6 alone.
+        :param reuse_port: let other sockets bind the port, too (``SO_REUSEPORT``).
+        :param readable_all: make the Unix socket readable for all users.
+        :param writable_all: make the Unix socket writable for all users.
+        :param replace_stale: take over a path whose file nobody answers at.
+        :param signal: anything of gevent's with ``rawlink``; when it becomes ready the server
+            is closed.
+        :returns: the server.
+        :raises AlreadyListeningError: it listens already.
+        :raises OSError: the address cannot be bound, and ``'error'`` has no listener.
+        :raises TypeError: an argument of the wrong kind.
+        :raises ValueError: an argument of the wrong value.
+        """
+        self._check_thread()
+        if self._loop.gone:
+            # It listens in another thread than it did before.
+            self._loop = dispatcher()
+        handle = target if _is_handle(target) else None
+        if isinstance(host, int) and (handle is not None or unix_path.is_path(target)):
+            # Node's listen(path, backlog) and listen(handle, backlog).
+            host, backlog, listening_listener = None, host, listening_listener or backlog
+        elif callable(backlog):
+            backlog, listening_listener = None, backlog
+        place = targets.parse(
+            None if handle is not None else target, host, listening_listener,
+            port=port, path=path, listener_name="listening_listener",
+        )  # fmt: skip
+        flag = arguments.flag
+        flag("exclusive", exclusive)
+        options = bind.ListenOptions(
+            BACKLOG if backlog is None else arguments.integer("backlog", backlog, 0, 2**31 - 1),
+            flag("ipv6_only", ipv6_only),
+            flag("reuse_port", reuse_port),
+            flag("readable_all", readable_all),
+            flag("writable_all", writable_all),
+            flag("replace_stale", replace_stale),
+        )
+        if fd is not None:
+            arguments.integer("fd", fd, 0, 2**31 - 1)
+        if self._bound is not None or self._binding is not None:
+            raise AlreadyListeningError()
+        self._signal = Signal(signal, self.close) if signal is not None else None
+        alone = exclusive or reuse_port or handle is not None
+        ask_primary = None if alone else bind.ask_primary
+        # While a name is looked up, close() may be called: it takes the token away.
+        binding = self._binding = object()
+        try:
+            if ask_primary is not None:
+                bound = ask_primary(self, place.host or None, place.port, place.path, fd, options)
+            elif handle is not None or fd is not None:
+                bound = _take_over(handle, fd, options)
+            else:
+                bound = bind.bind(place.host or None, place.port, place.path, options)
+        except BaseException as exc:
+            if self._binding is binding:
+                self._forget_signal()
+            if not isinstance(exc, OSError) or "error" not in self._listeners:
+                raise
+            self._loop.defer(partial(self._emit_error, exc))
+            return self
+        finally:
+            closed = self._binding is not binding
+            if not closed:
+                self._binding = None
+        if closed:
+            bound.close()
+            return self
+        if place.listener is not None:
+            self.once("listening", place.listener)
+        self._start(bound)
+        if isinstance(handle, bind.SuccessorHandle):
+            handle.listening()
+        return self
+
+    def _forget_signal(self) -> None:
+        if self._signal is not None:
+            self._signal.unlink()
+            self._signal = None
+
+    def _start(self, bound: bind.Bound) -> None:
+        # Not with gnet, whose import it would double; and not when the line is to be written,
+        # as no descriptor is left then to read the module with.
+        import logging
+
+        self._log = logging.getLogger("gnet")
+        self._bound = bound
+        self._closing = False
+        self._period += 1
+        waits = bound.share is not None or self._admission.when_full == "wait"
+        full = self._leaves_waiting if waits else None
+        self._acceptor = Acceptor(
+            self._loop,
+            bound.wire,
+            self._arrived,
+            self._accept_failed,
+            self._exhausted,
+            full,
+            bound.share is not None,
+        )
+        self._local = common_address(bound.wire.getsockname())
+        self._loop.kept.add(self)
+        self._update_hold()
+        publish(self._loop.defer, "ServerListening", self, self.address())
+        self._loop.defer(partial(self._emit_listening, bound))
+
+    def _emit_listening(self, bound: bind.Bound) -> None:
+        if self._bound is bound:
+            self._deliver("listening")
+
+    @property
+    def listening(self) -> bool:
+        """Whether the server listens: from ``listen()`` to ``close()``."""
+        return self._bound is not None
+
+    def address(self) -> AddressInfo | str | None:
+        """The bound address: an :class:`~gnet.AddressInfo`, a path, or ``None``.
+
+        It is right as soon as ``listen()`` has returned, and until ``close()``.
+        """
+        if self._bound is None:
+            return None
+        return address_info(self._bound.wire.getsockname())
+
+    # -- accepting ----------------------------------------------------------------------------
+
+    def _arrived(self, wire: Wire, remote: Any) -> None:
+        """In the hub: a connection was accepted."""
+        if self._gate is None:
+            self._admit(wire, remote, None)
+        elif self._admission.full(self._entering):
+            # Who it is does not matter, and a client that never says so must not cost anything.
+            self._drop(wire, remote, "max_connections")
+        else:
+            self._gate.enter(wire, remote, self._admit, self._drop)
+
+    def _admit(self, wire: Wire, remote: Any, local: Any) -> None:
+        """Take a connection in, or drop it.
+
+        :param local: the local address, if a proxy has told another one than the wire's.
+        """
+        try:
+            reason = self._admission.reason_to_drop(remote)
+            if reason is not None:
+                self._drop(wire, remote, reason)
+                return
+            sock = Socket._accepted(self, wire, self._local if local is None else local, remote)
+        except BaseException:
+            wire.close()
+            raise
+        self._admission.add(sock, remote)
+        try:
+            self._begin(sock)
+        except BaseException as exc:
+            # An option that the kernel does not take, or what a signal's handler has raised.
+            sock._listener_failed(exc, sock._generation)
+
+    def _begin(self, sock: Socket) -> None:
+        """Set a connection up, and give it to its listeners."""
+        if self.no_delay:
+            sock.set_no_delay(True)
+        if self.keep_alive:
+            sock.set_keep_alive(True, self.keep_alive_initial_delay)
+        if self.pause_on_connect:
+            sock.pause()
+        publish(self._loop.defer, "ConnectionAccepted", self, sock)
+        if self._end_on_return:
+            sock._handled = True
+            self._loop.handle(sock)
+            _Handler.spawn(sock._handle).socket = sock
+        else:
+            self._loop.defer(partial(self._listen_to, sock))
+        self._loop.defer(sock._settle)
+
+    def _listen_to(self, sock: Socket) -> None:
+        """In a borrowed greenlet: run the ``'connection'`` listeners."""
+        me = getcurrent()
+        self._handling[me] = sock
+        try:
+            sock._call(self.emit, "connection", sock)
+        finally:
+            del self._handling[me]
+
+    def _drop(self, wire: Wire, remote: Any, reason: str) -> None:
+        info = drop_info(wire, remote, reason)
+        # Closed before its listeners hear of it: they may be slow, and the peer waits.
+        wire.close()
+        self._report_drop(info)
+        if self._gate is not None:
+            self._take_again()
+            self._close_if_drained()
+
+    def _report_drop(self, info: DropInfo) -> None:
+        self._loop.defer(partial(self._deliver, "drop", info))
+        publish(self._loop.defer, "ConnectionDropped", self, info.reason, info)
+
+    def _exhausted(self, error: OSError) -> None:
+        """In the hub: no descriptor is left for another connection."""
+        text = os.strerror(error.errno or 0)
+        # A handler of the log may block.
+        log = partial(self._log.warning, "%r leaves connections waiting: %s", self, text)
+        self._loop.defer(log)
+        self._report_drop(DropInfo(reason="emfile"))
+
+    @property
+    def _entering(self) -> int:
+        """How many connections have still to say who they are."""
+        return len(self._gate.waiting) if self._gate is not None else 0
+
+    def _leaves_waiting(self) -> bool:
+        """Whether the next connection waits for room, or for a cluster's other worker."""
+        if self._drop_max_connection and self._admission.when_full == "drop":
+            return False
+        return self._admission.full(self._entering)
+
+    def _take_again(self) -> None:
+        """There may be room again for what was left waiting."""
+        if self._acceptor is not None:
+            self._acceptor.resume()
+
+    # -- events -------------------------------------------------------------------------------
+
+    def _deliver(self, event: str, *args: Any) -> None:
+        try:
+            self.emit(event, *args)
+        except BaseException as exc:
+            report(self._loop.hub, self, exc)
+
+    def _accept_failed(self, error: OSError) -> None:
+        self._loop.defer(partial(self._emit_error, error))
+
+    def _emit_error(self, error: BaseException) -> None:
+        # Without a listener emit() raises it, and the hub reports it.
+        self._deliver("error", error)
+
+    def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
+        self._check_thread()
+        if event == "listening" and self.listening:
+            return ()
+        if event == "close":
+            self._await_close(arguments.limit("timeout", timeout))
+            return ()
+        return super().wait(event, timeout)
+
+    def _await_close(self, limit: float | None) -> None:
+        """Block until the ``'close'`` of this time of listening, or of a later one."""
+        period = self._period
+        left, deadline = limit, None if limit is None else monotonic() + limit
+        while self._closed_period < period:
+            mine = self._connection_of(getcurrent())
+            if mine is not None and mine._handled and not mine.destroyed:
+                raise coded(
+                    RuntimeError(
+                        "a server does not close before this connection listener has returned"
+                    ),
+                    "ERR_SERVER_WAITS_FOR_ITSELF",
+                )
+            # That of a former time may still be on its way.
+            try:
+                super().wait("close", left)
+            except TimeoutError:
+                raise wait_timeout("close", limit) from None
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+
+    wait.__doc__ = EventEmitter.wait.__doc__
+
+    def _endings(self, event: str, waiter: AsyncResult[Any]) -> dict[str, Listener]:
+        endings = super()._endings(event, waiter)
+        if event == "close":
+            # One failed accept does not close a server.
+            del endings["error"]
+        return endings
+
+    # -- connections --------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> frozenset[Socket]:
+        """The open connections."""
+        return frozenset(self._admission.connections)
+
+    @property
+    def max_connections(self) -> int | None:
+        """So many connections are kept; more are dropped. ``None``: no limit; ``0``: drop all."""
+        return self._admission.max_connections
+
+    @max_connections.setter
+    def max_connections(self, value: int | None) -> None:
+        self._check_thread()
+        self._admission.max_connections = value
+        self._take_again()
+
+    @property
+    def drop_max_connection(self) -> bool:
+        """Whether a cluster's worker closes the connections that are too many for it.
+
+        Otherwise another worker gets them. From Node's ``server.dropMaxConnection``.
+        """
+        return self._drop_max_connection
+
+    @drop_max_connection.setter
+    def drop_max_connection(self, value: bool) -> None:
+        self._check_thread()
+        self._drop_max_connection = arguments.flag("drop_max_connection", value)
+        self._take_again()
+
+    @property
+    def block_list(self) -> BlockList | None:
+        """Whose connections are dropped."""
+        return self._admission.block_list
+
+    def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
+        """How many connections are open. From Node's ``server.getConnections()``.
+
+        In a cluster's worker, those count that the servers of all workers have which share the
+        handle.
+
+        :param callback: called with ``None`` and the number; in a worker perhaps with an error.
+        :returns: without a callback the number, otherwise the server.
+        :raises OSError: in a worker: another one does not answer, or the primary has gone.
+        """
+        self._check_thread()
+        if callback is None:
+            return self._count_connections()
+        arguments.function("callback", callback)
+        self._loop.defer(partial(self._count_for, callback))
+        return self
+
+    def _count_connections(self) -> int:
+        share = self._bound.share if self._bound is not None else None
+        return len(self._admission.connections) if share is None else share.count_connections()
+
+    def _count_for(self, callback: Callable[..., object]) -> None:
+        try:
+            count = self._count_connections()
+        except OSError as exc:
+            self._run_callback(callback, exc, None)
+        else:
+            self._run_callback(callback, None, count)
+
+    def _run_callback(self, callback: Callable[..., object], *args: Any) -> None:
+        try:
+            callback(*args)
+        except BaseException as exc:
+            report(self._loop.hub, self, exc)
+
+    def _keep(self, sock: Socket, keep: bool) -> None:
+        """Refer to a connection, or leave that to the program."""
+        self._admission.connections.keep(sock, keep)
+
+    def _connection_unused(self, sock: Socket) -> None:
+        """Nothing refers to a connection any more. May be called anywhere, from any thread."""
+        self._admission.connections.take_back(sock)
+        self._loop.loop.run_callback_threadsafe(sock._unused)
+
+    def _connection_closed(self, sock: Socket) -> None:
+        """A connection has emitted its ``'close'``, or is about to."""
+        self._admission.remove(sock, sock._remote)
+        self._wake_drained()
+        self._take_again()
+        self._close_if_drained()
+
+    # -- closing ------------------------------------------------------------------------------
+
+    def close(self, callback: Callable[..., object] | None = None) -> Self:
+        """Stop accepting; ``'close'`` is emitted when the last connection has closed.
+
+        From Node's ``server.close()``.
+
+        :param callback: called after ``'close'``, with ``None``; or with a
+            :class:`~gnet.errors.NotRunningError` if the server was not open.
+        :returns: the server.
+        """
+        self._check_thread()
+        arguments.optional_function("callback", callback)
+        running = self._bound is not None or self._binding is not None
+        if callback is not None:
+            error = None if running else NotRunningError()
+            self.once("close", lambda: self._run_callback(callback, error))
+        self._retire()
+        return self
+
+    def _retire(self) -> None:
+        """Accept no more; the connections go on, and ``'close'`` follows the last of them."""
+        self._stop()
+        self._closing = True
+        self._close_if_drained()
+
+    def _stop(self) -> None:
+        """Listen no more, and close what has not come in yet."""
+        self._stop_listening()
+        if self._gate is not None:
+            self._gate.close()
+
+    def _stop_listening(self) -> None:
+        """Give the listening descriptor up."""
+        bound, self._bound = self._bound, None
+        self._binding = None
+        self._forget_signal()
+        if bound is None:
+            return
+        if self._acceptor is not None:
+            self._acceptor.stop()
+            self._acceptor = None
+        self._withdraw_offer()
+        bound.close()
+        self._update_hold()
+
+    def _close_if_drained(self) -> None:
+        if self._closing and not self._admission.connections and not self._entering:
+            self._closing = False
+            self._loop.defer(partial(self._emit_close, self._period))
+
+    def _emit_close(self, period: int) -> None:
+        self._closed_period = period
+        if self._last_grace is not None:
+            self._last_grace.cancel()
+            self._last_grace = None
+        if self._bound is None and not self._closing:
+            self._loop.kept.discard(self)
+        publish(self._loop.defer, "ServerClosed", self)
+        self._deliver("close")
+
+    def serve_forever(self) -> None:
+        """Block until the server has closed.
+
+        :raises NotRunningError: the server does not listen.
+        """
+        self._check_thread()
+        if self._bound is None and not self._closing:
+            raise NotRunningError()
+        self.wait("close")
+
+    def wait_closed(self, timeout: float | None = None) -> None:
+        """Block until the server has closed; return at once if it is.
+
+        :param timeout: how long to wait at the most, in seconds; ``None`` for no limit.
+        :raises TimeoutError: the time is over.
+        """
+        self._check_thread()
+        arguments.limit("timeout", timeout)
+        if self._is_open():
+            self.wait("close", timeout)
+
+    def _is_open(self) -> bool:
+        """Whether it has listened, and the ``'close'`` of that is still to come."""
+        return self._closing or 0 < self._period > self._closed_period
+
+    def shutdown(self, grace: float | None = None) -> int:
+        """Stop accepting, end every connection, and destroy what is left after some time.
+
+        A connection listener that owns its connection (``end_on_return``) reads an end, and may
+        still answer. May be called more than once, and from any greenlet; in the hub, a signal
+        handler for example, it does not wait. A listener of one of its own connections may call
+        it, too: neither that connection is waited for, nor are those whose listeners are in
+        ``shutdown()`` themselves. They are destroyed as the others are when the time is over.
+
+        :param grace: how long the connections have, in seconds; ``None`` for no limit. When it
+            is over, :func:`gnet.run` does not wait for the listeners of those destroyed.
+        :returns: how many connections were destroyed.
+        """
+        self._check_thread()
+        limit = arguments.limit("grace", grace)
+        if self._bound is not None or self._closing:
+            self._retire()
+        elif self not in self._loop.kept:
+            return 0
+        if getcurrent() is self._loop.hub:
+            gevent.spawn(self.shutdown, grace)
+            return 0
+        for sock in list(self._admission.connections):
+            self._finish_up(sock)
+        mine = self._connection_of(getcurrent())
+        if mine is None:
+            forced = self._drain(limit, set())
+            self.wait_closed()
+            return forced
+        began = monotonic()
+        self._leaving.add(mine)
+        self._wake_drained()
+        try:
+            return self._drain(limit, self._leaving)
+        finally:
+            self._leaving.discard(mine)
+            if limit is not None:
+                self._limit_rest(max(0.0, limit - (monotonic() - began)))
+
+    def _limit_rest(self, seconds: float) -> None:
+        """What a listener's shutdown has not waited for has no more time than the others."""
+        if self._last_grace is not None:
+            self._last_grace.cancel()
+        self._last_grace = Deadline(self._loop.timers, seconds, self, "_force_rest")
+
+    def _force_rest(self) -> None:
+        """In the hub: that time is over."""
+        self._force(set(self._admission.connections))
+
+    def _connection_of(self, caller: greenlet) -> Socket | None:
+        """The open connection whose listener the calling greenlet runs, if it does."""
+        mine = caller.socket if isinstance(caller, _Handler) else self._handling.get(caller)
+        if mine is not None:
+            return mine if mine in self._admission.connections else None
+        for sock in self._admission.connections:
+            if sock._serving is caller:
+                found: Socket = sock
+                return found
+        return None
+
+    def _drain(self, limit: float | None, leaving: set[Socket]) -> int:
+        """Wait for the connections, and after the limit destroy them; gives how many those were.
+
+        :param leaving: those not to wait for.
+        """
+        deadline = None if limit is None else monotonic() + limit
+        while self.connections - leaving:
+            left = None if deadline is None else max(0.0, deadline - monotonic())
+            if self._drained is None:
+                self._drained = Event()
+            if not wait_patiently(self._drained, left):
+                return self._force(set(self.connections - leaving))
+        return 0
+
+    def _wake_drained(self) -> None:
+        """A shutdown may have one connection less to wait for."""
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.set()
+
+    def _force(self, left: set[Socket]) -> int:
+        """A shutdown's time is over: destroy what is left of the connections."""
+        forced = 0
+        runners = {sock: runner for runner, sock in self._handling.items()}
+        for sock in left:
+            forced += not sock.destroyed
+            self._loop.forsake(sock, runners.get(sock), sock._serving)
+            sock.destroy()
+        return forced
+
+    def _finish_up(self, sock: Socket) -> None:
+        """The server shuts down: have a connection come to its end."""
+        sock._finish_up()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        if self._bound is not None or self._closing:
+            self.close()
+        self.wait_closed()
+
+    # -- a successor --------------------------------------------------------------------------
+
+    def hand_over(self, path: str | os.PathLike[str]) -> Self:
+        """Let a successor take the listening descriptor over, and then close.
+
+        The successor, another process of the same user, calls :func:`gnet.take_over` with the
+        same path and listens on what that gives. No connection is refused meanwhile: the
+        descriptor and its queue are the same. This server's own connections go on to their end.
+
+        :param path: a path for a Unix socket, over which the descriptor is passed.
+        :returns: the server.
+        :raises NotRunningError: the server does not listen.
+        :raises OSError: ``path`` cannot be bound; ``ENOTSUP`` on Windows.
+        """
+        self._check_thread()
+        from .handover import Offer  # with the channel it needs, for this alone
+
+        name = arguments.path("path", path)
+        if self._bound is None:
+            raise NotRunningError()
+        self._withdraw_offer()
+        self._offer = Offer(self, name)
+        return self
+
+    def _withdraw_offer(self) -> None:
+        offer, self._offer = self._offer, None
+        if offer is not None:
+            offer.close()
+
+    def _handed_over(self) -> None:
+        """The successor listens: the file of a Unix socket is its to remove now."""
+        if self._bound is not None:
+            self._bound = self._bound._replace(file=None)
+            # What was accepted is served, also what has still to say who it is.
+            self._stop_listening()
+            self._closing = True
+            self._close_if_drained()
+
+    # -- references ---------------------------------------------------------------------------
+
+    def _holds(self) -> bool:
+        return self._refed and self._bound is not None
+
+
+def _is_handle(target: Any) -> bool:
+    """Whether ``target`` stands for a descriptor."""
+    if isinstance(target, (str, bytes, int, os.PathLike)) or type(target) is tuple:
+        return False
+    return isinstance(target, Server) or hasattr(target, "fd") or hasattr(target, "fileno")
+
+
+def _take_over(handle: Any, fd: int | None, options: bind.ListenOptions) -> bind.Bound:
+    if isinstance(handle, Server):
+        if handle._bound is None:
+            raise type_error("the server to share with does not listen", "ERR_INVALID_ARG_VALUE")
+        return bind.Bound(bind.duplicate(handle._bound.wire))
+    if handle is not None:
+        fd = handle.fileno() if callable(getattr(handle, "fileno", None)) else handle.fd
+        fd = arguments.integer("fd", fd, 0, 2**31 - 1)
+    assert fd is not None
+    return bind.take_over(handle, fd, options)

@@ -1,0 +1,88 @@
+"""Threads: a socket belongs to the one that made it, and goes with it.
+
+A hub, its loop and everything on it are one thread's. What another thread wants of a socket it has
+the owner do, by :func:`call_in`; whatever else it calls raises, as far as it changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from .._core import dispatcher
+from .._core.dispatcher import Dispatcher
+from .._core.endpoint import Endpoint
+from .._core.held import Held
+from .._core.states import CLOSED
+from .._transport.stream_socket import Wire
+from .._values import arguments
+from ..errors import SocketClosedError
+from . import after_fork
+from .server import Server
+
+__all__ = ["call_in", "install"]
+
+
+def call_in(owner: Any, function: Callable[..., object], *args: Any) -> None:
+    """Have a function called in the thread that a socket or server belongs to; return at once.
+
+    It runs in a greenlet of that thread's, and may block. Calls from one thread begin in their
+    order. May be called in any thread, and in the owner's as well.
+
+    :param owner: a :class:`Socket` or a :class:`Server`.
+    :param function: called with ``args``; what it returns is dropped, and what it raises goes to
+        the hub of the owner's thread, which prints it.
+    :raises TypeError: ``owner`` is neither, or ``function`` cannot be called.
+    :raises RuntimeError: the owner's thread has ended, or its hub was destroyed; ``code``
+        ``"ERR_THREAD_ENDED"``.
+    """
+    if not isinstance(owner, Held):
+        raise arguments.wrong_kind("owner", owner, "a gnet.Socket or a gnet.Server")
+    arguments.function("function", function)
+    owner._loop.ask(partial(function, *args))
+
+
+def leave(loop: Dispatcher) -> None:
+    """A hub goes, or its thread ends: close what belongs to it, without an event.
+
+    Nobody is left to listen: no greenlet of the thread's is ever run again.
+    """
+    members = (
+        after_fork.instances(Endpoint, Server) if loop.members is None else list(loop.members)
+    )
+    for each in members:
+        if each._loop is loop:
+            # Of one that makes trouble the others are no less to be closed.
+            with suppress(Exception):
+                after_fork.silence(each) if isinstance(each, Server) else _close_socket(each)
+
+
+def _close_socket(sock: Any) -> None:
+    failed, sock._failed_wire = sock._failed_wire, None
+    if failed is not None:
+        failed.close()
+    if sock._life is not CLOSED:
+        wire = sock._wire
+        if sock._out is not None and isinstance(wire, Wire) and wire.is_tcp:
+            # Not a clean end behind half a message.
+            with suppress(OSError):
+                wire.reset_on_close()
+        sock._stop_idle_timer()
+        if sock._watchdog is not None:
+            sock._watchdog.stop()
+        try:
+            sock._teardown()
+        finally:
+            if wire is not None:
+                wire.close()
+        sock._error = SocketClosedError("Socket is closed: its thread, or its hub, has ended")
+        sock._given_up = sock._heard = True
+        sock._move("destroy")
+    sock._close_emitted = True
+
+
+def install() -> None:
+    """Have every hub that goes do it."""
+    dispatcher.leave = leave

@@ -1,0 +1,367 @@
+"""Connecting: the lookup, the race of the addresses, one wire in the end.
+
+Runs in a greenlet of its own, in which a lookup hook may block. ``abort()`` from any greenlet
+closes every attempt at once.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
+
+import gevent
+from gevent.event import Event
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from .. import dns
+from .._core.dispatcher import Dispatcher
+from .._loop.timers import wait_patiently
+from .._transport import unix_path
+from .._transport.stream_socket import WRITE, AnyWire, Wire, sockaddr
+from .._values.addresses import is_ip
+from .._values.blocklist import BlockList
+from .._values.publish import publish
+from .._values.race import Race, interleave
+from ..errors import (
+    AggregateError,
+    IPBlockedError,
+    annotate,
+    code_of,
+    coded,
+    lookup_error,
+    system_error,
+)
+
+if sys.platform == "win32":
+    from .._transport.windows import named_pipe
+
+__all__ = ["Connector", "PathTarget", "TcpTarget"]
+
+_T = TypeVar("_T")
+Report = Callable[..., None]
+
+FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
+# What bind() needs where only the port is given.
+ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
+# Of a name's addresses. A stranger's name can have 4,000, each an attempt to connect.
+MAX_ADDRESSES = 32
+# Between two tries at a path whose listener has its queue full, in seconds.
+FIRST_PAUSE = 0.001
+LONGEST_PAUSE = 0.05
+
+
+class PathTarget(NamedTuple):
+    """A path to connect to."""
+
+    path: str
+
+
+class TcpTarget(NamedTuple):
+    """A host and port to connect to, and how. Every field has been validated."""
+
+    host: str
+    port: int
+    family: int = 0
+    hints: int = 0
+    local_address: str | None = None
+    local_port: int = 0
+    lookup: Callable[..., Any] | None = None
+    auto_select_family: bool = True
+    attempt_timeout: float = 0.25
+    block_list: BlockList | None = None
+
+
+class _Attempt:
+    """One address being connected to."""
+
+    __slots__ = ("address", "error", "family", "local", "port", "settled", "watcher", "wire")
+
+    def __init__(self, address: str, family: int, port: int) -> None:
+        self.address = address
+        self.family = family
+        self.port = port
+        self.wire: Wire | None = None
+        self.watcher: Any = None
+        self.local: tuple[str, int] | None = None
+        self.error: BaseException | None = None
+        self.settled = False
+
+    def close(self) -> None:
+        if self.watcher is not None:
+            self.watcher.close()
+            self.watcher = None
+        if self.wire is not None:
+            self.wire.close()
+            self.wire = None
+
+
+class Connector:
+    """Makes one connection.
+
+    :param target: where to.
+    :param socket: the socket that it is for; ``lookup`` and the ``connection_attempt`` events
+        are emitted on it.
+    :param wire: the unconnected wire to use; otherwise one is made for every attempt.
+    :ivar attempted: the addresses that were tried, as ``host:port``, in order.
+    """
+
+    __slots__ = (
+        "_attempts", "_greenlet", "_loop", "_report", "_settled", "_socket", "_wire", "aborted",
+        "attempted", "target",
+    )  # fmt: skip
+
+    def __init__(
+        self, target: PathTarget | TcpTarget, socket: Any, wire: AnyWire | None = None
+    ) -> None:
+        self.target = target
+        self._wire = wire
+        self._socket = socket
+        self._loop: Dispatcher = socket._loop
+        self._report: Report = socket._report_later
+        self._attempts: list[_Attempt] = []
+        self._greenlet: greenlet | None = None
+        self._settled: Event | None = None
+        self.attempted: list[str] = []
+        self.aborted = False
+
+    def connect(self) -> tuple[Wire, Any]:
+        """Block until the connection is made.
+
+        :returns: the wire, and the peer's address as the system gives it.
+        :raises BaseException: the error of the lookup or of the attempt;
+            :class:`~gnet.AggregateError` where there were several.
+        """
+        target = self.target
+        self._greenlet = getcurrent()
+        try:
+            if isinstance(target, PathTarget):
+                return self._connect_path(target.path)
+            addresses = self._addresses(target)
+            return self._race(target, addresses)
+        finally:
+            self._greenlet = None
+            self._close_attempts()
+
+    def abort(self) -> None:
+        """Give up, from any greenlet: the attempts are closed when this returns."""
+        self.aborted = True
+        self._close_attempts()
+        if self._greenlet is not None:
+            # A lookup hook may be blocked for long: its greenlet is freed.
+            self._loop.loop.run_callback(self._free, self._greenlet)
+
+    def _free(self, blocked: greenlet) -> None:
+        if self._greenlet is blocked:
+            blocked.throw(GreenletExit)
+
+    def _close_attempts(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+        attempts, self._attempts = self._attempts, []
+        for attempt in attempts:
+            attempt.close()
+
+    # -- the addresses ------------------------------------------------------------------------
+
+    def _addresses(self, target: TcpTarget) -> list[tuple[str, int]]:
+        """The addresses to try, in order."""
+        literal = is_ip(target.host)
+        found = [(target.host, literal)] if literal else self._look_up(target)
+        allowed = [each for each in found if not _blocked(target, each[0])]
+        if not allowed:
+            raise IPBlockedError(found[0][0])
+        return allowed
+
+    def _look_up(self, target: TcpTarget) -> list[tuple[str, int]]:
+        host = target.host
+        family = target.family
+        if family == 0 and target.local_address is not None:
+            family = is_ip(target.local_address)
+        free = family == 0 and target.local_address is None and self._wire is None
+        race = target.auto_select_family and free
+        lookup = target.lookup if target.lookup is not None else dns.lookup
+        started = monotonic()
+        try:
+            answer = lookup(host, family=family, hints=target.hints, all=race)
+            found = dns.check_answer(answer, host, target.port, family=family)
+        except Exception as exc:
+            _annotate_lookup(exc, host)
+            self._report("lookup", exc, None, None, host)
+            self._publish_lookup(started, (), exc)
+            raise
+        found = interleave(found)[:MAX_ADDRESSES] if race else found[:1]
+        self._publish_lookup(started, tuple(found), None)
+        for address, number in found:
+            self._report("lookup", None, address, number, host)
+        return found
+
+    def _publish_lookup(
+        self, started: float, found: tuple[tuple[str, int], ...], error: Exception | None
+    ) -> None:
+        if isinstance(self.target, TcpTarget):
+            publish(self._loop.defer, "LookupFinished",
+                self._socket, self.target.host, found, error, monotonic() - started,
+            )  # fmt: skip
+
+    # -- the race -----------------------------------------------------------------------------
+
+    def _race(self, target: TcpTarget, addresses: Sequence[tuple[str, int]]) -> tuple[Wire, Any]:
+        race = Race(len(addresses), target.attempt_timeout)
+        started: list[_Attempt] = []
+        self._settled = Event()
+        while True:
+            # First what has come of those under way: the time for the next may be over as well.
+            for number, attempt in enumerate(started):
+                if attempt.settled and number in race.running:
+                    if attempt.error is None:
+                        return self._won(attempt)
+                    race.failed(number, monotonic())
+                    self._report(
+                        "connection_attempt_failed",
+                        attempt.address, attempt.port, attempt.family, attempt.error,
+                    )  # fmt: skip
+            if race.lost:
+                raise _failure([each.error for each in started if each.error is not None])
+            for action, number in race.advance(monotonic()):
+                if action == "timeout":
+                    slow = started[number]
+                    self._report(
+                        "connection_attempt_timeout", slow.address, slow.port, slow.family
+                    )
+                else:
+                    started.append(self._start(target, *addresses[number]))
+            if any(started[number].settled for number in race.running):
+                continue
+            if race.due is None:
+                self._settled.wait()
+            elif race.due > monotonic():
+                wait_patiently(self._settled, race.due - monotonic())
+            self._settled.clear()
+
+    def _start(self, target: TcpTarget, address: str, family: int) -> _Attempt:
+        attempt = _Attempt(address, family, target.port)
+        self._attempts.append(attempt)
+        self.attempted.append(f"{address}:{target.port}")
+        self._report("connection_attempt", address, target.port, family)
+        try:
+            attempt.wire = wire = self._new_wire(FAMILIES[family])
+            _bind(wire, target, family, attempt)
+            number = wire.connect_ex(sockaddr(address, target.port))
+        except OSError as exc:
+            self._settle(attempt, getattr(exc, "errno", None) or errno.EINVAL, exc)
+            return attempt
+        if number in (0, errno.EISCONN):
+            attempt.settled = True
+        elif number in (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY):
+            attempt.watcher = wire.watch(self._loop.loop, WRITE)
+            # Not directly: a signal's exception in it would stop the watcher for ever.
+            attempt.watcher.start(self._loop.loop.run_callback, self._writable, attempt)
+        else:
+            self._settle(attempt, number)
+        return attempt
+
+    def _new_wire(self, family: int) -> Wire:
+        given, self._wire = self._wire, None
+        return given if isinstance(given, Wire) else Wire.open(family)
+
+    def _writable(self, attempt: _Attempt) -> None:
+        """In the hub: the kernel knows how an attempt has ended."""
+        wire = attempt.wire
+        if wire is None or attempt.settled or self._settled is None:
+            return
+        self._settle(attempt, wire.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR))
+        self._settled.set()
+
+    def _settle(self, attempt: _Attempt, number: int, exc: OSError | None = None) -> None:
+        attempt.settled = True
+        if attempt.watcher is not None:
+            attempt.watcher.close()
+            attempt.watcher = None
+        if not number:
+            return
+        if exc is not None and hasattr(exc, "code"):
+            attempt.error = exc
+        elif exc is not None:
+            attempt.error = annotate(
+                exc, "connect", attempt.address, attempt.port, local=attempt.local
+            )
+        else:
+            attempt.error = system_error(
+                number, "connect", attempt.address, attempt.port, local=attempt.local
+            )
+        attempt.close()
+
+    def _won(self, attempt: _Attempt) -> tuple[Wire, Any]:
+        wire, attempt.wire = attempt.wire, None
+        assert wire is not None
+        # The address that was won is the last one, as in Node, whenever it had started.
+        name = f"{attempt.address}:{attempt.port}"
+        self.attempted.remove(name)
+        self.attempted.append(name)
+        return wire, (attempt.address, attempt.port)
+
+    # -- a path -------------------------------------------------------------------------------
+
+    def _connect_path(self, path: str) -> tuple[Wire, Any]:
+        attempt = _Attempt(path, 0, 0)
+        try:
+            if sys.platform == "win32":
+                name = named_pipe.address_of(path, "connect")
+                pipe: Any = self._until_admitted(named_pipe.PipeWire.connect, name)
+                return pipe, path
+            address = unix_path.address_of(path)
+            attempt.wire = wire = self._new_wire(_socket.AF_UNIX)
+            self._attempts.append(attempt)
+            self._until_admitted(wire.connect, address)
+        except OSError as exc:
+            raise (exc if hasattr(exc, "code") else annotate(exc, "connect", path)) from None
+        attempt.wire = None
+        return wire, path
+
+    def _until_admitted(self, connect: Callable[..., _T], address: Any) -> _T:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return connect(address)
+            except BlockingIOError:
+                # The listener's queue is full, and nothing tells when there is a place in it.
+                gevent.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _annotate_lookup(exc: Exception, hostname: str) -> None:
+    """Give the system error of a hook what it lacks of a lookup's."""
+    if not isinstance(exc, OSError) or hasattr(exc, "code"):
+        return
+    if isinstance(exc, _socket.gaierror):
+        lookup_error(exc, hostname)
+    else:
+        # What it says is not the resolver's text but the hook's own.
+        coded(exc, code_of(exc), syscall="getaddrinfo", hostname=hostname)
+
+
+def _blocked(target: TcpTarget, address: str) -> bool:
+    return target.block_list is not None and target.block_list.blocks(address)
+
+
+def _bind(wire: Wire, target: TcpTarget, family: int, attempt: _Attempt) -> None:
+    if target.local_address is None and not target.local_port:
+        return
+    local = (target.local_address or ANY_ADDRESS[family], target.local_port)
+    try:
+        if sys.platform != "win32":
+            # There it would take the port away from whoever has it.
+            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        wire.bind(sockaddr(*local))
+    except OSError as exc:
+        raise annotate(exc, "bind", *local) from None
+    attempt.local = wire.getsockname()[:2]
+
+
+def _failure(errors: list[BaseException]) -> BaseException:
+    return errors[0] if len(errors) == 1 else AggregateError(errors)

@@ -1,0 +1,381 @@
+"""The vocabulary of Python's ``socket``, on a stream that events are emitted for, too.
+
+From the standard library's ``socket``, *Socket Objects*.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import io
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from .._core.dispatcher import Dispatcher
+from .._core.states import CLOSED, CONNECTING, IDLE, OPEN
+from .._core.writing import HIGH_WATER_BYTES
+from .._loop.splicer import FileBytes, rest_of_file
+from .._transport.stream_socket import Wire
+from .._values import arguments
+from ..errors import system_error, value_error
+from .makefile import open_file
+from .messages import Messages
+
+if TYPE_CHECKING:
+    from socket import AddressFamily, SocketKind
+
+    from typing_extensions import Self
+
+__all__ = ["PythonSocket"]
+
+# So much of a file is read at once.
+FILE_CHUNK_BYTES = 65536
+
+
+if sys.platform == "win32":
+    # What is a descriptor elsewhere is a handle there.
+    _get_inheritable, _set_inheritable = os.get_handle_inheritable, os.set_handle_inheritable
+else:
+    _get_inheritable, _set_inheritable = os.get_inheritable, os.set_inheritable
+
+
+def _finaliser(own: Callable[[Any], object]) -> Callable[[Any], None]:
+    """A subclass' ``__del__``, and behind it what a socket has to do in any case."""
+
+    @wraps(own)
+    def __del__(self: Any) -> None:
+        try:
+            own(self)
+        finally:
+            Messages.__del__(self)
+
+    return __del__
+
+
+class PythonSocket(Messages):
+    """An endpoint that legacy code takes for a ``socket.socket``."""
+
+    __slots__ = ("_close_when_unused", "_local", "_open_files", "_remote")
+
+    def __init__(
+        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
+    ) -> None:
+        super().__init__(high_water_mark, loop)
+        # How many files of makefile() are open.
+        self._open_files = 0
+        self._close_when_unused = False
+        # The addresses in the system's form, kept for when the descriptor is gone.
+        self._local: Any = None
+        self._remote: Any = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # A subclass' own need not call its base's.
+        if cls.__del__ is not Messages.__del__:
+            cls.__del__ = _finaliser(cls.__del__)  # type: ignore[method-assign]
+
+    def __enter__(self) -> Self:
+        self._check_thread()
+        if not self._blocking_style:
+            self._begin_blocking()
+        if self._life is not IDLE:
+            try:
+                self._await_connection()
+            except BaseException:
+                # __exit__ is not called then: nobody else would close it.
+                self.destroy()
+                raise
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.close()
+
+    def _open_wire(self) -> Any:
+        """The wire, for what needs a descriptor; of a connection that is being made, then.
+
+        :raises OSError: the socket is not open; it has failed.
+        """
+        self._check_thread()
+        if self._life is CONNECTING:
+            self._await_connection()
+        if self._wire is None or self._given_up:
+            if self._life is OPEN:
+                raise self._closed_error()
+            self._raise_unless_open()
+        return self._wire
+
+    def fileno(self) -> int:
+        """The descriptor; ``-1`` when there is none.
+
+        A connection that fails between two blocking calls keeps it until the next one, or
+        :meth:`close`: who asks with ``select`` whether it is still good hears of something.
+        """
+        wire = self._wire
+        if wire is None and self._failed_wire is not None:
+            wire = self._failed_wire
+            # Who asks the descriptor finds that out.
+            self._heard = True
+        return wire.fileno() if wire is not None and not self._given_up else -1
+
+    @property
+    def family(self) -> AddressFamily:
+        """The address family, as Python's ``socket.family``."""
+        wire = self._wire
+        family = wire.family if isinstance(wire, Wire) else _socket.AF_UNSPEC
+        from socket import AddressFamily  # unless someone asks, gnet does without that module
+
+        return AddressFamily(family)
+
+    @property
+    def type(self) -> SocketKind:
+        """The kind of socket, as Python's ``socket.type``."""
+        from socket import SocketKind
+
+        return SocketKind(_socket.SOCK_STREAM)
+
+    @property
+    def proto(self) -> int:
+        """The protocol, as Python's ``socket.proto``."""
+        return self._wire.proto if isinstance(self._wire, Wire) else 0
+
+    def getsockname(self) -> Any:
+        """The local address in the system's form, as Python's ``socket.getsockname()``."""
+        return self._system_call("getsockname")()
+
+    def getpeername(self) -> Any:
+        """The peer's address in the system's form, as Python's ``socket.getpeername()``."""
+        return self._system_call("getpeername")()
+
+    def getsockopt(self, *args: int) -> Any:
+        """As Python's ``socket.getsockopt()``."""
+        return self._system_call("getsockopt")(*args)
+
+    def setsockopt(self, *args: Any) -> None:
+        """As Python's ``socket.setsockopt()``."""
+        self._system_call("setsockopt")(*args)
+
+    def settimeout(self, value: float | None) -> None:
+        """:meth:`set_timeout` under Python's name; but ``0`` is the non-blocking mode.
+
+        In it, calls that would block raise :class:`BlockingIOError` instead: ``recv`` and its
+        kin, ``send``, ``sendall``, and what reads a file of :meth:`makefile`. Events,
+        :meth:`wait` and ``with`` are as ever. No idle timeout runs.
+
+        :param value: seconds, ``None`` for no timeout, or ``0``.
+        """
+        if value is None or isinstance(value, bool) or value != 0:
+            self.set_timeout(value)
+        else:
+            self._stop_idle_timer()
+            self._timeout = 0.0
+
+    def setblocking(self, flag: bool) -> None:
+        """``setblocking(True)`` is ``settimeout(None)``, ``False`` is ``settimeout(0)``."""
+        self.settimeout(None if flag else 0)
+
+    def getblocking(self) -> bool:
+        """Whether calls wait: not after ``settimeout(0)``."""
+        return self._timeout != 0
+
+    def shutdown(self, how: int) -> None:
+        """End one side or both. From Python's ``socket.shutdown()``.
+
+        :param how: ``SHUT_RD``, ``SHUT_WR`` (what is queued is sent first) or ``SHUT_RDWR``.
+        :raises OSError: ``ENOTCONN``, the socket is not connected.
+        """
+        self._check_thread()
+        how = arguments.integer("how", how, _socket.SHUT_RD, _socket.SHUT_RDWR)
+        if self._life is CLOSED and not self._given_up:
+            # The connection is over, and not by close(): clients of mail servers look for this.
+            raise system_error(errno.ENOTCONN, "shutdown")
+        wire = self._open_wire()
+        if how != _socket.SHUT_WR:
+            self._hide_peer()
+            wire.shutdown(_socket.SHUT_RD)
+            self._more = True
+        if how != _socket.SHUT_RD:
+            self._end()
+
+    def makefile(
+        self,
+        mode: str = "r",
+        buffering: int | None = None,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Any:
+        """A file of the socket's stream. From Python's ``socket.makefile()``.
+
+        :param mode: ``"r"``, ``"w"`` or ``"rw"``, and ``"b"`` for bytes.
+        :param buffering: the size of the buffer in bytes; ``0`` for none (bytes only).
+        :param encoding: for text; with ``errors`` and ``newline`` as for :func:`open`.
+        :returns: the file. :meth:`close` takes effect when the last one is closed. A file of
+            bytes loses nothing when a read is interrupted by a timeout; and what it has read
+            ahead of its caller comes next for whoever reads then: :meth:`recv`, another file, a
+            pipe or a listener of ``'data'``. A file belongs to the connection that it was made
+            of: behind another :meth:`connect` it is at an end, with an error.
+        """
+        self._check_thread()
+        letters = set(arguments.string("mode", mode))
+        if not letters <= {"r", "w", "b"} or not letters & {"r", "w"}:
+            raise arguments.wrong_value("mode", mode, "made of 'r', 'w' and 'b'")
+        if buffering is None or buffering < 0:
+            buffering = io.DEFAULT_BUFFER_SIZE
+        if buffering == 0 and "b" not in letters:
+            raise arguments.wrong_value("buffering", buffering, "above 0 for text")
+        made = "".join(letter for letter in "rwb" if letter in letters)
+        file = open_file(self, made, buffering, encoding, errors, newline)
+        self._open_files += 1
+        return file
+
+    def close(self) -> None:
+        """Send what is queued, end the writable side, and let go of the socket; return at once.
+
+        The descriptor goes when the peer has ended as well, or two seconds after everything was
+        sent; what arrives until then is discarded. Greenlets that are blocked on the socket
+        raise :class:`~gnet.errors.SocketClosedError`. While a file of :meth:`makefile` is open,
+        it takes effect when the last one is closed.
+        """
+        self._check_thread()
+        if self._open_files:
+            self._close_when_unused = True
+        else:
+            self._give_up()
+
+    def _file_closed(self) -> None:
+        """A file of :meth:`makefile` was closed."""
+        if self._open_files:
+            self._open_files -= 1
+        if self._close_when_unused and not self._open_files:
+            self._close_when_unused = False
+            self._give_up()
+
+    # What files that others make of a socket, socket.SocketIO for one, know of Python's socket.
+    _decref_socketios = _file_closed
+
+    @property
+    def _io_refs(self) -> int:
+        return self._open_files
+
+    @_io_refs.setter
+    def _io_refs(self, count: int) -> None:
+        self._open_files = count
+
+    @property
+    def _closed(self) -> bool:
+        # paramiko looks at it.
+        return self._given_up or self._close_when_unused or self._life is CLOSED
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a file, as :meth:`sendall` does; leave its position behind what was sent.
+
+        From Python's ``socket.sendfile()``.
+
+        :param file: a file that was opened in binary mode.
+        :param offset: where in it to begin.
+        :param count: how many bytes to send; ``None`` for the rest of the file.
+        :returns: how many bytes were sent.
+        :raises ValueError: the file is one of text, ``count`` is below 1, or the socket is in
+            non-blocking mode.
+        """
+        if self._timeout == 0:
+            raise value_error("non-blocking sockets are not supported")
+        if "b" not in getattr(file, "mode", "b"):
+            raise value_error("the file must be opened in binary mode")
+        if count is not None:
+            arguments.integer("count", count, 1, 2**63 - 1)
+        if arguments.integer("offset", offset, 0, 2**63 - 1):
+            file.seek(offset)
+        size = rest_of_file(file) if isinstance(self._wire, Wire) else None
+        if size:
+            return self._send_file(file, size if count is None else min(count, size))
+        sent = 0
+        try:
+            while sent != count:
+                rest = FILE_CHUNK_BYTES if count is None else count - sent
+                chunk = file.read(min(FILE_CHUNK_BYTES, rest))
+                if not chunk:
+                    break
+                self.sendall(chunk)
+                sent += len(chunk)
+        finally:
+            if sent and hasattr(file, "seek"):
+                file.seek(offset + sent)
+        return sent
+
+    def _send_file(self, file: Any, size: int) -> int:
+        """Have the kernel send so many bytes of a file of its own; block until it has them."""
+        self._blocking_style = True
+        self._begin_sending()
+        begin = file.tell()
+        self._written += size
+        self._await_sent(self._push(FileBytes(file.fileno(), begin, size), None))
+        file.seek(begin + size)
+        return size
+
+    def get_inheritable(self) -> bool:
+        """As Python's ``socket.get_inheritable()``."""
+        return _get_inheritable(self._open_wire().fileno())
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """As Python's ``socket.set_inheritable()``."""
+        _set_inheritable(self._open_wire().fileno(), inheritable)
+
+    def dup(self) -> Any:
+        """Not there, as in ``ssl.SSLSocket``: two sockets would take each other's bytes away.
+
+        :raises NotImplementedError: always. Who can do without it catches that.
+        """
+        raise NotImplementedError("a connection has one gnet.Socket; os.dup(fileno()) is plain")
+
+    def detach(self) -> int:
+        """Give the descriptor away: the socket is closed, the connection is not.
+
+        What is queued is dropped. From Python's ``socket.detach()``.
+
+        :returns: the descriptor, in non-blocking mode; ``-1`` if there is none.
+        :raises OSError: the connection was being made, and that has failed.
+        """
+        self._check_thread()
+        if self._life is CONNECTING:
+            self._await_connection()
+        failed, self._failed_wire = self._failed_wire, None
+        if failed is not None:
+            return failed.detach()
+        if self._wire is None or self._given_up:
+            return -1
+        self._local_name(), self._remote_name()
+        self._unwatch_peer()
+        fd = self._wire.detach()
+        self.destroy()
+        return fd
+
+    # -- addresses ----------------------------------------------------------------------------
+
+    def _local_name(self) -> Any:
+        name = getattr(self._wire, "getsockname", None)
+        if self._local is None and name is not None:
+            try:
+                self._local = name()
+            except OSError:
+                return None
+        return self._local
+
+    def _remote_name(self) -> Any:
+        name = getattr(self._wire, "getpeername", None)
+        if self._remote is None and name is not None:
+            try:
+                self._remote = name()
+            except OSError:
+                return None
+        return self._remote
+
+    def _teardown(self) -> list[Any]:
+        # 'close' listeners may ask for the address when the descriptor is gone.
+        if self._local is None:
+            self._local_name()
+        return super()._teardown()

@@ -1,0 +1,670 @@
+"""Socket: one end of a connection, in Node's vocabulary and in that of Python's ``socket``.
+
+From Node's ``net``, *Class: net.Socket*, and Python's ``socket``, *Socket Objects*.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import io
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .._core import watchdog
+from .._core.dispatcher import Dispatcher
+from .._core.on_read import OnRead
+from .._core.states import CLOSED, CONNECTING, IDLE, OPEN
+from .._core.watchdog import Watchdog
+from .._core.writing import HIGH_WATER_BYTES
+from .._loop.abort_signal import Signal, check_signal
+from .._transport import tcp_options, unix_path
+from .._transport.stream_socket import AnyWire, Wire, refuse_tls, wire_of_fd
+from .._values import arguments, targets
+from .._values.addresses import AddressInfo, is_ip
+from .._values.blocklist import BlockList
+from .._values.publish import publish
+from ..dns.names import check_hints
+from ..errors import AbortError, HandleTypeError, SocketClosedError, system_error, type_error
+from .dial import Connector, PathTarget, TcpTarget
+from .python_calls import PythonSocket
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["PeerCredentials", "Socket"]
+
+Listener = Callable[..., Any]
+
+#: The shortest ``auto_select_family_attempt_timeout``, in seconds; less is raised to it.
+MIN_ATTEMPT_SECONDS = 0.01
+
+
+class Defaults:
+    """What a connection uses that was not told otherwise; set by the functions of ``gnet``."""
+
+    auto_select_family = True
+    attempt_timeout = 0.25
+
+
+class PeerCredentials(NamedTuple):
+    """The process at the other end of a Unix socket, as it was when it connected."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+class Socket(PythonSocket):
+    """A TCP or Unix-domain stream socket that emits events and whose calls block one greenlet.
+
+    It is made by :func:`gnet.create_connection`, given to a server's connection listener, or
+    made here and connected with :meth:`connect`.
+
+    Emits ``connect()``, ``ready()``, ``data(chunk)``, ``end()``, ``peer_end()``, ``finish()``,
+    ``drain()``, ``timeout()``, ``error(exc)``, ``close(had_error)``, ``lookup(error, address,
+    family, host)``, ``connection_attempt(ip, port, family)``, ``connection_attempt_failed(ip,
+    port, family, error)``, ``connection_attempt_timeout(ip, port, family)``, ``pipe(source)``,
+    ``unpipe(source)``, ``pause()`` and ``resume()``. ``'peer_end'``, where the system can tell
+    (Linux), comes although input is still unread.
+
+    :param fd: the descriptor of a socket, pipe, FIFO or terminal; from then on the socket's
+        to close. A pipe, FIFO or terminal that others have as well is opened anew where it has
+        a name: theirs blocks as before, and what is unread at :meth:`close` is theirs.
+    :param handle: a Python socket of any kind, taken over.
+    :param allow_half_open: keep the writable side open when the peer has ended; default
+        ``False``.
+    :param readable: with ``fd``: whether to read; default: what the descriptor allows.
+    :param writable: with ``fd``: whether to write; default: what the descriptor allows.
+    :param onread: an :class:`~gnet.OnRead`, to read into one buffer instead of emitting
+        ``'data'``.
+    :param signal: anything of gevent's with ``rawlink``; when it becomes ready the socket is
+        destroyed with an :class:`~gnet.errors.AbortError`.
+    :param high_water_mark: above so many queued bytes :meth:`write` returns ``False``; default
+        65,536.
+    :param write_limit: so many bytes may be queued by ``write()`` calls; ``None``, the default,
+        for no limit. One message is always taken.
+    :param when_over: what becomes of a ``write()`` beyond that: ``"destroy"``, the default,
+        destroys the connection with a :class:`~gnet.errors.WriteLimitError`, ``"raise"`` raises
+        that, ``"block"`` blocks the greenlet until there is room.
+    :param first_byte_timeout: destroy a connection whose peer has sent nothing after so many
+        seconds.
+    :param write_timeout: destroy a connection whose peer has taken nothing of what is queued
+        for so many seconds.
+    :param lifetime: destroy a connection after so many seconds.
+    :raises TypeError: an argument of the wrong kind.
+    :raises ValueError: an argument of the wrong value; ``fd`` is no stream.
+    """
+
+    __slots__ = (
+        "_attempted", "_connect_listener", "_connector", "_remembered", "_reset_when_connected",
+        "_signal",
+    )  # fmt: skip
+
+    _signal: Signal | None
+
+    def __init__(
+        self,
+        *,
+        fd: int | None = None,
+        handle: Any = None,
+        allow_half_open: bool = False,
+        readable: bool | None = None,
+        writable: bool | None = None,
+        onread: OnRead | None = None,
+        signal: Any = None,
+        high_water_mark: int = HIGH_WATER_BYTES,
+        write_limit: int | None = None,
+        when_over: str = "destroy",
+        first_byte_timeout: float | None = None,
+        write_timeout: float | None = None,
+        lifetime: float | None = None,
+    ) -> None:
+        half_open = arguments.flag("allow_half_open", allow_half_open)
+        mark = arguments.integer("high_water_mark", high_water_mark, 0, 2**62)
+        if onread is not None and not isinstance(onread, OnRead):
+            raise arguments.wrong_kind("onread", onread, "a gnet.OnRead")
+        limits = watchdog.limits(
+            write_limit, when_over, first_byte_timeout, write_timeout, lifetime
+        )
+        for name, value in (("readable", readable), ("writable", writable)):
+            if value is not None:
+                arguments.flag(name, value)
+        if signal is not None:
+            check_signal(signal)
+        self._begin(mark)
+        # Behind whatever refuses an argument, or the object: they stay their owner's.
+        wire = _wire_of(fd, handle)
+        self.allow_half_open = half_open
+        if limits is not None:
+            self._watchdog = Watchdog(self._loop.timers, self, limits)
+        if onread is not None:
+            self._onread = onread
+            self._flow = True
+        self._signal = Signal(signal, self._aborted) if signal is not None else None
+        if wire is not None:
+            self._adopt(wire)
+            if self._life is OPEN:
+                self._close_sides(wire, readable, writable)
+
+    def _begin(self, high_water_mark: int, loop: Dispatcher | None = None) -> None:
+        PythonSocket.__init__(self, high_water_mark, loop)
+        self._attempted: list[str] | None = None
+        self._connector: Connector | None = None
+        # The listener of 'connect' that came with connect(), as it is among the others.
+        self._connect_listener: Listener | None = None
+        # Settings made before there is a connection to make them on.
+        self._remembered: tcp_options.Settings = ()
+        self._reset_when_connected = False
+        self._signal = None
+
+    @classmethod
+    def _accepted(cls, server: Any, wire: Wire, local: Any, remote: Any) -> Self:
+        """The socket of a connection that a server has accepted."""
+        sock = cls.__new__(cls)
+        sock._begin(server.high_water_mark, server._loop)
+        sock.allow_half_open = server.allow_half_open
+        sock.server = server
+        sock._local = local
+        sock._remote = remote
+        sock._wire = wire
+        sock._connected = True
+        sock._move("adopt")
+        if server.limits is not None:
+            sock._watchdog = Watchdog(server._loop.timers, sock, server.limits)
+            sock._watchdog.opened()
+        return sock
+
+    def _adopt(self, wire: AnyWire) -> None:
+        self._wire = wire
+        if isinstance(wire, Wire) and not wire.is_connected():
+            # It is connect()'s to use.
+            return
+        self._connected = True
+        self._move("adopt")
+        if self._watchdog is not None:
+            self._watchdog.opened()
+        self._loop.defer(self._settle)
+
+    def _close_sides(self, wire: AnyWire, readable: bool | None, writable: bool | None) -> None:
+        """A side that the descriptor or the program does not have has ended from the start."""
+        can_read, can_write = wire.sides()
+        if not can_read or readable is False:
+            self._read_ended = self._end_emitted = True
+        if not can_write or writable is False:
+            self._ending = self._finished = self._finish_emitted = True
+
+    def __repr__(self) -> str:
+        state = "connecting" if self.connecting else self.ready_state
+        name = f"{type(self).__module__.partition('.')[0]}.{type(self).__name__}"
+        local, remote = self._local_name(), self._remote
+        place = "" if local is remote is None else (
+            f" {tcp_options.address_text(local)} -> {tcp_options.address_text(remote)}"
+        )  # fmt: skip
+        return f"<{name}{place} {state}>"
+
+    # -- connecting ---------------------------------------------------------------------------
+
+    def connect(
+        self,
+        target: Any = None,
+        host: Any = None,
+        connect_listener: Listener | None = None,
+        *,
+        port: Any = None,
+        path: Any = None,
+        family: int | str | None = 0,
+        hints: int = 0,
+        local_address: str | None = None,
+        local_port: int | None = None,
+        lookup: Callable[..., Any] | None = None,
+        no_delay: bool = False,
+        keep_alive: bool = False,
+        keep_alive_initial_delay: float = 0,
+        auto_select_family: bool | None = None,
+        auto_select_family_attempt_timeout: float | None = None,
+        block_list: BlockList | None = None,
+        connect_timeout: float | None = None,
+    ) -> Self:
+        """Connect in the background; return at once.
+
+        ``'connect'`` is emitted when the connection is made, ``'error'`` and ``'close'`` when
+        it fails. ``with``, the blocking calls and ``wait("connect")`` wait for it.
+        From Node's ``socket.connect()``.
+
+        :param target: a port, a path, or a ``(host, port)`` tuple.
+        :param host: the host, default ``"localhost"``.
+        :param connect_listener: added as a listener of ``'connect'``, once.
+        :param port: the port, by keyword.
+        :param path: the path of a Unix socket, by keyword. The options below are TCP's.
+        :param family: ``4``, ``6``, or ``0`` for both.
+        :param hints: flags of :mod:`gnet.dns` for the lookup.
+        :param local_address: the IP address to connect from.
+        :param local_port: the port to connect from.
+        :param lookup: a hook of the form of :func:`gnet.dns.lookup`, its default.
+        :param no_delay: as :meth:`set_no_delay`.
+        :param keep_alive: as :meth:`set_keep_alive`.
+        :param keep_alive_initial_delay: in seconds, as for :meth:`set_keep_alive`.
+        :param auto_select_family: race the host's addresses (RFC 8305), the first 32 of
+            them; the default is :func:`gnet.get_default_auto_select_family`. Not with a
+            ``family`` or ``local_address``.
+        :param auto_select_family_attempt_timeout: how long the race waits for an attempt before
+            it starts the next beside it, in seconds, 0.01 or more; the default is
+            :func:`gnet.get_default_auto_select_family_attempt_timeout`.
+        :param block_list: a :class:`~gnet.BlockList` of addresses not to connect to.
+        :param connect_timeout: how long it may take in all, the lookup and every attempt
+            included, in seconds; then it fails with a :class:`~gnet.errors.DeadlineError`.
+        :returns: the socket.
+        :raises TypeError: an argument of the wrong kind, or no address at all.
+        :raises ValueError: an argument of the wrong value.
+        :raises OSError: the socket is connected or connecting already.
+        """
+        self._check_thread()
+        place = targets.parse(
+            target, host, connect_listener,
+            port=port, path=path, listener_name="connect_listener",
+        )  # fmt: skip
+        flag = arguments.flag
+        settings = {
+            "no_delay": flag("no_delay", no_delay),
+            "keep_alive": flag("keep_alive", keep_alive),
+            "delay": arguments.keep_alive_delay(
+                "keep_alive_initial_delay", keep_alive_initial_delay
+            ),
+        }
+        limit = arguments.seconds("connect_timeout", connect_timeout)
+        goal: PathTarget | TcpTarget
+        if place.path is not None:
+            goal = PathTarget(place.path)
+        elif place.port is None:
+            raise type_error('The "port" or "path" argument must be specified', "ERR_MISSING_ARGS")
+        else:
+            select = Defaults.auto_select_family if auto_select_family is None else flag(
+                "auto_select_family", auto_select_family
+            )  # fmt: skip
+            goal = TcpTarget(
+                place.host or "localhost",
+                place.port,
+                arguments.family(family),
+                check_hints(hints),
+                _local_address(local_address),
+                0 if local_port is None else arguments.port_number("local_port", local_port),
+                arguments.optional_function("lookup", lookup),
+                select,
+                _attempt_timeout(auto_select_family_attempt_timeout),
+                _block_list(block_list),
+            )
+        self._check_idle()
+        self._connect(goal, settings, place.listener, limit)
+        return self
+
+    def _check_idle(self) -> None:
+        if self._life is CONNECTING:
+            raise system_error(errno.EALREADY, "connect")
+        if self._life is OPEN:
+            raise system_error(errno.EISCONN, "connect")
+        if self._life is CLOSED and not self._close_emitted:
+            raise SocketClosedError("connect() may be called again from 'close' on")
+
+    def _connect(
+        self,
+        goal: PathTarget | TcpTarget,
+        settings: dict[str, Any],
+        listener: Listener | None,
+        limit: float | None,
+    ) -> None:
+        if self._life is CLOSED:
+            self._begin_again()
+        if settings["no_delay"]:
+            self.set_no_delay(True)
+        if settings["keep_alive"]:
+            self.set_keep_alive(True, settings["delay"])
+        if listener is not None:
+            self.once("connect", listener)
+            self._connect_listener = self._entries("connect")[-1]
+        wire, self._wire = self._wire, None
+        connector = self._connector = Connector(goal, self, wire)
+        racing = isinstance(goal, TcpTarget) and goal.auto_select_family
+        self._attempted = connector.attempted if racing else None
+        self._move("connect")
+        if self._timeout:
+            self._start_idle_timer(self._timeout)
+        if limit is not None:
+            if self._watchdog is None:
+                self._watchdog = Watchdog(self._loop.timers, self, watchdog.NO_LIMITS)
+            self._watchdog.connecting(limit)
+        self._loop.defer(partial(self._connect_in_background, connector))
+
+    def _begin_again(self) -> None:
+        """Dial a second time: listeners, encoding and settings stay, all else is new."""
+        for pipe in list(self._pipes or ()):
+            pipe.stop()
+        if self._connect_listener is not None:
+            # That connection was never made.
+            self._remove("connect", self._connect_listener)
+        # And who is blocked on the former connection, and is still to be told of its end.
+        kept = (
+            "_listeners", "_decoder", "_onread", "_remembered", "_timeout", "_refed", "_signal",
+            "_watchdog", "_flow", "_reader", "_waits", "allow_half_open",
+        )  # fmt: skip
+        values = {name: getattr(self, name) for name in kept}
+        generation = self._generation + 1
+        self._close_failed()
+        self._begin(self.high_water_mark)
+        for name, value in values.items():
+            setattr(self, name, value)
+        self._generation = generation
+        if self._decoder is not None:
+            self._decoder.reset()
+        if self._signal is not None:
+            self._signal.link()
+
+    def _connect_in_background(self, connector: Connector) -> None:
+        if connector.aborted:
+            return
+        if self._signal is not None and self._signal.is_ready():
+            self._aborted()
+            return
+        try:
+            wire, remote = connector.connect()
+        except BaseException as exc:
+            if not connector.aborted:
+                if isinstance(exc, self._loop.hub.SYSTEM_ERROR):
+                    self._shut(None)
+                    raise
+                self._fail(exc)
+            return
+        if connector.aborted:
+            wire.close()
+            return
+        self._open(wire, remote)
+
+    def _open(self, wire: Wire, remote: Any) -> None:
+        """The connection is made."""
+        self._connector = None
+        self._wire = wire
+        self._remote = remote
+        self._connected = True
+        self._apply_options()
+        self._move("connected")
+        # Ahead of all that may end it again.
+        publish(self._loop.defer, "ConnectionOpened", self)
+        if self._watchdog is not None:
+            self._watchdog.opened()
+        if self._reset_when_connected:
+            wire.reset_on_close()
+            self._shut(None)
+            return
+        self._touch()
+        if "peer_end" in self._listeners:
+            self._watch_peer()
+        self._loop.defer(self._emit_connect)
+        self._wake()
+        if self._finished:
+            # end() was called before there was a connection to end.
+            with suppress(OSError):
+                wire.shutdown(_socket.SHUT_WR)
+        elif self._out is not None or self._ending:
+            self._flush()
+        self._loop.defer(self._settle)
+
+    def _emit_connect(self) -> None:
+        wire = self._wire
+        if wire is not None:
+            # It is called now, and not kept.
+            self._connect_listener = None
+        # A listener of another socket's, or of 'connect' here, may have destroyed this one.
+        for event in ("connect", "ready"):
+            if wire is not None and self._wire is wire:
+                self._deliver(event)
+
+    def _aborted(self) -> None:
+        """In the hub: the signal has become ready."""
+        self.destroy(AbortError())
+
+    def _teardown(self) -> list[Callable[..., object]]:
+        if self._connector is not None:
+            self._connector.abort()
+            self._connector = None
+        if self._signal is not None:
+            self._signal.unlink()
+        return super()._teardown()
+
+    # -- addresses ----------------------------------------------------------------------------
+
+    def _local_info(self) -> AddressInfo | None:
+        info = tcp_options.address_info(self._local_name())
+        return info if isinstance(info, AddressInfo) else None
+
+    def _remote_info(self) -> AddressInfo | None:
+        info = tcp_options.address_info(self._remote_name())
+        return info if isinstance(info, AddressInfo) else None
+
+    @property
+    def local_address(self) -> str | None:
+        """The IP address at this end, or ``None``."""
+        info = self._local_info()
+        return info.address if info is not None else None
+
+    @property
+    def local_port(self) -> int | None:
+        """The port at this end, or ``None``."""
+        info = self._local_info()
+        return info.port if info is not None else None
+
+    @property
+    def local_family(self) -> str | None:
+        """``"IPv4"``, ``"IPv6"``, or ``None``."""
+        info = self._local_info()
+        return info.family if info is not None else None
+
+    @property
+    def remote_address(self) -> str | None:
+        """The IP address at the peer's end, or ``None``."""
+        info = self._remote_info()
+        return info.address if info is not None else None
+
+    @property
+    def remote_port(self) -> int | None:
+        """The port at the peer's end, or ``None``."""
+        info = self._remote_info()
+        return info.port if info is not None else None
+
+    @property
+    def remote_family(self) -> str | None:
+        """``"IPv4"``, ``"IPv6"``, or ``None``."""
+        info = self._remote_info()
+        return info.family if info is not None else None
+
+    def address(self) -> AddressInfo | str | None:
+        """The local address: an :class:`~gnet.AddressInfo`, a path, or ``None``."""
+        return tcp_options.address_info(self._local_name())
+
+    @property
+    def auto_select_family_attempted_addresses(self) -> list[str] | None:
+        """The addresses that the race has tried, as ``host:port``; ``None`` without a race."""
+        return self._attempted
+
+    @property
+    def peer_credentials(self) -> PeerCredentials | None:
+        """Who is at the other end of a Unix socket: process, user and group.
+
+        ``None`` where there is none, or where the system does not tell.
+        """
+        found = unix_path.peer_credentials(self._wire) if isinstance(self._wire, Wire) else None
+        return None if found is None else PeerCredentials(*found)
+
+    @property
+    def ready_state(self) -> str:
+        """``"opening"``, ``"open"``, ``"read_only"``, ``"write_only"`` or ``"closed"``.
+
+        A socket that is neither connected nor connecting is ``"closed"``.
+        """
+        if self._life is CONNECTING:
+            return "opening"
+        if self._life is not OPEN:
+            return "closed"
+        if self.readable:
+            return "open" if self.writable else "read_only"
+        return "write_only" if self.writable else "closed"
+
+    @property
+    def buffer_size(self) -> int:
+        """Deprecated: :attr:`writable_length`."""
+        warnings.warn(
+            "Socket.buffer_size is deprecated; use writable_length", DeprecationWarning, 2
+        )
+        return self.writable_length
+
+    # -- settings -----------------------------------------------------------------------------
+
+    def set_no_delay(self, no_delay: bool = True) -> Self:
+        """Send small writes at once (``TCP_NODELAY``) instead of gathering them (Nagle).
+
+        From Node's ``socket.setNoDelay()``. Before the connection it is remembered.
+
+        :returns: the socket.
+        """
+        return self._set_option("no_delay", arguments.flag("no_delay", no_delay))
+
+    def set_keep_alive(self, enable: bool = False, initial_delay: float = 0) -> Self:
+        """Probe an idle connection: ``SO_KEEPALIVE``, ten probes a second apart.
+
+        From Node's ``socket.setKeepAlive()``. Before the connection it is remembered.
+
+        :param enable: whether to probe.
+        :param initial_delay: after how many idle seconds the first probe is sent; below one
+            second, or below zero, the system's delay stays.
+        :returns: the socket.
+        """
+        delay = arguments.keep_alive_delay("initial_delay", initial_delay)
+        return self._set_option("keep_alive", (arguments.flag("enable", enable), int(delay)))
+
+    def set_type_of_service(self, tos: int) -> Self:
+        """Set the type of service of what is sent (``IP_TOS``, ``IPV6_TCLASS``).
+
+        From later Node's ``socket.setTypeOfService()``. Before the connection it is remembered.
+
+        :param tos: from 0 to 255.
+        :returns: the socket.
+        """
+        return self._set_option("tos", arguments.integer("tos", tos, 0, 255))
+
+    def get_type_of_service(self) -> int:
+        """The type of service: the connection's, or the one to be set on it."""
+        if isinstance(self._wire, Wire) and self._wire.is_tcp:
+            return tcp_options.type_of_service(self._wire)
+        return int(dict(self._remembered).get("tos", 0))
+
+    def _set_option(self, name: str, value: Any) -> Self:
+        self._check_thread()
+        self._remembered = tcp_options.with_setting(self._remembered, name, value)
+        if self._life is OPEN and self._wire is not None:
+            tcp_options.apply(self._wire, ((name, value),))
+        return self
+
+    def _apply_options(self) -> None:
+        if self._wire is not None:
+            tcp_options.apply(self._wire, self._remembered)
+
+    # -- ends ---------------------------------------------------------------------------------
+
+    def destroy_soon(self) -> Self:
+        """Destroy the socket when everything queued has been sent. From ``destroySoon()``.
+
+        :returns: the socket.
+        """
+        self._check_thread()
+        if self._finished or self._life is IDLE:
+            return self.destroy()
+        self._destroy_when_sent = True
+        self._end()
+        return self
+
+    def reset_and_destroy(self) -> Self:
+        """Close the connection with a reset (RST); while connecting, as soon as it is made.
+
+        From Node's ``socket.resetAndDestroy()``.
+
+        :returns: the socket.
+        :raises HandleTypeError: the socket is not TCP's; ``code``
+            ``"ERR_INVALID_HANDLE_TYPE"``.
+        """
+        self._check_thread()
+        wire = self._wire
+        if self._life is OPEN:
+            if not isinstance(wire, Wire) or not wire.is_tcp:
+                raise HandleTypeError("Only a TCP socket can be reset")
+            wire.reset_on_close()
+            return self.destroy()
+        if self._life is CONNECTING:
+            if self._connector is not None and isinstance(self._connector.target, PathTarget):
+                raise HandleTypeError("Only a TCP socket can be reset")
+            self._reset_when_connected = True
+            return self
+        return self.destroy(SocketClosedError())
+
+
+class Rehearsal(Socket):
+    """A socket whose ``connect()`` only checks its arguments."""
+
+    __slots__ = ()
+
+    def _connect(self, *goal: Any) -> None:
+        """Do nothing: every argument is right."""
+
+
+# -- arguments --------------------------------------------------------------------------------
+
+
+def _wire_of(fd: Any, handle: Any) -> AnyWire | None:
+    """The wire for the ``fd`` or ``handle`` of a new socket."""
+    if handle is not None:
+        if fd is not None:
+            raise type_error("give fd or handle, not both")
+        fd = _descriptor_of(handle)
+        if fd < 0:
+            raise arguments.wrong_value("handle", handle, "open")
+        wire = wire_of_fd(fd)
+        handle.detach()
+        return wire
+    if fd is None:
+        return None
+    return wire_of_fd(arguments.integer("fd", fd, 0, 2**31 - 1))
+
+
+def _descriptor_of(handle: Any) -> int:
+    """The descriptor of a Python socket."""
+    refuse_tls("handle", handle)
+    # detach() of a file gives another file, which would close the descriptor.
+    methods = (getattr(handle, name, None) for name in ("fileno", "detach"))
+    if isinstance(handle, (type, io.IOBase)) or not all(map(callable, methods)):
+        raise arguments.wrong_kind("handle", handle, "a socket")
+    return int(handle.fileno())
+
+
+def _local_address(value: Any) -> str | None:
+    if value is None:
+        return None
+    address = arguments.string("local_address", value)
+    if not is_ip(address):
+        raise arguments.wrong_value(
+            "local_address", value, "an IP address", "ERR_INVALID_IP_ADDRESS"
+        )
+    return address
+
+
+def _attempt_timeout(value: Any) -> float:
+    if value is None:
+        return Defaults.attempt_timeout
+    name = "auto_select_family_attempt_timeout"
+    return max(MIN_ATTEMPT_SECONDS, arguments.positive_seconds(name, value))
+
+
+def _block_list(value: Any) -> BlockList | None:
+    if value is not None and not isinstance(value, BlockList):
+        raise arguments.wrong_kind("block_list", value, "a gnet.BlockList")
+    return value

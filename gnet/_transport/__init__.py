@@ -1,0 +1,1 @@
+"""What bytes travel on: sockets, files, paths, and Windows' pipes."""

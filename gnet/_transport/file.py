@@ -1,0 +1,219 @@
+"""Descriptors that are no sockets, as wires: pipes, FIFOs, terminals. POSIX only.
+
+Others may have them as well: a shell, the program at the other side of ``|``, a child that was
+started with the same standard input. Whether a descriptor blocks is said of the open file, and
+holds for everybody at once. So the file is opened anew, by the name that the system has for it,
+and what is read and written here goes by a descriptor of gnet's own; the one that was given stays
+as it is. libuv does the same with terminals.
+"""
+
+from __future__ import annotations
+
+import _socket
+import atexit
+import errno
+import os
+import stat
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+from weakref import WeakSet
+
+from .sigpipe import NO_SIGNAL, without_sigpipe
+
+assert sys.platform != "win32"
+
+import fcntl  # noqa: E402
+import termios  # noqa: E402
+
+__all__ = ["FileWire"]
+
+# What a wire does anyway.
+_DONTWAIT = _socket.MSG_DONTWAIT
+# Gives the number of a terminal's other side, to its master alone. Linux'.
+_TIOCGPTN = getattr(termios, "TIOCGPTN", 0x80045430)
+
+
+class FileWire:
+    """A pipe, FIFO or terminal, in one direction or both."""
+
+    __slots__ = ("__weakref__", "_fd", "_own", "_was_blocking", "_watchers")
+
+    is_tcp = False
+    #: Whether what stands in it may be another's to read.
+    shared = True
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._watchers: list[Any] = []
+        # The descriptor that is read from and written to.
+        self._own = fd
+        self._was_blocking = False
+        if not os.get_blocking(fd):
+            return
+        own = _opened_anew(fd)
+        if own is not None:
+            self._own = own
+            return
+        # It has no name, or another user's: a pipe that root has made, the master of a terminal.
+        self._was_blocking = True
+        os.set_blocking(fd, False)
+        _changed.add(self)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        _refuse(flags)
+        return self._end_of_terminal(os.read, self._own, size) or b""
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        _refuse(flags)
+        view = memoryview(buffer).cast("B")
+        target = view[:size] if size else view
+        return int(self._end_of_terminal(os.readv, self._own, [target]) or 0)
+
+    @staticmethod
+    def _end_of_terminal(call: Any, *args: Any) -> Any:
+        # The master of a terminal whose other side has closed reads EIO: that is its end.
+        try:
+            return call(*args)
+        except OSError as exc:
+            if exc.errno == errno.EIO:
+                return None
+            raise
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        _refuse(flags & ~NO_SIGNAL)
+        return int(without_sigpipe(os.write, self._own, data))
+
+    def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:
+        return int(without_sigpipe(os.writev, self._own, buffers))
+
+    def at_end(self) -> bool:
+        waiting = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, b"\0" * 4))[0]
+        return not waiting
+
+    def sides(self) -> tuple[bool, bool]:
+        """Whether the descriptor can be read, and written."""
+        mode = _access(self._fd)
+        return mode in (os.O_RDONLY, os.O_RDWR), mode in (os.O_WRONLY, os.O_RDWR)
+
+    def shutdown(self, how: int) -> None:
+        """A descriptor of one direction ends when it is closed, and has no half to close."""
+
+    def close(self) -> None:
+        fd = self.detach()
+        if fd >= 0:
+            # Not os.close(): gevent's patched one waits until the loop looks for events again.
+            _socket.close(fd)
+
+    def detach(self) -> int:
+        self.restore()
+        fd, self._fd = self._fd, -1
+        # None may be left that is started: see Wire.
+        while self._watchers:
+            self._watchers.pop().close()
+        own, self._own = self._own, -1
+        if own != fd:
+            _socket.close(own)
+        return fd
+
+    def restore(self) -> None:
+        """Have the descriptor block again, for whoever else has it."""
+        if self._was_blocking:
+            self._was_blocking = False
+            # What became of it meanwhile is not known.
+            with suppress(OSError):
+                os.set_blocking(self._fd, True)
+
+    def abandon(self) -> int:
+        """:meth:`detach` in a forked child: the flags are the parent's."""
+        self._was_blocking = False
+        return self.detach()
+
+    def watch(self, loop: Any, events: int) -> Any:
+        # Not the given one: libuv makes what it watches non-blocking.
+        self._watchers.append(loop.io(self._own, events))
+        return self._watchers[-1]
+
+
+#: Those whose descriptor does not block at the moment, for everybody who has it.
+_changed: WeakSet[FileWire] = WeakSet()
+
+
+def _restore_all() -> None:
+    for wire in list(_changed):
+        wire.restore()
+
+
+# A program that ends without closing what it has leaves no terminal behind that does not block.
+atexit.register(_restore_all)
+
+
+def _opened_anew(fd: int) -> int | None:
+    """Another descriptor of the same file, which does not block; ``None`` if it has no name."""
+    terminal = os.isatty(fd)
+    if terminal and _is_master(fd):
+        # What its name opens is another terminal.
+        return None
+    if not terminal and _has_hung_up(fd):
+        # A FIFO that is opened anew would wait for another writer.
+        return None
+    flags = _access(fd) | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    for name in _names(fd, terminal):
+        try:
+            own = os.open(name, flags)
+        except OSError:
+            continue
+        if _is_same(fd, own):
+            return own
+        _socket.close(own)
+    return None
+
+
+def _names(fd: int, terminal: bool) -> Iterator[str]:
+    """The names by which the system may open a descriptor's file."""
+    if sys.platform.startswith("linux"):
+        # Elsewhere /dev/fd only duplicates the descriptor.
+        yield f"/proc/self/fd/{fd}"
+    if terminal:
+        with suppress(OSError):
+            yield os.ttyname(fd)
+
+
+def _is_master(fd: int) -> bool:
+    try:
+        fcntl.ioctl(fd, _TIOCGPTN, b"\0" * 4)
+    except OSError:
+        return False
+    return True
+
+
+def _has_hung_up(fd: int) -> bool:
+    # A patched program has none: it would block the hub. Here, as for PeerWatch.
+    from gevent.monkey import get_original
+
+    poll = get_original("select", "poll")()
+    poll.register(fd, 0)
+    return bool(poll.poll(0))
+
+
+def _is_same(fd: int, own: int) -> bool:
+    given, opened = os.fstat(fd), os.fstat(own)
+    if stat.S_ISCHR(given.st_mode):
+        # A terminal may have more than one file.
+        return stat.S_ISCHR(opened.st_mode) and given.st_rdev == opened.st_rdev
+    return os.path.samestat(given, opened) and _access(own) == _access(fd)
+
+
+def _access(fd: int) -> int:
+    return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+
+
+def _refuse(flags: int) -> None:
+    """Only a socket has flags."""
+    if flags & ~_DONTWAIT:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

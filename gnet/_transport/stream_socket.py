@@ -1,0 +1,331 @@
+"""The descriptors under a stream: opened, bound, accepted from, read, written and closed here.
+
+A wire has the methods of ``_socket.socket`` that a stream needs, and never blocks:
+``recv``, ``recv_into``, ``send``, ``sendmsg``, ``shutdown``, ``close``, ``fileno``; and beside
+them :meth:`at_end` and the watchers of its readiness. :class:`Wire` is a socket itself, so a
+read or write is one call into C.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _thread
+import errno
+import os
+import stat
+import struct
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ..errors import annotate, system_error, type_error, value_error
+from .sigpipe import NO_SIGNAL
+
+if sys.platform == "win32":
+    from .windows.stream_socket import WindowsSocket as SystemSocket
+else:
+    from _socket import socket as SystemSocket
+
+    from .file import FileWire
+
+__all__ = [
+    "READ",
+    "WRITE",
+    "AnyWire",
+    "Wire",
+    "is_libuv",
+    "of_threads",
+    "receive",
+    "refuse_tls",
+    "send",
+    "sockaddr",
+    "this_thread",
+    "wire_of_fd",
+]
+
+READ = 1
+WRITE = 2
+_MAX_SCOPE = 0xFFFFFFFF
+
+# Windows' structure has fields of 16 bits.
+_NO_LINGER = struct.pack("HH" if sys.platform == "win32" else "ii", 1, 0)
+
+
+def sockaddr(host: str, port: int) -> tuple[Any, ...]:
+    """The address of a host's port in the system's form.
+
+    :param host: an IP address, with its zone if it is a link-local one.
+    :raises OSError: there is no such zone (``EINVAL``, as in Node).
+    """
+    address, mark, zone = host.partition("%")
+    # The interpreter takes the zone from the tuple only.
+    return (address, port, 0, _scope(zone)) if mark else (host, port)
+
+
+def _scope(zone: str) -> int:
+    """The number of a zone."""
+    if not zone.isdigit():
+        try:
+            return _socket.if_nametoindex(zone)
+        except OSError:
+            # An error of the interpreter's, without a number.
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL)) from None
+    # The interpreter would cut a larger one down to 32 bits, which is another zone's.
+    if len(zone) > len(str(_MAX_SCOPE)) or int(zone) > _MAX_SCOPE:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    return int(zone)
+
+
+class Wire(SystemSocket):
+    """A non-blocking stream socket of TCP or of the Unix domain.
+
+    Its descriptor never goes before its watchers: libev aborts the process when it finds one that
+    was started with a descriptor that is closed. Whoever has a watcher closes it himself; here is
+    what holds when he cannot, as the program has deleted an attribute, or has a ``__del__`` that
+    does not call its base's.
+    """
+
+    __slots__ = ("_reader", "_writer")
+
+    #: Whether what stands in it may be another's to read.
+    shared = False
+
+    @classmethod
+    def open(cls, family: int) -> Wire:
+        """A new socket.
+
+        :param family: ``AF_INET``, ``AF_INET6`` or ``AF_UNIX``.
+        """
+        wire = cls(family, _socket.SOCK_STREAM)
+        wire._prepare()
+        return wire
+
+    @classmethod
+    def adopt(cls, fd: int) -> Wire:
+        """The socket behind a descriptor, which from now on is the wire's to close."""
+        wire = cls(fileno=fd)
+        wire._prepare()
+        return wire
+
+    def _prepare(self) -> None:
+        self.setblocking(False)
+        if sys.platform == "darwin":
+            # Its way to say NO_SIGNAL; SO_NOSIGPIPE, which the interpreter does not name.
+            self.setsockopt(_socket.SOL_SOCKET, 0x1022, 1)
+
+    def is_stream(self) -> bool:
+        """Whether it is an end of a stream, or can become one; a listening socket is none."""
+        if self.type & 0xF != _socket.SOCK_STREAM:
+            return False
+        return not self.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN)
+
+    def is_connected(self) -> bool:
+        """Whether it has a peer."""
+        try:
+            self.getpeername()
+        except OSError as exc:
+            return exc.errno != errno.ENOTCONN
+        return True
+
+    def duplicate(self) -> Wire:
+        """A second descriptor of the same socket."""
+        return Wire.adopt(_socket.dup(self.fileno()))
+
+    def accept_wire(self) -> tuple[Wire, Any]:
+        """The next connection and its peer's address; :class:`BlockingIOError` if none waits."""
+        fd, address = self._accept()  # type: ignore[attr-defined]
+        try:
+            # With the family and the type given, no system calls ask the kernel for them.
+            wire = Wire(self.family, _socket.SOCK_STREAM, self.proto, fd)
+        except BaseException:
+            _socket.close(fd)
+            raise
+        wire._prepare()
+        return wire, address
+
+    @property
+    def is_tcp(self) -> bool:
+        return self.family in (_socket.AF_INET, _socket.AF_INET6)
+
+    def at_end(self) -> bool:
+        """Whether the peer has ended and nothing stands before that.
+
+        :raises BlockingIOError: neither end nor data is there.
+        :raises OSError: the connection has failed.
+        """
+        return not self.recv(1, _socket.MSG_PEEK)
+
+    def reset_on_close(self) -> None:
+        """Have ``close()`` send a reset instead of an end."""
+        self.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NO_LINGER)
+
+    def sides(self) -> tuple[bool, bool]:
+        """Whether it can be read, and written."""
+        return True, True
+
+    def abandon(self) -> int:
+        """:meth:`detach` in a forked child, which leaves alone what it shares with the parent."""
+        return self.detach()
+
+    if sys.platform != "win32":
+
+        def watch(self, loop: Any, events: int) -> Any:
+            """A watcher of the loop for :data:`READ` or :data:`WRITE`, not started."""
+            watcher = loop.io(self.fileno(), events)
+            if is_libuv(loop):
+                watcher = _Restarting(loop, watcher)
+            if events == READ:
+                self._reader = watcher
+            else:
+                self._writer = watcher
+            return watcher
+
+        def close(self) -> None:
+            self._unwatch()
+            super().close()
+
+        def detach(self) -> int:
+            self._unwatch()
+            return super().detach()
+
+        def _unwatch(self) -> None:
+            # A slot is empty until it is used.
+            with suppress(AttributeError):
+                self._reader.close()
+            with suppress(AttributeError):
+                self._writer.close()
+
+        def __del__(self) -> None:
+            # Those of a loop that was destroyed went with it.
+            with suppress(Exception):
+                self._unwatch()
+            super().__del__()  # type: ignore[misc,unused-ignore]
+
+
+class _Restarting:
+    """A watcher of libuv's that goes on behind an error.
+
+    libuv stops one for good that finds ``POLLERR``, which a reset is. What is read then may be
+    the data that came before it, and of the reset itself nobody would ever hear.
+    """
+
+    __slots__ = ("_loop", "_watcher", "args", "callback")
+
+    def __init__(self, loop: Any, watcher: Any) -> None:
+        self._loop = loop
+        self._watcher = watcher
+        self.callback: Callable[..., object] | None = None
+        self.args: tuple[Any, ...] = ()
+
+    def start(self, callback: Callable[..., object], *args: Any) -> None:
+        self.callback = callback
+        self.args = args
+        self._watcher.start(self._fired, pass_events=True)
+
+    def stop(self) -> None:
+        self.callback = None
+        self._watcher.stop()
+
+    def close(self) -> None:
+        self.callback = None
+        self._watcher.close()
+
+    def _fired(self, events: int) -> None:
+        if events < 0:
+            # Not here: gevent stops what libuv has, behind this callback.
+            self._loop.run_callback(self._restart)
+        if self.callback is not None:
+            self.callback(*self.args)
+
+    def _restart(self) -> None:
+        if self.callback is not None:
+            self._watcher.start(self._fired, pass_events=True)
+
+
+def is_libuv(loop: Any) -> bool:
+    """Whether it is gevent's other loop, and the only one on Windows."""
+    return type(loop).__module__.startswith("gevent.libuv")
+
+
+def receive(wire: AnyWire, size: int, flags: int = 0) -> bytes:
+    """``wire.recv(size, flags)``. What is compiled has that of the ``.pxd`` beside instead."""
+    return wire.recv(size, flags)
+
+
+def send(wire: AnyWire, data: Any, flags: int = 0) -> int:
+    """``wire.send(data, flags)``. What is compiled has that of the ``.pxd`` beside instead."""
+    return wire.send(data, flags | NO_SIGNAL)
+
+
+def of_threads(name: str) -> Any:
+    """What the module ``_thread`` has by that name, also where it is patched.
+
+    ``gevent.monkey`` itself would bring logging along, and take a sixth more of gnet's import.
+    """
+    monkey = sys.modules.get("gevent.monkey")
+    return getattr(_thread, name) if monkey is None else monkey.get_original("_thread", name)
+
+
+#: The number of the calling thread of the system's; of greenlets a patched ``get_ident()`` gives
+#: that. Modules that are compiled have :file:`stream_socket.pxd`'s instead.
+this_thread: Callable[[], int] = of_threads("get_ident")
+
+
+if sys.platform == "win32":
+    # And the pipes of gnet._transport.windows.named_pipe, which is built on this module.
+    AnyWire = Wire
+else:
+    AnyWire = Wire | FileWire
+
+
+def refuse_tls(name: str, handle: Any) -> None:
+    """Refuse a socket of Python's ``ssl``, or of another library that has made it that way.
+
+    Its descriptor alone would go on in the clear.
+
+    :param name: what the caller calls it.
+    :raises TypeError: it is one.
+    """
+    if all(callable(getattr(handle, each, None)) for each in ("unwrap", "cipher", "fileno")):
+        raise type_error(
+            f'The "{name}" argument must be a socket without TLS, since what is sent by its '
+            "descriptor is not encrypted. Give the plain socket, and have gnet do the TLS: with "
+            f"the option tls=, or by start_tls(). Received {handle!r}"
+        )
+
+
+def wire_of_fd(fd: int) -> AnyWire:
+    """The wire for a descriptor of any kind that can be a stream.
+
+    :raises OSError: ``fd`` is not open; or ``ENOTSUP``: on Windows it must be a socket's handle,
+        as no other descriptor can be watched there.
+    :raises ValueError: it is none; ``code`` ``"ERR_INVALID_FD_TYPE"``. It stays its owner's.
+    """
+    if sys.platform == "win32":
+        try:
+            wire = Wire(fileno=fd)
+        except OSError:
+            raise system_error(errno.ENOTSUP, "open") from None
+        if wire.is_stream():
+            wire.setblocking(False)
+            return wire
+        wire.detach()
+    else:
+        try:
+            mode = os.fstat(fd).st_mode
+        except OSError as exc:
+            raise annotate(exc, "open") from None
+        if stat.S_ISSOCK(mode):
+            wire = Wire(fileno=fd)
+            if wire.is_stream():
+                wire.setblocking(False)
+                return wire
+            wire.detach()
+        elif stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):
+            return FileWire(fd)
+    raise value_error(
+        f'The "fd" argument must be a stream socket, pipe, FIFO or terminal, and not a '
+        f"listening one. Received {fd}",
+        "ERR_INVALID_FD_TYPE",
+    )

@@ -1,0 +1,134 @@
+"""What Windows' sockets lack of other systems': one call for many buffers, and a readable side
+that ends when it is shut down. Windows only.
+
+There a blocked read does not wake on ``shutdown(SHUT_RD)``, and later ones are errors. So that
+is not the kernel's to do: what has come is read, and then the end.
+"""
+
+from __future__ import annotations
+
+import _socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..._values.buffers import first_bytes
+
+assert sys.platform == "win32"
+
+__all__ = ["WindowsSocket"]
+
+READ = 1
+
+# So many bytes of small messages are put together.
+JOINED_BYTES = 65536
+
+
+class WindowsSocket(_socket.socket):
+    """A non-blocking socket of Windows' that does what a wire has to."""
+
+    _shut = False
+    _reader: _ReadWatcher | None = None
+
+    def __init__(
+        self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
+    ) -> None:
+        super().__init__(family, type, proto, fileno)
+        if fileno is None and family == _socket.AF_INET6:
+            # Elsewhere that is how it is: ::ffff:192.0.2.1 can be connected to.
+            self.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        try:
+            return super().recv(size, flags)
+        except BlockingIOError:
+            if self._shut:
+                return b""
+            raise
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        try:
+            return super().recv_into(buffer, size, flags)
+        except BlockingIOError:
+            if self._shut:
+                return 0
+            raise
+
+    def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:
+        """Send of the buffers what the kernel takes."""
+        return self.send(first_bytes(buffers, JOINED_BYTES))
+
+    def shutdown(self, how: int) -> None:
+        if how != _socket.SHUT_WR:
+            self._shut = True
+            if self._reader is not None:
+                self._reader.fire()
+        if how != _socket.SHUT_RD:
+            super().shutdown(_socket.SHUT_WR)
+
+    def watch(self, loop: Any, events: int) -> Any:
+        """A watcher of the loop for readiness, not started."""
+        watcher = loop.io(self.fileno(), events)
+        if events != READ:
+            return watcher
+        self._reader = _ReadWatcher(self, loop, watcher)
+        return self._reader
+
+
+class _ReadWatcher:
+    """A watcher of the loop's that is also ready when the readable side was shut down."""
+
+    def __init__(self, wire: WindowsSocket, loop: Any, watcher: Any) -> None:
+        self._wire = wire
+        self._loop = loop
+        self._watcher = watcher
+        self._turn: Any = None
+
+    @property
+    def callback(self) -> Callable[..., object] | None:
+        function: Callable[..., object] | None = self._watcher.callback
+        return function
+
+    @callback.setter
+    def callback(self, function: Callable[..., object]) -> None:
+        self._watcher.callback = function
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        return self._watcher.args or ()
+
+    @args.setter
+    def args(self, args: tuple[Any, ...]) -> None:
+        self._watcher.args = args
+
+    def start(self, callback: Callable[..., object], *args: Any) -> None:
+        self._watcher.start(callback, *args)
+        if self._wire._shut:
+            self.fire()
+
+    def stop(self) -> None:
+        self._forget()
+        self._watcher.stop()
+
+    def close(self) -> None:
+        self._forget()
+        self._watcher.close()
+
+    def fire(self) -> None:
+        """The readable side was shut down: call back in each turn, as for any other end."""
+        if self._watcher.callback is not None and self._turn is None:
+            self._turn = self._loop.run_callback(self._call)
+
+    def _call(self) -> None:
+        self._turn = None
+        callback = self._watcher.callback
+        if callback is not None:
+            try:
+                callback(*self.args)
+            finally:
+                self.fire()
+
+    def _forget(self) -> None:
+        if self._turn is not None:
+            self._turn.stop()
+            self._turn = None

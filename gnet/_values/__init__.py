@@ -1,0 +1,1 @@
+"""What has neither a descriptor nor a clock: addresses, options, texts, plans."""

@@ -1,0 +1,25 @@
+"""Publishing the events of :mod:`gnet.events`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from zope.event import notify, subscribers
+
+__all__ = ["publish"]
+
+
+def publish(defer: Callable[[Callable[[], object]], object], kind: str, *fields: Any) -> None:
+    """Publish an event in the next turn of the loop; make none while nobody subscribes.
+
+    :param defer: the dispatcher's ``defer``.
+    :param kind: the name of the event's class.
+    :param fields: its fields.
+    """
+    if subscribers:
+        # dataclasses take longer to import than the rest of gnet: only who subscribes pays.
+        from .. import events
+
+        defer(partial(notify, getattr(events, kind)(*fields)))

@@ -1,0 +1,93 @@
+"""Where to listen or to connect to, as the command line says it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from .._values.addresses import is_ip, is_ipv6
+
+__all__ = ["Place"]
+
+FORMS = "8124, host:8124, [::1]:8124, unix:/path or unix:@name"
+MAX_PORT = 65535
+UNIX = "unix:"
+# The beginnings of the names of Windows' pipes.
+WINDOWS_PIPES = ("\\\\.\\pipe\\", "\\\\?\\pipe\\")
+
+
+class Place(NamedTuple):
+    """A port and perhaps a host, or a path; ``str()`` gives the form that :meth:`parse` reads."""
+
+    port: int | None = None
+    host: str | None = None
+    path: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read a target.
+
+        :param text: ``"8124"``, ``"host:8124"``, ``"[::1]:8124"``, ``"unix:/path"``, or
+            ``"unix:@name"`` for an abstract name of Linux; the name of a pipe on Windows.
+        :raises ValueError: it is none of these; the message says what is wrong.
+        """
+        if text.startswith(UNIX):
+            return cls(path=_path(text.removeprefix(UNIX), text))
+        if text.startswith(WINDOWS_PIPES):
+            return cls(path=text)
+        host, colon, port = text.rpartition(":")
+        return cls(_port(port, text), _host(host, text) if colon else None)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The place as keyword arguments of ``listen()`` and ``connect()``."""
+        if self.path is not None:
+            return {"path": self.path}
+        return {"port": self.port, "host": self.host}
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            if self.path.startswith(WINDOWS_PIPES):
+                return self.path
+            return UNIX + ("@" + self.path[1:] if self.path.startswith("\0") else self.path)
+        if self.host is None:
+            return str(self.port)
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _wrong(text: str, why: str) -> ValueError:
+    return ValueError(f"{text!r}: {why}; a target is {FORMS}")
+
+
+def _path(path: str, text: str) -> str:
+    if path in ("", "@"):
+        raise _wrong(text, "the path is empty")
+    if "\0" in path:
+        raise _wrong(text, "a path has no NUL character")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise _wrong(text, "the file system has no such name") from None
+    return "\0" + path[1:] if path.startswith("@") else path
+
+
+def _port(port: str, text: str) -> int:
+    # int() also takes signs, spaces, underscores and other alphabets' digits; and refuses more
+    # digits than no port has.
+    if not port.isascii() or not port.isdigit() or len(port) > len(str(MAX_PORT)):
+        raise _wrong(text, f"it has no port from 0 to {MAX_PORT}")
+    if int(port) > MAX_PORT:
+        raise _wrong(text, f"it has no port from 0 to {MAX_PORT}")
+    return int(port)
+
+
+def _host(host: str, text: str) -> str | None:
+    if host.startswith("[") and host.endswith("]"):
+        if not is_ipv6(host[1:-1]):
+            raise _wrong(text, "no IPv6 address between the brackets")
+        return host[1:-1]
+    if is_ip(host) == 6:
+        raise _wrong(text, f"an IPv6 address has brackets, [{host}]")
+    if any(each in ":[]/\\@" or each.isspace() or not each.isprintable() for each in host):
+        raise _wrong(text, "no host name")
+    return host or None

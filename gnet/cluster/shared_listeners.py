@@ -1,0 +1,124 @@
+"""The listening handles that a cluster's primary owns, and which of its workers use them.
+
+The workers have duplicates. A handle is closed when the last worker that uses it says that it
+does not any more, and not when that worker dies: its replacement is to find the connections that
+have queued up meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .._server import bind
+from .._transport.tcp_options import address_info
+from .._values.addresses import AddressInfo
+from ..errors import coded, system_error, value_error
+
+__all__ = ["Handle", "Handles", "Place", "error_fields", "error_of"]
+
+
+class Place(NamedTuple):
+    """Where a worker wants to listen.
+
+    :ivar host: the IP address, or ``None`` for all.
+    :ivar port: the port; ``0`` for a free one.
+    :ivar path: the path of a Unix socket.
+    :ivar fd: a descriptor of the primary's.
+    :ivar number: how often the worker listens there already. Two servers of one worker cannot
+        have one port; and each port 0 is another, but the same in every worker.
+    """
+
+    host: str | None
+    port: int | None
+    path: str | None
+    fd: int | None
+    number: int
+
+
+class Handle:
+    """A listening handle.
+
+    :ivar bound: the socket, and its file.
+    :ivar users: the ids of the workers that have a duplicate.
+    """
+
+    __slots__ = ("bound", "users")
+
+    def __init__(self, bound: bind.Bound) -> None:
+        self.bound = bound
+        self.users: set[int] = set()
+
+    @property
+    def address(self) -> AddressInfo | str | None:
+        """The bound address, as :meth:`gnet.Server.address` gives it."""
+        return address_info(self.bound.wire.getsockname())
+
+
+class Handles:
+    """The handles, by place."""
+
+    def __init__(self) -> None:
+        self._handles: dict[Place, Handle] = {}
+
+    def take(self, user: int, place: Place, options: bind.ListenOptions) -> Handle:
+        """The handle for a place, opened with the options of the first to ask for it.
+
+        :raises OSError: the place cannot be bound.
+        :raises ValueError: the descriptor is no stream socket's.
+        """
+        handle = self._handles.get(place)
+        if handle is None:
+            if place.fd is not None:
+                bound = bind.take_over(None, place.fd, options)
+            else:
+                bound = bind.bind(place.host, place.port, place.path, options)
+            handle = self._handles[place] = Handle(bound)
+        handle.users.add(user)
+        return handle
+
+    def give_back(self, user: int, place: Place) -> None:
+        """A worker does not listen there any more."""
+        handle = self._handles.get(place)
+        if handle is not None:
+            handle.users.discard(user)
+            if not handle.users:
+                self._close(place)
+
+    def forget(self, user: int) -> None:
+        """A worker has died."""
+        for handle in self._handles.values():
+            handle.users.discard(user)
+
+    def used_by(self, user: int) -> set[Place]:
+        """Where a worker listens."""
+        return {place for place, handle in self._handles.items() if user in handle.users}
+
+    def close_unused(self) -> None:
+        """Close those that no worker has come back to."""
+        for place, handle in list(self._handles.items()):
+            if not handle.users:
+                self._close(place)
+
+    def close(self) -> None:
+        """Close them all."""
+        for place in list(self._handles):
+            self._close(place)
+
+    def _close(self, place: Place) -> None:
+        self._handles.pop(place).bound.close()
+
+
+def error_fields(error: OSError | ValueError) -> dict[str, Any]:
+    """What a worker must know of an error, to raise it itself."""
+    names = ("errno", "syscall", "address", "port", "code")
+    fields = {name: getattr(error, name, None) for name in names}
+    return {**fields, "message": getattr(error, "strerror", None) or str(error)}
+
+
+def error_of(fields: dict[str, Any]) -> OSError | ValueError:
+    """The error that :func:`error_fields` was given."""
+    if fields["errno"] is None:
+        return value_error(fields["message"], fields["code"])
+    if fields["syscall"] is None:
+        return coded(OSError(fields["errno"], fields["message"]), fields["code"])
+    return system_error(fields["errno"], fields["syscall"], fields["address"], fields["port"])

@@ -1,0 +1,409 @@
+"""A resolver that asks name servers itself: gevent's sockets, dnspython's messages."""
+
+from __future__ import annotations
+
+import _socket
+import os
+from collections.abc import Iterable, Sequence
+from time import monotonic
+from typing import Any, Literal, overload
+
+import dns.exception
+import dns.name
+import dns.rdatatype
+import dns.reversename
+from dns.rdatatype import RdataType
+
+from .._values import arguments
+from .._values.addresses import SocketAddress, is_ip, split_zone
+from ..errors import coded, lookup_error
+from . import resolv_conf
+from .answer import Answer, worst
+from .destinations import families, in_order, mapped
+from .hosts import DEFAULT_PATH, HostsFile
+from .names import Address, ascii_name, check_lookup
+from .nameserver import Manner, NameServer
+from .questions import Plan, Questions
+from .records import CAA, MX, NAPTR, SOA, SRV
+from .search import SearchList, domain_name
+
+__all__ = ["Resolver", "record_type"]
+
+_CACHE_SIZE = 1024
+# Where neither the program nor resolv.conf says anything.
+_TIMEOUT_SECONDS = 5.0
+_TRIES = 3
+# The first try has 1/1023 of the time then, and cannot get shorter with any sense.
+_MAX_TRIES = 10
+_RDTYPE = {4: RdataType.A, 6: RdataType.AAAA}
+_LOOPBACK: list[Address] = [("127.0.0.1", 4), ("::1", 6)]
+
+# With these the next domain of the search list may still do.
+_GO_ON = ("ENOTFOUND", "ENODATA", "ESERVFAIL", "EREFUSED")
+
+_EAI = {
+    "ENOTFOUND": _socket.EAI_NONAME,
+    "ENODATA": getattr(_socket, "EAI_NODATA", _socket.EAI_NONAME),
+    "ECONNREFUSED": _socket.EAI_AGAIN,
+    "ETIMEOUT": _socket.EAI_AGAIN,
+    "ESERVFAIL": _socket.EAI_AGAIN,
+}
+
+
+class Resolver:
+    """Looks names up in DNS without the system's resolver, and without its threads.
+
+    Any number of greenlets may use one resolver at once: each call blocks its own greenlet
+    only, equal questions that are on their way are asked once, and a call that a
+    :class:`gevent.Timeout` or a kill ends leaves nothing behind. It is cooperative whether or
+    not :mod:`gevent.monkey` has patched anything. Between calls it holds no descriptor, so
+    there is nothing to close.
+
+    :param nameservers: IP addresses of the servers, ``"192.0.2.1"``, ``"192.0.2.1:5353"`` or
+        ``"[2001:db8::1]:5353"``, in the order in which they are asked; the one that answered
+        last is asked first. Default: those of ``/etc/resolv.conf`` (Windows: of the registry),
+        as they are now; one behind an interface that is down is passed over as long as it is.
+    :param port: the port of the servers that are given without one.
+    :param timeout: seconds for a whole call, all servers, tries, aliases and search domains
+        included. The time that one server has for its answer is a part of it, and doubles
+        with each try. Default: where ``resolv.conf`` has a ``timeout``, each server has that
+        time for each try, and the call what they have together; else 5.
+    :param cache: whether answers are kept for their time to live, also those that say that
+        there is nothing (RFC 2308); or how many are kept, ``True`` is 1,024. One above 1 KiB
+        counts for several.
+    :param tries: how often each server is asked; from 1 to 10. Default: the ``attempts`` of
+        ``resolv.conf``, else 3.
+    :param search: domains in which a name with fewer than ``ndots`` dots is looked for first,
+        and others last; one with a final dot never. Default: the system's, which without a
+        ``search`` or ``domain`` is the host's own domain.
+    :param ndots: see ``search``; from 0 to 15. Default: the system's.
+    :param hosts: a file as ``/etc/hosts``, in which :meth:`lookup` and :meth:`reverse` look
+        first; it is read again when it has changed. ``None`` for none.
+    :raises TypeError: an argument is of the wrong kind.
+    :raises ValueError: an argument is of the wrong value; a name server is no IP address
+        (``ERR_INVALID_IP_ADDRESS``).
+
+    Of ``resolv.conf(5)`` the options ``ndots``, ``timeout``, ``attempts``, ``rotate``,
+    ``edns0``, ``use-vc``, ``single-request``, ``no-aaaa`` and ``trust-ad`` are obeyed, and of
+    the environment ``LOCALDOMAIN`` and ``RES_OPTIONS``.
+
+    An answer is read in turns with everything else, however long it is: whoever owns a name
+    cannot hold the loop with what its records say. Of a chain of aliases 16 are followed.
+
+    Every method raises :class:`socket.gaierror` with Node's ``code``, ``syscall`` and
+    ``hostname``: ``ENOTFOUND`` (there is no such name), ``ENODATA`` (it has no such records),
+    ``ETIMEOUT``, ``ECONNREFUSED`` (no server can be reached), ``ESERVFAIL``, ``EREFUSED``,
+    ``EFORMERR``, ``ENOTIMP`` (a server said so), ``EBADRESP`` (it sent what cannot be read),
+    ``ECANCELLED`` (see :meth:`cancel`).
+
+    From Node's ``dns``: *Class: dns.Resolver*; RFC 1034, RFC 1035.
+    """
+
+    def __init__(
+        self,
+        nameservers: Iterable[str] | None = None,
+        port: int = 53,
+        timeout: float | None = None,
+        cache: bool | int = True,
+        *,
+        tries: int | None = None,
+        search: Iterable[str] | None = None,
+        ndots: int | None = None,
+        hosts: str | os.PathLike[str] | None = DEFAULT_PATH,
+    ) -> None:
+        if timeout is not None:
+            timeout = arguments.positive_seconds("timeout", timeout)
+        if tries is not None:
+            tries = arguments.integer("tries", tries, 1, _MAX_TRIES)
+        system = resolv_conf.read_system()
+        self._search = _search_list(search, ndots, system)
+        self._hosts = HostsFile(None if hosts is None else arguments.path("hosts", hosts))
+        servers = _name_servers(nameservers, arguments.port(port), system)
+        plan, self._timeout = _plan(timeout, tries, len(servers), system)
+        self._no_ipv6 = system.no_aaaa
+        self._one_by_one = system.single_request
+        self._questions = Questions(servers, plan, _cache_size(cache))
+
+    # -- what is asked ------------------------------------------------------------------------
+
+    @overload
+    def lookup(
+        self, hostname: str, *, family: int | str = 0, hints: int = 0, all: Literal[False] = False
+    ) -> Address: ...
+    @overload
+    def lookup(
+        self, hostname: str, *, family: int | str = 0, hints: int = 0, all: Literal[True]
+    ) -> list[Address]: ...
+    @overload
+    def lookup(
+        self, hostname: str, *, family: int | str = 0, hints: int = 0, all: bool = False
+    ) -> Address | list[Address]: ...
+    def lookup(
+        self, hostname: str, *, family: int | str = 0, hints: int = 0, all: bool = False
+    ) -> Address | list[Address]:
+        """Look up the addresses of a host; this is a ``lookup=`` hook.
+
+        An IP address answers itself. Otherwise the hosts file, or else the name servers, which
+        are asked for A and AAAA at the same time. ``localhost`` and what ends in it is this
+        host without a question (RFC 6761, section 6.3). Where there are addresses of both
+        families, IPv6 comes first, unless the system has a route for IPv4 only.
+
+        :param hostname: a name, or an IP address.
+        :param family: ``4`` or ``6`` (``"IPv4"``, ``"IPv6"``), or ``0`` for both.
+        :param hints: ``ADDRCONFIG``, ``V4MAPPED`` and ``ALL`` of :mod:`gnet.dns`.
+        :param all: give every address, not only the first.
+        :returns: ``(address, family)``; with ``all``, a list of these.
+        :raises socket.gaierror: see the class; ``syscall`` is ``"getaddrinfo"``.
+        :raises TypeError: an argument is of the wrong kind.
+        :raises ValueError: an argument is of the wrong value.
+
+        From Node's ``dns``: *dns.lookup(hostname, options, callback)*.
+        """
+        wanted, every = check_lookup(hostname, family, hints, all)
+        literal = is_ip(hostname)
+        if literal:
+            found = [(hostname, literal)]
+        else:
+            found = in_order(self._addresses(hostname, families(wanted, hints)))
+            if wanted == 6:
+                found = mapped(found, hints)
+        return found if every else found[0]
+
+    def resolve(self, hostname: str, rdtype: str = "A") -> list[Any]:
+        """Ask for the records of a name.
+
+        :param hostname: a name; ``"."`` is the root.
+        :param rdtype: the type of the records, for example ``"AAAA"``.
+        :returns: for ``A``, ``AAAA``, ``CNAME``, ``NS`` and ``PTR`` a list of :class:`str`; for
+            ``TXT`` a list of each record's list of strings; for ``MX``, ``SRV``, ``SOA``,
+            ``NAPTR`` and ``CAA`` a list of the named tuples of :mod:`gnet.dns`; for any other
+            type a list of the records' text in a zone file; what is very long there and no key
+            has the generic form of RFC 3597.
+        :raises socket.gaierror: see the class; ``syscall`` is for example ``"queryMx"``.
+        :raises TypeError: an argument is of the wrong kind.
+        :raises ValueError: there is no such type, or it is none of records (``ANY``, ``AXFR``).
+
+        From Node's ``dns``: *dns.resolve(hostname, rrtype, callback)*. Unlike Node's, the
+        search domains apply, and ``SOA`` gives a list as well.
+        """
+        arguments.string("hostname", hostname)
+        number = record_type(rdtype)
+        name = dns.rdatatype.to_text(number)
+        syscall = f"query{name.capitalize()}"
+        answer = self._search_for(hostname, [number], syscall)[0]
+        if number == RdataType.TXT:
+            return [list(each) for each in answer.records]
+        return list(answer.records)
+
+    def resolve4(self, hostname: str) -> list[str]:
+        """The IPv4 addresses of a name in DNS. From Node's ``dns``: *dns.resolve4()*."""
+        return self.resolve(hostname, "A")
+
+    def resolve6(self, hostname: str) -> list[str]:
+        """The IPv6 addresses of a name in DNS. From Node's ``dns``: *dns.resolve6()*."""
+        return self.resolve(hostname, "AAAA")
+
+    def resolve_mx(self, hostname: str) -> list[MX]:
+        """The mail servers of a domain. From Node's ``dns``: *dns.resolveMx()*."""
+        return self.resolve(hostname, "MX")
+
+    def resolve_srv(self, hostname: str) -> list[SRV]:
+        """Where a service is, in the answer's order. From Node's ``dns``: *dns.resolveSrv()*."""
+        return self.resolve(hostname, "SRV")
+
+    def resolve_txt(self, hostname: str) -> list[list[str]]:
+        """The texts of a name, each in its pieces. From Node's ``dns``: *dns.resolveTxt()*."""
+        return self.resolve(hostname, "TXT")
+
+    def resolve_cname(self, hostname: str) -> list[str]:
+        """What a name is an alias for. From Node's ``dns``: *dns.resolveCname()*."""
+        return self.resolve(hostname, "CNAME")
+
+    def resolve_ns(self, hostname: str) -> list[str]:
+        """The name servers of a domain. From Node's ``dns``: *dns.resolveNs()*."""
+        return self.resolve(hostname, "NS")
+
+    def resolve_ptr(self, hostname: str) -> list[str]:
+        """What a name points to. From Node's ``dns``: *dns.resolvePtr()*."""
+        return self.resolve(hostname, "PTR")
+
+    def resolve_soa(self, hostname: str) -> SOA:
+        """The start of a zone. From Node's ``dns``: *dns.resolveSoa()*."""
+        found: SOA = self.resolve(hostname, "SOA")[0]
+        return found
+
+    def resolve_naptr(self, hostname: str) -> list[NAPTR]:
+        """The rules that rewrite a name. From Node's ``dns``: *dns.resolveNaptr()*."""
+        return self.resolve(hostname, "NAPTR")
+
+    def resolve_caa(self, hostname: str) -> list[CAA]:
+        """Who may issue certificates for a name. From Node's ``dns``: *dns.resolveCaa()*."""
+        return self.resolve(hostname, "CAA")
+
+    def reverse(self, ip: str) -> list[str]:
+        """The names of an IP address: those of the hosts file, or else of DNS.
+
+        :param ip: an IPv4 or IPv6 address; a zone id does not count.
+        :returns: the names, without a final dot.
+        :raises socket.gaierror: see the class; ``syscall`` is ``"getHostByAddr"``.
+        :raises TypeError: ``ip`` is no :class:`str`.
+        :raises ValueError: it is no IP address (``ERR_INVALID_IP_ADDRESS``).
+
+        From Node's ``dns``: *dns.reverse(ip, callback)*.
+        """
+        if not is_ip(arguments.string("ip", ip)):
+            right = "an IP address"
+            raise arguments.wrong_value("ip", ip, right, "ERR_INVALID_IP_ADDRESS")
+        known = self._hosts.names(ip)
+        if known:
+            return known
+        name = dns.reversename.from_address(split_zone(ip)[0])
+        [answer] = self._questions.ask(name, [RdataType.PTR], monotonic() + self._timeout)
+        if not answer.records:
+            raise _error(answer.code, ip, "getHostByAddr")
+        return list(answer.records)
+
+    def cancel(self) -> None:
+        """End every call of this thread that waits for an answer: with ``ECANCELLED``.
+
+        From Node's ``dns``: *resolver.cancel()*.
+        """
+        self._questions.cancel()
+
+    def clear_cache(self) -> None:
+        """Forget all answers."""
+        self._questions.cache.clear()
+
+    # -- names --------------------------------------------------------------------------------
+
+    def _addresses(self, hostname: str, wanted: Sequence[int]) -> list[Address]:
+        name = ascii_name(hostname)
+        for known in (self._hosts.addresses(name), _loopback(name)):
+            found = [each for each in known if each[1] in wanted]
+            if found:
+                return found
+        rdtypes = [_RDTYPE[each] for each in wanted if each == 4 or not self._no_ipv6]
+        if not rdtypes:
+            raise _error("ENOTFOUND", hostname, "getaddrinfo")
+        answers = self._search_for(hostname, rdtypes, "getaddrinfo")
+        records = dict.fromkeys(each for answer in answers for each in answer.records)
+        return [(address, 6 if ":" in address else 4) for address in records]
+
+    def _search_for(
+        self, hostname: str, rdtypes: Sequence[RdataType], syscall: str
+    ) -> list[Answer]:
+        """The answers for the first form of the name that has records."""
+        deadline = monotonic() + self._timeout
+        failure = "ENOTFOUND"
+        for name in self._search.candidates(hostname, syscall):
+            answers = self._ask(name, rdtypes, deadline)
+            if any(each.records for each in answers):
+                return answers
+            code = worst(*(each.code for each in answers))
+            failure = worst(failure, code)
+            if code not in _GO_ON:
+                break
+        raise _error(failure, hostname, syscall)
+
+    def _ask(
+        self, name: dns.name.Name, rdtypes: Sequence[RdataType], deadline: float
+    ) -> list[Answer]:
+        if not self._one_by_one:
+            return self._questions.ask(name, rdtypes, deadline)
+        return [found for each in rdtypes for found in self._questions.ask(name, [each], deadline)]
+
+
+def _error(code: str, hostname: str, syscall: str) -> OSError:
+    error = _socket.gaierror(_EAI.get(code, _socket.EAI_FAIL), "")
+    return lookup_error(coded(error, code), hostname, syscall)
+
+
+def _loopback(name: str) -> list[Address]:
+    name = name.removesuffix(".").lower()
+    return _LOOPBACK if name == "localhost" or name.endswith(".localhost") else []
+
+
+# -- arguments ------------------------------------------------------------------------------------
+
+
+def _cache_size(cache: Any) -> int:
+    if isinstance(cache, bool):
+        return _CACHE_SIZE if cache else 0
+    if not isinstance(cache, int):
+        raise arguments.wrong_kind("cache", cache, "a bool or an int")
+    return arguments.integer("cache", cache, 0, 1 << 30)
+
+
+def _strings(name: str, values: Any) -> list[str]:
+    # A str is an iterable of str: one address would be read as its characters.
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise arguments.wrong_kind(name, values, "a list of str")
+    return [arguments.string(name, each) for each in values]
+
+
+def _plan(
+    timeout: float | None, tries: int | None, servers: int, system: resolv_conf.ResolvConf
+) -> tuple[Plan, float]:
+    """How to ask, and how many seconds a call has."""
+    tries = tries or system.attempts or _TRIES
+    manner = Manner(system.edns0, system.use_vc, system.trust_ad)
+    if timeout is None and system.timeout is not None:
+        plan = Plan(tries, system.timeout, 1, system.rotate, manner)
+        return plan, float(system.timeout * tries * servers)
+    timeout = timeout or _TIMEOUT_SECONDS
+    # All waits together are the timeout.
+    first_wait = timeout / (servers * (2**tries - 1))
+    return Plan(tries, first_wait, 2, system.rotate, manner), timeout
+
+
+def _name_servers(addresses: Any, port: int, system: resolv_conf.ResolvConf) -> list[NameServer]:
+    if addresses is None:
+        # One whose zone is no interface now may have it later, and is passed over until then.
+        return [NameServer(each, port) for each in system.nameservers]
+    servers = [_server(each, port) for each in _strings("nameservers", addresses)]
+    if not servers:
+        raise arguments.wrong_value("nameservers", addresses, "at least one IP address")
+    return servers
+
+
+def _server(text: str, port: int) -> NameServer:
+    address = SocketAddress.parse(text)
+    if address is not None:
+        server = NameServer(address.address, address.port or port)
+        try:
+            server.check()
+        except OSError:
+            # Its zone is no interface of this machine.
+            pass
+        else:
+            return server
+    right = "a list of IP addresses, each with a port or without"
+    raise arguments.wrong_value("nameservers", text, right, "ERR_INVALID_IP_ADDRESS")
+
+
+def _search_list(domains: Any, ndots: Any, system: resolv_conf.ResolvConf) -> SearchList:
+    if domains is None:
+        domains = system.search
+    else:
+        domains = _strings("search", domains)
+        for each in domains:
+            if domain_name(each) is None:
+                raise arguments.wrong_value("search", each, "a list of domains")
+    if ndots is None:
+        ndots = system.ndots
+    return SearchList(domains, arguments.integer("ndots", ndots, 0, resolv_conf.MAX_NDOTS))
+
+
+def record_type(rdtype: Any) -> RdataType:
+    """The number of a type of records.
+
+    :raises TypeError: ``rdtype`` is no :class:`str`.
+    :raises ValueError: there is no such type, or it is none of records.
+    """
+    try:
+        number = dns.rdatatype.from_text(arguments.string("rdtype", rdtype))
+    except (dns.exception.DNSException, ValueError):
+        number = dns.rdatatype.NONE
+    if number == dns.rdatatype.NONE or dns.rdatatype.is_metatype(number):
+        raise arguments.wrong_value("rdtype", rdtype, 'a type of DNS records, such as "MX"')
+    return number

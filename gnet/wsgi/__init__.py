@@ -1,0 +1,336 @@
+r"""WSGI applications on a gnet server: HTTP/1.1 that may face the internet.
+
+.. code-block:: python
+
+    import gnet
+    from gnet import wsgi
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"hello\n"]
+
+    with wsgi.WSGIServer(application).listen(0) as server:
+        with gnet.connect(server.address().port) as sock:
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            print(*sock.makefile(), sep="")
+
+``wsgi.serve(application, 8124)`` serves until the process is told to end. The server is a
+:class:`gnet.Server`: it listens on ports, paths and descriptors, has limits and block lists, and
+lives beside any other server in one process. It needs the package httptools, which
+``pip install "gevent-net[wsgi]"`` brings: llhttp, Node's parser, reads the requests.
+
+An application that blocks other than through gevent blocks the whole process: have
+``gevent.monkey.patch_all()`` run first, or have it run in ``threads``. One that keeps the loop for
+more than a second is told of in the log ``gnet``, once, with its stack.
+
+**What is refused.** What two readers could understand differently: two lengths, a length beside
+a transfer coding, codings other than ``chunked``, spaces where none belong, line ends that are
+none, control characters, no ``Host`` or two. The answer is 400 or what is more to the point, says
+nothing but that, and ends the connection; ``error_log`` has the reason. Bytes of a body are never
+a request.
+
+**The environ** has PEP 3333's keys, and ``wsgi.input_terminated``; ``REMOTE_PORT``,
+``REQUEST_URI`` and ``RAW_URI``, the target as it was sent; ``"gnet.socket"``, the connection, a
+:class:`gnet.Socket`; ``"gnet.trailers"``, a list of the fields behind a body in chunks as soon as
+that was read to its end; and ``"gnet.response_trailers"``, a list for those of the response, which
+are sent behind chunks to clients that want them. Fields whose names have an underscore are left
+out, as another's variable would be theirs.
+
+**Upgrades.** A request for an upgrade (RFC 9110, section 7.8), a WebSocket's for example, has one
+more key in its ``environ``: ``"gnet.head"`` are the bytes that came with the request and belong to
+the new protocol, mostly ``b""``; and its socket has no idle timeout. The application answers with
+``101`` through ``start_response`` and ``write``, or on the socket itself, and has the connection
+until it returns. If it has left ``'data'`` listeners on the socket, the connection lives on until
+its ``'close'``. So it is with ``CONNECT``, where ``allow_connect`` has it.
+
+From PEP 3333, RFC 9110 and 9112, and Node's ``http``: *server.close()*, *server.headersTimeout*,
+*Event: 'upgrade'*.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from .._server import bind
+from .._server.serve import serve_with
+from .._server.server import Server
+from .._socket.socket import Socket
+from .._values import arguments
+from .access import Nowhere, writable
+from .files import FileWrapper
+from .handler import UPGRADED, WAITING, WSGIHandler, run_application
+from .intake import Limits
+from .refusal import RequestError
+from .stall import StallWatch
+from .threads import Threads
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["RequestError", "WSGIHandler", "WSGIServer", "serve"]
+
+#: How long a client may send or take nothing while it is waited for, in seconds.
+IDLE_SECONDS = 60.0
+#: How long the head of a request may take from its first byte on, in seconds.
+HEADER_SECONDS = 10.0
+#: How large the head of a request may be, in bytes, and how many fields it may have.
+MAX_HEADER_BYTES = 65536
+MAX_HEADERS = 100
+
+
+class WSGIServer(Server):
+    """A server that has a WSGI application answer HTTP requests.
+
+    It emits what :class:`gnet.Server` emits. A ``'connection'`` listener may set a connection
+    up; the first request is read when it has returned.
+
+    :param application: the WSGI application.
+    :param log: where a line per request goes: an object with ``write()``, or a
+        :class:`logging.Logger`; default: nowhere.
+    :param error_log: where errors of clients go, and what the application writes to
+        ``wsgi.errors``: as ``log``; default: the standard error.
+    :param environ: values for the ``environ`` of every request.
+    :param idle_timeout: how long a client may send or take nothing while it is waited for, in
+        seconds; ``None`` for no limit. It closes idle keep-alive connections, and slow ones.
+    :param header_timeout: how long a client may take to send the head of a request, from its
+        first byte to its last, in seconds; ``None`` for no limit. Then it is answered with 408.
+    :param min_body_rate: how many bytes a second of a body must come at the least while they are
+        waited for, from the third second on; ``None``, the default, for no limit. A read of a
+        slower one raises :class:`RequestError`, which is a :class:`TimeoutError`, too.
+    :param max_body: how large a body may be, in bytes; ``None``, the default, for no limit. A
+        larger one is answered with 413, before the application is called where its length is
+        announced, and otherwise by what a read raises.
+    :param max_header_bytes: how large a head may be, in bytes; more is answered with 431, and a
+        first line above that, or above 8192 bytes, with 414.
+    :param max_headers: how many fields a head may have; more are answered with 431.
+    :param interrupt_on_disconnect: raise :class:`~gnet.errors.PeerEndError` in an application
+        whose client leaves meanwhile, wherever it is blocked. A client that ends only its own
+        side looks the same.
+    :param threads: call the application in a pool of so many threads; ``None``, the default, for
+        the connection's greenlet.
+    :param allow_connect: pass ``CONNECT`` to the application, as an upgrade; otherwise it is
+        answered with 501.
+    :param options: those of :class:`gnet.Server`. ``no_delay`` is ``True`` by default.
+    :raises TypeError: an argument of the wrong kind.
+    :raises ValueError: an argument of the wrong value.
+    """
+
+    __slots__ = (
+        "_handlers", "_stall_watch", "allow_connect", "application", "ends_waiting", "environ",
+        "error_log", "idle_timeout", "interrupt_on_disconnect", "log", "request_limits",
+        "thread_pool", "threads",
+    )  # fmt: skip
+
+    #: What handles a connection; called with the socket and the server.
+    handler_class: Callable[..., Any] = WSGIHandler
+
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        *,
+        log: Any = None,
+        error_log: Any = None,
+        environ: dict[str, Any] | None = None,
+        idle_timeout: float | None = IDLE_SECONDS,
+        header_timeout: float | None = HEADER_SECONDS,
+        min_body_rate: float | None = None,
+        max_body: int | None = None,
+        max_header_bytes: int = MAX_HEADER_BYTES,
+        max_headers: int = MAX_HEADERS,
+        interrupt_on_disconnect: bool = False,
+        threads: int | None = None,
+        allow_connect: bool = False,
+        **options: Any,
+    ) -> None:
+        flag, integer = arguments.flag, arguments.integer
+        self.application = arguments.function("application", application)
+        self.idle_timeout = arguments.seconds("idle_timeout", idle_timeout)
+        #: What a request may cost.
+        self.request_limits = Limits(
+            arguments.seconds("header_timeout", header_timeout),
+            _rate("min_body_rate", min_body_rate),
+            None if max_body is None else integer("max_body", max_body, 0, 2**63 - 1),
+            integer("max_header_bytes", max_header_bytes, 1, 2**31 - 1),
+            integer("max_headers", max_headers, 0, 2**31 - 1),
+        )
+        self.interrupt_on_disconnect = flag("interrupt_on_disconnect", interrupt_on_disconnect)
+        self.threads = None if threads is None else integer("threads", threads, 1, 2**16)
+        self.allow_connect = flag("allow_connect", allow_connect)
+        #: Where a line per request goes, or ``None``.
+        self.log = None if log is None else writable("log", log, logging.INFO)
+        if error_log is None:
+            # A program may have been started without a standard error.
+            error_log = sys.stderr or Nowhere()
+        self.error_log = writable("error_log", error_log, logging.ERROR)
+        options.setdefault("no_delay", True)
+        super().__init__(end_on_return=True, **options)
+        #: What the ``environ`` of every request begins with.
+        self.environ: dict[str, Any] = {
+            "SCRIPT_NAME": "",
+            "SERVER_SOFTWARE": f"gnet/{__version__}",
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": self.error_log,
+            "wsgi.multithread": threads is not None,
+            "wsgi.multiprocess": bind.ask_primary is not None,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+            **(environ or {}),
+        }
+        self._handlers: dict[Socket, Any] = {}
+        #: Whether the connections that wait for a request are at their end.
+        self.ends_waiting = False
+        #: The threads, while the server needs them.
+        self.thread_pool: Threads | None = None
+        self._stall_watch: StallWatch | None = None
+
+    @property
+    def header_timeout(self) -> float | None:
+        """How long the head of a request may take, in seconds, or ``None``."""
+        return self.request_limits.header_timeout
+
+    def report(self, what: str, error: BaseException) -> None:
+        """An application has raised: the hub's error handler tells of it, with its traceback."""
+        self._loop.hub.handle_error(what, type(error), error, error.__traceback__)
+
+    # -- connections --------------------------------------------------------------------------
+
+    def _start(self, bound: bind.Bound) -> None:
+        self.ends_waiting = False
+        super()._start(bound)
+
+    def _begin_serving(self) -> None:
+        """There is a first connection: have what applications need."""
+        if self.threads is not None and self.thread_pool is None:
+            self.thread_pool = Threads(self.threads)
+        if self._stall_watch is None and self.thread_pool is None:
+            wake = self._loop.loop.run_callback_threadsafe
+            self._stall_watch = StallWatch(wake, run_application.__code__)
+
+    def _end_serving(self) -> None:
+        """Let go of what applications need, if this was the last of them."""
+        if self._handlers or self._is_open():
+            return
+        pool, self.thread_pool = self.thread_pool, None
+        if pool is not None:
+            pool.close()
+        watch, self._stall_watch = self._stall_watch, None
+        if watch is not None:
+            watch.stop()
+
+    def _emit_close(self, period: int) -> None:
+        super()._emit_close(period)
+        self._end_serving()
+
+    def emit(self, event: str, *args: Any) -> bool:
+        if event != "connection":
+            return super().emit(event, *args)
+        (sock,) = args
+        sock.set_timeout(self.idle_timeout)
+        super().emit(event, sock)
+        if not self._handlers:
+            self._begin_serving()
+        handler = self._handlers[sock] = self.handler_class(sock, self)
+        try:
+            handler.handle()
+        finally:
+            del self._handlers[sock]
+            if not self._handlers:
+                self._end_serving()
+        return True
+
+    emit.__doc__ = Server.emit.__doc__
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def close(self, callback: Callable[..., object] | None = None) -> Self:
+        """Stop accepting, and end the idle keep-alive connections.
+
+        ``'close'`` is emitted when the last connection has closed. From Node's
+        ``server.close()`` of ``http``.
+
+        :param callback: as for :meth:`gnet.Server.close`.
+        :returns: the server.
+        """
+        self.ends_waiting = True
+        super().close(callback)
+        for sock, handler in list(self._handlers.items()):
+            if handler.state is WAITING:
+                sock._finish_up()
+        return self
+
+    def shutdown(self, grace: float | None = None) -> int:
+        """Stop accepting, finish the requests, and destroy what is left after some time.
+
+        Every response says ``Connection: close`` from now on. With a ``grace``, requests are
+        answered also that come meanwhile, on connections that were accepted before: a client
+        that has just sent one cannot know. Without, connections that wait for a request end at
+        once. Upgraded connections end as those of :meth:`gnet.Server.shutdown`.
+
+        :param grace: how long the requests have, in seconds; ``None`` for no limit.
+        :returns: how many connections were destroyed that were not idle.
+        """
+        if not grace and (self.listening or self._handlers):
+            arguments.limit("grace", grace)
+            self.close()
+        return super().shutdown(grace)
+
+    def _stop_listening(self) -> None:
+        if self._acceptor is not None and not self.ends_waiting:
+            self._acceptor.drain()
+        super()._stop_listening()
+
+    def _finish_up(self, sock: Socket) -> None:
+        handler = self._handlers.get(sock)
+        if handler is not None and handler.state is UPGRADED:
+            super()._finish_up(sock)
+
+    def _force(self, left: set[Socket]) -> int:
+        for sock in left:
+            handler = self._handlers.get(sock)
+            if handler is not None and handler.state is WAITING:
+                # Those that have asked for nothing lose nothing.
+                sock.destroy()
+        return super()._force(left)
+
+
+def serve(
+    application: Callable[..., Any],
+    target: Any = None,
+    host: Any = None,
+    *,
+    grace: float | None = 30.0,
+    **options: Any,
+) -> int:
+    """Serve a WSGI application; block until the server has closed.
+
+    In the main thread, SIGTERM and SIGINT have it shut down: the requests in flight are
+    finished, and those that still come on connections that are there. A second signal does not
+    wait.
+
+    :param application: the WSGI application.
+    :param target: as for :meth:`gnet.Server.listen`.
+    :param host: as for :meth:`gnet.Server.listen`.
+    :param grace: how long the requests have after a signal, in seconds; ``None``: no limit.
+    :param options: those of :class:`WSGIServer` and of :meth:`gnet.Server.listen`.
+    :returns: how many connections were destroyed after a signal.
+    """
+    return serve_with(partial(WSGIServer, application), target, host, grace, options)
+
+
+def _rate(name: str, value: Any) -> float | None:
+    """A number above zero, or ``None``."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise arguments.wrong_kind(name, value, "a number of bytes a second")
+    if not 0 < value < float("inf"):
+        raise arguments.wrong_value(name, value, "above 0 bytes a second", "ERR_OUT_OF_RANGE")
+    return value
