@@ -9,7 +9,7 @@ from typing import Any
 import httptools
 
 from .head import END, Head
-from .intake import Intake, Limits
+from .intake import RECV_BYTES, Intake, Limits, OverdueError
 from .refusal import RequestError, SlowBodyError
 
 __all__ = ["Body", "Input", "body_of"]
@@ -18,6 +18,9 @@ __all__ = ["Body", "Input", "body_of"]
 #: body so much more. A chunk of one byte has five; extensions and zeros are no use to anybody.
 FREE_BYTES = 16384
 FREE_PER_BYTE = 16
+#: What is asked for is received at once from so many bytes on, up to so many.
+MIN_RECV_BYTES = 4096
+MAX_RECV_BYTES = 262_144
 #: A body has so long before its rate counts, in seconds.
 RATE_GRACE_SECONDS = 2.0
 #: What an application has not read is passed over, if it is no more, and comes in this time.
@@ -58,9 +61,10 @@ class Body:
         self.broken = False
         self.announce: Callable[[], object] | None = None
 
-    def next(self) -> bytes:
+    def next(self, wanted: int = 0) -> bytes:
         """Block for more of it; ``b""`` at its end.
 
+        :param wanted: how much is wanted: no more need be received, to be copied for later.
         :raises RequestError: it is malformed, too large or too slow, or the stream ends in it.
         :raises OSError: the connection has failed.
         """
@@ -69,14 +73,15 @@ class Body:
         if self.broken:
             raise RequestError(400, "the body is broken off")
         try:
-            return self._next()
+            return self._next(wanted)
         except BaseException:
             # Even where it was interrupted only: what was asked for is not what is answered.
             self.broken = True
             raise
 
-    def _next(self) -> bytes:
-        data, self._intake.rest = self._intake.rest or self._receive(), b""
+    def _next(self, wanted: int) -> bytes:
+        size = min(wanted, MAX_RECV_BYTES) if wanted >= MIN_RECV_BYTES else RECV_BYTES
+        data, self._intake.rest = self._intake.rest or self._receive(size), b""
         if len(data) > self.left:
             data, self._intake.rest = data[: self.left], data[self.left :]
         self.left -= len(data)
@@ -84,26 +89,23 @@ class Body:
         self.ended = not self.left
         return data
 
-    def _receive(self) -> bytes:
+    def _receive(self, size: int = RECV_BYTES) -> bytes:
         if self.announce is not None:
             announce, self.announce = self.announce, None
             announce()
         rate = self._limits.min_body_rate
-        data = self._receive_at(rate) if rate else self._intake.receive(self._deadline)
+        data = self._receive_at(rate, size) if rate else self._intake.receive(self._deadline, size)
         if not data:
             raise RequestError(400, "the stream ends within a body")
         return data
 
-    def _receive_at(self, rate: float) -> bytes:
+    def _receive_at(self, rate: float, size: int) -> bytes:
         """Only the time counts in which the client was waited for."""
         begun = monotonic()
         deadline = begun + RATE_GRACE_SECONDS + self._received / rate - self._waited
         try:
-            data = self._intake.receive(min(deadline, self._deadline or deadline))
-        except TimeoutError:
-            if monotonic() < deadline:
-                # The idle timeout is shorter than that.
-                raise
+            data = self._intake.receive(min(deadline, self._deadline or deadline), size)
+        except OverdueError:
             raise SlowBodyError from None
         self._waited += monotonic() - begun
         return data
@@ -168,7 +170,7 @@ class ChunkedBody(Body):
         """llhttp has seen the end of the body."""
         self._complete = True
 
-    def _next(self) -> bytes:
+    def _next(self, wanted: int) -> bytes:
         while True:
             data, self._intake.rest = self._intake.rest or self._receive(), b""
             self._feed(data)
@@ -274,9 +276,10 @@ class Input:
         self._buffer, self._position = b"", 0
         return data
 
-    def _fill(self) -> bool:
+    def _fill(self, wanted: int = 0) -> bool:
         """Block for more of the body behind the buffer; tells whether there is any."""
-        data: bytes = self._body.next() if self._call is None else self._call(self._body.next)
+        body = self._body
+        data: bytes = body.next(wanted) if self._call is None else self._call(body.next, wanted)
         if not data:
             return False
         rest = self._buffer[self._position :] if self._buffer else b""
@@ -291,7 +294,7 @@ class Input:
             while left is None or left > 0:
                 there = len(self._buffer) - self._position
                 if not there:
-                    if not self._fill():
+                    if not self._fill(MAX_RECV_BYTES if left is None else left):
                         break
                     continue
                 part = self._take(there if left is None else min(there, left))

@@ -14,14 +14,19 @@ from .refusal import RequestError
 if TYPE_CHECKING:
     from .._socket.socket import Socket
 
-__all__ = ["Intake", "Limits"]
+__all__ = ["RECV_BYTES", "Intake", "Limits", "OverdueError"]
 
 #: How long the first line of a request may be, in bytes: RFC 9112 asks for 8000 or more.
 MAX_LINE_BYTES = 8192
+#: So much is received at once, unless more or less is wanted.
 RECV_BYTES = 65536
 
 # Windows has none of it: there, what nobody could look for in time has come too late.
 _DONTWAIT = getattr(_socket, "MSG_DONTWAIT", 0)
+
+
+class OverdueError(TimeoutError):
+    """The deadline is over by which something had to come."""
 
 
 class Limits:
@@ -64,18 +69,20 @@ class Intake:
         """Let go of what reads it."""
         self._parser.reset()
 
-    def receive(self, deadline: float | None = None) -> bytes:
+    def receive(self, deadline: float | None = None, size: int = RECV_BYTES) -> bytes:
         """Block for more; ``b""`` at the end of the stream.
 
         :param deadline: when to give up, by :func:`time.monotonic`. What has come by then is
             taken, also when nobody could look for it in time.
-        :raises TimeoutError: the deadline is over, or the connection's idle timeout.
+        :param size: the most bytes to give.
+        :raises OverdueError: the deadline is over.
+        :raises TimeoutError: the connection's idle timeout is.
         """
         if deadline is None:
-            return self._sock.recv(RECV_BYTES)
+            return self._sock.recv(size)
         with Timeout(max(deadline - monotonic(), 0.001)) as limit:
             try:
-                return self._sock.recv(RECV_BYTES)
+                return self._sock.recv(size)
             except Timeout as exc:
                 if exc is not limit:
                     raise
@@ -84,8 +91,8 @@ class Intake:
                 raise BlockingIOError
             self._sock.recv(1, _socket.MSG_PEEK | _DONTWAIT)
         except BlockingIOError:
-            raise TimeoutError("the time is over") from None
-        return self._sock.recv(RECV_BYTES)
+            raise OverdueError("the time is over") from None
+        return self._sock.recv(size)
 
     def await_request(self) -> bool:
         """Block until a request begins; tells whether one does."""

@@ -364,8 +364,8 @@ def test_no_more_of_a_file_is_sent_than_announced(path: Path) -> None:
 def test_a_pipe_is_sent_in_chunks() -> None:
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         reader, writer = os.pipe()
-        os.write(writer, b"hello")
-        os.close(writer)
+        with os.fdopen(writer, "wb") as file:
+            file.write(b"hello")
         start_response("200 OK", [])
         return environ["wsgi.file_wrapper"](io.FileIO(reader))
 
