@@ -1,10 +1,11 @@
-"""Flask and Django on gnet.wsgi, asked by curl, by wrk, and over a WebSocket."""
+"""Flask, Django and Pyramid on gnet.wsgi, asked by curl, by wrk, and over a WebSocket."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,36 @@ def django_application() -> Any:
     return get_wsgi_application()
 
 
-@pytest.fixture(params=[flask_application, django_application], ids=["flask", "django"])
+def pyramid_application() -> Any:
+    config = pytest.importorskip("pyramid.config")
+    response = pytest.importorskip("pyramid.response")
+
+    def hello(request: Any) -> Any:
+        return response.Response(
+            json={"hello": request.matchdict["name"], "from": request.remote_addr}
+        )
+
+    def upload(request: Any) -> Any:
+        return response.Response(str(len(request.body_file.read())))
+
+    def stream(request: Any) -> Any:
+        return response.Response(app_iter=(f"{number}\n".encode() for number in range(3)))
+
+    with config.Configurator() as made:
+        for name, path, view in (
+            ("hello", "/hello/{name}", hello),
+            ("upload", "/upload", upload),
+            ("stream", "/stream", stream),
+        ):
+            made.add_route(name, path)
+            made.add_view(view, route_name=name)
+        return made.make_wsgi_app()
+
+
+APPLICATIONS = [flask_application, django_application, pyramid_application]
+
+
+@pytest.fixture(params=APPLICATIONS, ids=["flask", "django", "pyramid"])
 def application(request: pytest.FixtureRequest) -> Any:
     return request.param()
 
@@ -170,6 +200,91 @@ def test_a_shutdown_under_load_answers_what_it_has_begun(application: Any) -> No
             assert server.shutdown(5) == 0
             outcome = load.wait().output.decode()
     assert int(re.findall(r"(\d+) requests in", outcome)[0]) == begun
+
+
+# -- what frameworks' own test clients say -------------------------------------------------------
+
+ASKED = [
+    ("GET", "/hello/you", b""),
+    ("GET", "/hello/y%C3%A4u%20x?a=b&c=%20d", b""),
+    ("HEAD", "/hello/you", b""),
+    ("OPTIONS", "/hello/you", b""),
+    ("GET", "/nowhere", b""),
+    ("HEAD", "/nowhere", b""),
+    ("POST", "/upload", b"x" * 100_000),
+    ("POST", "/upload", b""),
+    ("PUT", "/upload", b"x"),
+    ("GET", "/stream", b""),
+    ("HEAD", "/stream", b""),
+]
+# Those that a server adds, or sends in another way.
+NOT_COMPARED = {"date", "connection", "transfer-encoding", "content-length"}
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def by_test_client(application: Any, method: str, path: str, body: bytes) -> Answer:
+    """What the framework's own test client gets."""
+    module = type(application).__module__.partition(".")[0]
+    if module == "django":
+        from django.test import Client
+
+        made = Client(headers={"Host": "127.0.0.1"}).generic(
+            method, path, body, "text/plain", QUERY_STRING=path.partition("?")[2]
+        )
+        content = b"".join(made.streaming_content) if made.streaming else made.content
+        return made.status_code, dict(made.headers), content
+    if module == "flask":
+        options = {"data": body, "content_type": "text/plain"}
+        made = application.test_client().open(path, method=method, **options)
+        return made.status_code, dict(made.headers), made.data
+    from webob import Request
+
+    request = Request.blank(path, method=method, body=body, content_type="text/plain")
+    request.environ["REMOTE_ADDR"] = "127.0.0.1"
+    made = request.get_response(application)
+    return made.status_int, dict(made.headers), b"" if method == "HEAD" else made.body
+
+
+def over_the_wire(connection: HTTPConnection, method: str, path: str, body: bytes) -> Answer:
+    connection.request(method, path, body, {"Content-Type": "text/plain"})
+    response = connection.getresponse()
+    return response.status, dict(response.headers), response.read()
+
+
+class Connection(HTTPConnection):
+    """One that is made with gnet, and blocks its greenlet only."""
+
+    def connect(self) -> None:
+        self.sock = gnet.connect(self.port, self.host, timeout=10)  # type: ignore[assignment]
+
+
+def test_what_comes_over_the_wire_is_what_the_frameworks_own_client_gets(application: Any) -> None:
+    with serving(application) as server:
+        # One for all of them: none leaves anything behind for the next.
+        connection = Connection("127.0.0.1", place_at(server)[0])
+        try:
+            for method, path, sent in ASKED:
+                status, fields, content = over_the_wire(connection, method, path, sent)
+                expected = by_test_client(application, method, path, sent)
+                assert (status, content) == (expected[0], expected[2]), (method, path)
+                ours, theirs = (
+                    {name.lower(): each for name, each in found.items()}
+                    for found in (fields, expected[1])
+                )
+                for name in set(ours) ^ set(theirs) | set(ours) - NOT_COMPARED:
+                    assert name in NOT_COMPARED or ours.get(name) == theirs.get(name)
+        finally:
+            connection.close()
+
+
+@pytest.mark.limit(30)
+def test_h2load_finds_no_error(application: Any) -> None:
+    with serving(application) as server:
+        url = f"http://127.0.0.1:{place_at(server)[0]}/hello/you"
+        outcome = run("h2load", "--h1", "-n500", "-c20", "-m4", url, limit=25).output.decode()
+    assert "500 succeeded, 0 failed, 0 errored, 0 timeout" in outcome
+    assert "500 2xx" in outcome
 
 
 # -- WebSockets -----------------------------------------------------------------------------------
