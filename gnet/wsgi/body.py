@@ -10,7 +10,7 @@ import httptools
 
 from .head import END, Head
 from .intake import RECV_BYTES, Intake, Limits, OverdueError
-from .refusal import RequestError, SlowBodyError
+from .refusal import BrokenOffError, RequestError, SlowBodyError
 
 __all__ = ["Body", "Input", "body_of"]
 
@@ -96,7 +96,7 @@ class Body:
         rate = self._limits.min_body_rate
         data = self._receive_at(rate, size) if rate else self._intake.receive(self._deadline, size)
         if not data:
-            raise RequestError(400, "the stream ends within a body")
+            raise BrokenOffError
         return data
 
     def _receive_at(self, rate: float, size: int) -> bytes:

@@ -14,7 +14,7 @@ from . import access, environ
 from .body import Body, Input, body_of
 from .head import Head
 from .intake import Intake, Limits
-from .refusal import RequestError, error_page
+from .refusal import BrokenOffError, RequestError, error_page
 from .response import Response, ResponseError
 from .threads import RemoteResponse, Threads
 
@@ -206,7 +206,8 @@ class WSGIHandler:
 
     def _refuse(self, exc: RequestError, begin: bytes, response: Response | None = None) -> None:
         """Say what is wrong with a request, and to its client no more than the status."""
-        self._complain(f"{exc.status}, {exc}", begin)
+        if not isinstance(exc, BrokenOffError):
+            self._complain(f"{exc.status}, {exc}", begin)
         self._break_off(exc.status, None, response)
 
     def _break_off(self, status: int, head: Head | None, response: Response | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gevent import Timeout
 
 from .head import END, Head, HeadParser
-from .refusal import RequestError
+from .refusal import BrokenOffError, RequestError
 
 if TYPE_CHECKING:
     from .._socket.socket import Socket
@@ -149,7 +149,7 @@ class Intake:
                 raise RequestError(408, "the head comes in too slowly") from None
             if not more:
                 if gathered:
-                    raise RequestError(400, "the stream ends within a head")
+                    raise BrokenOffError
                 return None
             gathered += more
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-__all__ = ["RequestError", "SlowBodyError", "error_page"]
+__all__ = ["BrokenOffError", "RequestError", "SlowBodyError", "error_page"]
 
 
 class RequestError(OSError):
@@ -22,6 +22,13 @@ class RequestError(OSError):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class BrokenOffError(RequestError):
+    """The client has left in the middle of a request."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "the stream ends within a request")
 
 
 class SlowBodyError(RequestError, TimeoutError):

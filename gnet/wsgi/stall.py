@@ -15,6 +15,8 @@ __all__ = ["StallWatch"]
 
 #: An application that keeps the loop for so long is told of, in seconds.
 STALL_SECONDS = 1.0
+#: So often it is looked at in that time.
+LOOKS = 4
 
 _log = logging.getLogger("gnet")
 
@@ -36,7 +38,7 @@ class StallWatch:
         self._wake = wake
         self._inside = inside
         self._watched = _get_ident()
-        self._alive = False
+        self._alive = True
         self._stopped = _allocate_lock()
         self._stopped.acquire()
         _start_new_thread(self._watch, ())
@@ -50,25 +52,35 @@ class StallWatch:
         self._alive = True
 
     def _watch(self) -> None:
+        """In the thread: look again and again, until it is told to stop or has told."""
+        blocking: FrameType | None = None
+        looks = 0
         while True:
-            self._alive = False
-            try:
-                self._wake(self._live)
-            except Exception:
-                # The loop has gone.
+            if self._alive:
+                self._alive, blocking, looks = False, None, 0
+                try:
+                    self._wake(self._live)
+                except Exception:
+                    # The loop has gone.
+                    return
+            if self._stopped.acquire(timeout=STALL_SECONDS / LOOKS):
                 return
-            if self._stopped.acquire(timeout=STALL_SECONDS):
-                return
-            if not self._alive and self._tell(sys._current_frames().get(self._watched)):
+            frame = None if self._alive else sys._current_frames().get(self._watched)
+            call = self._call_in(frame)
+            # A loop that has much to do is with one application now, and with another then.
+            looks = looks + 1 if call is not None and call is blocking else 0
+            blocking = call
+            if looks >= LOOKS:
+                self._tell(frame)
                 return
 
-    def _tell(self, frame: FrameType | None) -> bool:
-        """Tell of an application that is where the loop should be; gives whether one is."""
-        below = frame
-        while below is not None and below.f_code is not self._inside:
-            below = below.f_back
-        if below is None:
-            return False
+    def _call_in(self, frame: FrameType | None) -> FrameType | None:
+        """The call of an application that a frame belongs to, if it does."""
+        while frame is not None and frame.f_code is not self._inside:
+            frame = frame.f_back
+        return frame
+
+    def _tell(self, frame: FrameType | None) -> None:
         stack = "".join(traceback.format_stack(frame))
         _log.warning(
             "an application has blocked the loop, and all other connections, for more than %g "
@@ -77,4 +89,3 @@ class StallWatch:
             STALL_SECONDS,
             stack,
         )
-        return True

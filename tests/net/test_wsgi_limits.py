@@ -340,3 +340,13 @@ def test_a_slow_client_costs_the_others_nothing() -> None:
                 assert body(answer(sock, POST + b"Content-Length: 2\r\n\r\nab")) == b"ab"
         for sock in slow:
             sock.destroy()
+
+
+@pytest.mark.parametrize(
+    "beginning", [GET[:20], POST + b"Content-Length: 5\r\n\r\nab", CHUNKED + b"5\r\nab"], ids=repr
+)
+def test_a_client_that_leaves_within_a_request_is_no_news(beginning: bytes) -> None:
+    log = io.StringIO()
+    with answering(echo, error_log=log) as server:
+        assert exchange(server, beginning) == [400]
+    assert log.getvalue() == ""
