@@ -23,6 +23,7 @@ MODULES = (
     "net/test_fork.py",
     "net/test_handover.py",
     "net/test_killed.py",
+    "net/test_notify.py",
     "net/test_server.py",
     "net/test_socket_options.py",
     "net/test_splice.py",
@@ -38,6 +39,7 @@ MODULES = (
 _ANY_SIZE = "the kernel takes a write of any size"
 _DESCRIPTORS = "there are handles, and none of files"
 _UNIX_PATHS = "its paths are those of Unix sockets"
+_LEAVING = "only Linux tells of a peer's end ahead of everything else"
 _MAPPED = "a plain IPv6 socket has no IPv4 peers there"
 _MODES = "a pipe has an access list: tests/windows look at it"
 _RESETS = "Wine reads a reset as an end"
@@ -69,7 +71,10 @@ WINDOWS = {
     "net/test_rule_11*::test_a_program_that_is_interrupted*": _SIGNALS,
     "net/test_rule_12*::test_a_handle_may_be_any_kind_of_socket[[]_socket*": _DESCRIPTORS,
     "net/test_rule_12*::test_an_exchange_is_the_same*": _UNIX_PATHS,
+    "net/test_wsgi.py::test_a_shutdown_answers_those_that_wait*": _DESCRIPTORS,
     "net/test_wsgi.py::test_serve_finishes_*": _SIGNALS,
+    "net/test_wsgi_requests.py::test_an_address_is_one_of_ipv4*": _MAPPED,
+    "net/test_wsgi_responses.py::test_an_application_is_interrupted*": _LEAVING,
     "node/test_net_better_error_messages_path.py::test_a_path_where*": _UNIX_PATHS,
     "node/test_net_connect_options_fd.py*": _UNIX_PATHS,
     "node/test_net_server_keepalive.py::test_accepted*": _TCP_KEEP,
@@ -87,6 +92,7 @@ WINE = {
     "net/test_rule_03*::test_an_error_is_raised_in_every_blocked*": _RESETS,
     "net/test_rule_08*::test_reset_and_destroy_resets": _RESETS,
     "net/test_wsgi.py::*reset*": _RESETS,
+    "net/test_wsgi_responses.py::test_a_client_of_http_1_0_that_gets_half*": _RESETS,
     "node/test_net_connect_reset*": _RESETS,
     "node/test_net_server_reset.py*": _RESETS,
 }
