@@ -82,10 +82,11 @@ threads.install()
 def __getattr__(name: str) -> Any:
     # gnet.events needs dataclasses, which take longer to import than all the rest; and
     # gnet.cluster is for programs of several processes.
-    if name in ("events", "cluster"):
-        return import_module(f".{name}", __name__)
-    if name == "take_over":
-        return import_module("._server.handover", __name__).take_over
+    with errors.late_import():
+        if name in ("events", "cluster"):
+            return import_module(f".{name}", __name__)
+        if name == "take_over":
+            return import_module("._server.handover", __name__).take_over
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -15,7 +15,8 @@ import _socket
 import errno as _errno
 import os
 from _socket import gaierror
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 __all__ = [
@@ -291,6 +292,18 @@ def annotate(
     exc.args = (exc.errno, message)
     exc.strerror = message
     return exc
+
+
+@contextmanager
+def late_import() -> Iterator[None]:
+    """What an import inside a call fails with gets a ``code``, as that of any other call.
+
+    No descriptor may be left to read the module with.
+    """
+    try:
+        yield
+    except OSError as exc:
+        raise (exc if hasattr(exc, "code") else annotate(exc, "open")) from None
 
 
 def would_block(syscall: str) -> OSError:

@@ -63,7 +63,7 @@ from ._values import arguments
 from ._values.addresses import is_ip
 from ._values.blocklist import BlockList
 from .dns.names import idna_name
-from .errors import AggregateError, IPBlockedError, code_of, coded
+from .errors import AggregateError, IPBlockedError, code_of, coded, late_import
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -512,7 +512,8 @@ def _name(host: str, module: str) -> str:
     try:
         name = host if host.isascii() else idna_name(host)
         # Python's getaddrinfo() looks at the labels just so.
-        return name.encode("idna").decode("ascii")
+        with late_import():
+            return name.encode("idna").decode("ascii")
     except UnicodeError:
         if module != _URLLIB3:
             raise

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from time import monotonic
 from typing import Any
 from weakref import WeakSet, ref
@@ -91,6 +92,9 @@ class Dispatcher:
         # the process when none is left by then.
         with hub.loop.async_(ref=False) as early:
             early.start(bool)
+        # gevent imports it when it hands the first exception on: with no descriptor left by then,
+        # whoever waits for that would never hear of anything.
+        import_module("pickle")
         # Its sockets and servers, where they end with their thread. Those of the main thread end
         # with the process; one that destroys its hub before that has them looked for.
         self.members: WeakSet[Any] | None = None if hub.loop.default else WeakSet()

@@ -15,7 +15,7 @@ first, whoever wants it next: the stream has one position.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import ref
 
 from greenlet import getcurrent, greenlet
@@ -176,12 +176,22 @@ class Flowing(Departure):
 
     # -- what was read ahead ------------------------------------------------------------------
 
-    def _put_back(self, data: Any) -> None:
-        """Have ``data`` come again, before anything else."""
-        if self._ahead is None:
-            self._ahead = bytearray(data)
-        else:
-            self._ahead[:0] = data
+    def _put_back(self, *parts: Any) -> None:
+        """Have what was received come again, before anything else."""
+        try:
+            data = b"".join(parts)
+            if self._ahead is None:
+                self._ahead = bytearray(data)
+            else:
+                self._ahead[:0] = data
+        except MemoryError as exc:
+            self._lost(exc)
+
+    def _lost(self, exc: MemoryError) -> NoReturn:
+        """There is no memory to keep what was received: the stream must not go on without it."""
+        self._fail(exc)
+        self._heard = True
+        raise exc
 
     def _take(self, size: int, peek: bool = False) -> bytes:
         """At most ``size`` bytes of what was read ahead."""

@@ -96,7 +96,7 @@ class Reading(Flowing):
         """
         parts = [begun]
         missing = bufsize - len(begun)
-        whole = False
+        keeps = False
         try:
             while True:
                 data = self.recv(missing, flags & ~_socket.MSG_PEEK)
@@ -104,12 +104,12 @@ class Reading(Flowing):
                 missing -= len(data)
                 if not data or not missing:
                     break
-            whole = True
-        finally:
             received = b"".join(parts)
-            if received and (flags & _socket.MSG_PEEK or not whole):
-                self._put_back(received)
-        return received
+            keeps = not flags & _socket.MSG_PEEK
+            return received
+        finally:
+            if not keeps and any(parts):
+                self._put_back(*parts)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """:meth:`recv` into a buffer. From Python's ``socket.recv_into()``.
@@ -186,9 +186,12 @@ class Reading(Flowing):
         if not self._may_read():
             return 0
         data = self._receive_bytes(size, 0)
-        if self._ahead is None:
-            self._ahead = bytearray()
-        self._ahead += data
+        try:
+            if self._ahead is None:
+                self._ahead = bytearray()
+            self._ahead += data
+        except MemoryError as exc:
+            self._lost(exc)
         return len(data)
 
     def __iter__(self) -> Iterator[bytes]:

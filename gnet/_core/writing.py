@@ -153,13 +153,21 @@ class Writing(Endpoint):
             if sent < 0:
                 return False
             data = memoryview(data)[sent:]
-        return self._queue(data, callback)
+        try:
+            return self._queue(data, callback)
+        except MemoryError as exc:
+            if len(data) == size:
+                self._written -= size
+                raise
+            # The kernel has a part of it, and nothing may follow that but the rest.
+            self._send_failed(exc, callback)
+            return False
 
-    def _send_failed(self, exc: OSError, callback: Callback | None = None) -> int:
+    def _send_failed(self, exc: Exception, callback: Callback | None = None) -> int:
         """Nothing was sent: 0, or -1 where the connection has failed."""
         if isinstance(exc, BlockingIOError):
             return 0
-        error = annotate(exc, "write")
+        error = annotate(exc, "write") if isinstance(exc, OSError) else exc
         if callback is not None:
             # Ahead of 'error' and 'close', as everything else that a connection still has to say.
             self._loop.defer(partial(self._call, callback, error))
@@ -393,8 +401,11 @@ class Writing(Endpoint):
         except BaseException:
             # The caller may change its buffer now, and the rest is still to be sent.
             out.neglect(chunk)
-            if not isinstance(chunk.data, KernelBytes):
-                chunk.data = encodings.frozen(chunk.data)
+            try:
+                if not isinstance(chunk.data, KernelBytes):
+                    chunk.data = encodings.frozen(chunk.data)
+            except MemoryError as exc:
+                self._fail(exc)
             raise
 
     def cork(self) -> None:

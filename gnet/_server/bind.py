@@ -70,13 +70,15 @@ class Bound(NamedTuple):
         """Close the descriptor. The file goes first: see :meth:`ipc.SocketFile.remove`."""
         if self.share is not None:
             self.share.close()
-        if self.file is not None:
-            self.file.remove()
+        removed = self.file is None or self.file.remove()
         if self.owner is not None:
             self.wire.detach()
             self.owner.close()
         else:
             self.wire.close()
+        if self.file is not None and not removed:
+            # There is a descriptor for it now.
+            self.file.remove()
 
 
 #: In a cluster's worker: asks the primary for a handle. The arguments are the server, and host,
@@ -142,9 +144,9 @@ def _bind_path(path: str, options: ListenOptions) -> Bound:
     if sys.platform == "win32":
         return _bind_pipe(path, options)
     address = unix_path.address_of(path, "listen")
-    wire = Wire.open(_socket.AF_UNIX)
-    file = None
+    wire = file = None
     try:
+        wire = Wire.open(_socket.AF_UNIX)
         with unix_path.claim(path, options.replace_stale):
             wire.bind(address)
             file = unix_path.SocketFile.made(path)
@@ -154,9 +156,8 @@ def _bind_path(path: str, options: ListenOptions) -> Bound:
             wire.listen(min(options.backlog, MAX_BACKLOG))
         return Bound(wire, file)
     except BaseException as exc:
-        if file is not None:
-            file.remove()
-        wire.close()
+        if wire is not None:
+            Bound(wire, file).close()
         if isinstance(exc, OSError) and not hasattr(exc, "code"):
             raise annotate(exc, "listen", path) from None
         raise

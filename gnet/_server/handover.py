@@ -74,11 +74,12 @@ class Offer:
             self._lost()
         elif message.kind == "take":
             file = bound.file
-            channel.answer(
-                message,
-                bound.wire.fileno(),
-                file=None if file is None else [file.path, file.device, file.inode],
-            )
+            named = None if file is None else [file.path, file.device, file.inode]
+            try:
+                channel.answer(message, bound.wire.fileno(), file=named)
+            except OSError:
+                # No number is free for a copy. The successor fails as if it had none itself.
+                channel.answer(message)
         else:
             # Ahead of the answer: then the path is free for the successor's own offer.
             self._server._handed_over()
@@ -163,7 +164,7 @@ def take_over(path: str, timeout: float | None = 5.0) -> TakenOver:
     try:
         message = channel.ask("take", limit)
         if message.fd is None:
-            # It was sent, but this process has no number free for it.
+            # One of the two processes has no number free for it.
             raise system_error(errno.EMFILE, "recvmsg", path)
         try:
             _check_listener(message.fd, path)

@@ -31,7 +31,14 @@ from .._values.addresses import AddressInfo
 from .._values.blocklist import BlockList
 from .._values.publish import publish
 from .._values.report import report
-from ..errors import AlreadyListeningError, NotRunningError, coded, type_error, wait_timeout
+from ..errors import (
+    AlreadyListeningError,
+    NotRunningError,
+    coded,
+    late_import,
+    type_error,
+    wait_timeout,
+)
 from . import bind
 from .acceptor import Acceptor
 from .admission import Admission, DropInfo, drop_info
@@ -800,7 +807,8 @@ class Server(Held):
         :raises OSError: ``path`` cannot be bound; ``ENOTSUP`` on Windows.
         """
         self._check_thread()
-        from .handover import Offer  # with the channel it needs, for this alone
+        with late_import():
+            from .handover import Offer  # with the channel it needs, for this alone
 
         name = arguments.path("path", path)
         if self._bound is None:

@@ -70,16 +70,18 @@ class RawFile(io.RawIOBase):
     def _whole(self, more: Callable[[bytearray], bool], step: int) -> bytes:
         sock = self._to_read()
         data = bytearray()
+        received = b""
         try:
             while more(data):
                 received = sock.recv(step)
                 if not received:
                     break
                 data += received
+                received = b""
+            return bytes(data)
         except BaseException:
-            self.give_back(data)
+            self.give_back(data, received)
             raise
-        return bytes(data)
 
     def ahead(self) -> bytearray:
         """What has been read ahead; to be changed in place."""
@@ -93,10 +95,10 @@ class RawFile(io.RawIOBase):
         """Read ahead; gives how many bytes have come, ``0`` at the end of the stream."""
         return int(self._to_read()._read_ahead(size))
 
-    def give_back(self, data: bytes | bytearray) -> None:
-        """Have ``data`` read again before anything else."""
-        if data:
-            self._to_read()._put_back(data)
+    def give_back(self, *parts: bytes | bytearray) -> None:
+        """Have what was read come again before anything else."""
+        if any(parts):
+            self._to_read()._put_back(*parts)
 
     def write(self, data: Any) -> int:
         if not self.writable():
@@ -243,9 +245,9 @@ class Reader(_Buffered):
         ahead = self.raw.ahead()
         return _take(ahead, len(ahead))
 
-    def give_back(self, data: bytes) -> None:
-        """Have ``data`` read again before anything else."""
-        self.raw.give_back(data)
+    def give_back(self, *parts: bytes) -> None:
+        """Have what was read come again before anything else."""
+        self.raw.give_back(*parts)
 
 
 class Writer(_Buffered):
@@ -313,7 +315,7 @@ def _lines(file: RawFile | Reader, hint: int | None) -> list[bytes]:
             if hint is not None and 0 < hint < size:
                 break
     except BaseException:
-        file.give_back(b"".join(lines))
+        file.give_back(*lines)
         raise
     return lines
 

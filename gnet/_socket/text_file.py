@@ -71,8 +71,18 @@ class TextFile(io.TextIOBase):
         self._encoder = codecs.getincrementalencoder(form.encoding)(form.errors)
         # A line's end as it is sent.
         self._sent_end = os.linesep if form.newline is None else form.newline or "\n"
-        # What was decoded and not read.
-        self._text = ""
+        # What was decoded and not read. Its pieces are kept until there is memory to join them.
+        self._pieces = [""]
+
+    @property
+    def _text(self) -> str:
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0]
+
+    @_text.setter
+    def _text(self, text: str) -> None:
+        self._pieces = [text]
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -172,7 +182,7 @@ class TextFile(io.TextIOBase):
                     before += len(pieces[-1])
                     pieces.append(piece)
         finally:
-            self._text = "".join(pieces)
+            self._pieces = pieces
 
     def _decode_more(self) -> str | None:
         """The next piece of text, perhaps empty; ``None`` at the end."""
@@ -181,7 +191,7 @@ class TextFile(io.TextIOBase):
         data = self.buffer.read_part()
         try:
             text: str = self._decoder.decode(data, not data)
-        except UnicodeError:
+        except (UnicodeError, MemoryError):
             self.buffer.give_back(data)
             raise
         return text if data or text else None

@@ -14,7 +14,7 @@ import stat
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ..errors import annotate
@@ -126,16 +126,21 @@ class SocketFile(NamedTuple):
         found = status.st_dev, status.st_ino
         return stat.S_ISSOCK(status.st_mode) and found == (self.device, self.inode)
 
-    def remove(self) -> None:
+    def remove(self) -> bool:
         """Remove the file if it is still the one that was made.
 
         To be called before the descriptor is closed: the open socket pins its inode, so that
         no other file can have its number.
+
+        :returns: whether nothing of ours is left there; ``False`` without a descriptor to look.
         """
-        # Already gone, or not ours to remove: either way nothing of ours is left there.
         if self.pid == os.getpid():
-            with suppress(OSError):
+            try:
                 _remove(self)
+            except OSError as exc:
+                # Already gone, or not ours to remove, or we cannot know.
+                return exc.errno not in (errno.EMFILE, errno.ENFILE)
+        return True
 
     def is_ours(self) -> bool:
         """Whether a file that another process names is one for this process to remove.

@@ -19,7 +19,13 @@ def publish(defer: Callable[[Callable[[], object]], object], kind: str, *fields:
     :param fields: its fields.
     """
     if subscribers:
-        # dataclasses take longer to import than the rest of gnet: only who subscribes pays.
-        from .. import events
+        # Not before the next turn: no descriptor may be left to import with, which is no reason
+        # for what happens here to stop half-way.
+        defer(partial(_notify, kind, fields))
 
-        defer(partial(notify, getattr(events, kind)(*fields)))
+
+def _notify(kind: str, fields: tuple[Any, ...]) -> None:
+    # dataclasses take longer to import than the rest of gnet: only who subscribes pays.
+    from .. import events
+
+    notify(getattr(events, kind)(*fields))

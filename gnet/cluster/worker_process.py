@@ -18,6 +18,7 @@ from gevent.event import Event
 from .._core.emitter import EventEmitter
 from .._processes.channel import Channel, Message
 from .._transport.stream_socket import Wire
+from ..errors import annotate
 from .this_worker import ENVIRONMENT
 
 __all__ = ["Worker", "own_command", "start"]
@@ -144,6 +145,15 @@ def start(
 
     :raises OSError: the program cannot be started.
     """
+    try:
+        return _start(argv, env, number, grace)
+    except OSError as exc:
+        raise annotate(exc, "spawn", argv[0]) from None
+
+
+def _start(
+    argv: Sequence[str], env: Mapping[str, str], number: int, grace: float | None
+) -> tuple[Any, Wire]:
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)  # type: ignore[attr-defined,unused-ignore]
     wire = Wire.adopt(ours.detach())
     try:

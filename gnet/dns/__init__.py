@@ -12,6 +12,7 @@ From Node's ``dns``: *dns.lookup()*, *Supported getaddrinfo flags*, *Class: dns.
 from __future__ import annotations
 
 import _socket
+import sys
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import gevent
 
 from .._values.addresses import is_ip
-from ..errors import lookup_error, printable, type_error, value_error
+from ..errors import late_import, lookup_error, printable, type_error, value_error
 from .names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup
 from .records import CAA, MX, NAPTR, SOA, SRV
 
@@ -95,7 +96,7 @@ def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:
     try:
         # The hub imports it when first asked, for which a descriptor may be lacking.
         resolver = gevent.get_hub().resolver
-        answer = resolver.getaddrinfo(name, 0, _AF[family], _socket.SOCK_STREAM, 0, hints)
+        answer = _getaddrinfo(resolver, name, 0, _AF[family], _socket.SOCK_STREAM, 0, hints)
     except OSError as exc:
         lookup_error(exc, hostname)
         raise
@@ -103,6 +104,26 @@ def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:
     if not found:
         raise lookup_error("ENOTFOUND", hostname)
     return list(found)
+
+
+def _getaddrinfo(resolver: Any, *question: Any) -> Any:
+    """Ask the resolver of a hub."""
+    # Its class is there by now: the hub has imported the module of the one that it made.
+    threaded = sys.modules.get("gevent.resolver.thread")
+    if threaded is None or type(resolver) is not threaded.Resolver:
+        return resolver.getaddrinfo(*question)
+    answer = resolver.pool.apply(_outcome, question)
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _outcome(*question: Any) -> Any:
+    """In a thread of gevent's pool, which prints what it is raised: an answer, or the error."""
+    try:
+        return _socket.getaddrinfo(*question)
+    except Exception as exc:
+        return exc
 
 
 def check_answer(answer: Any, hostname: str, port: int, *, family: int = 0) -> list[Address]:
@@ -179,7 +200,8 @@ def _said_family(family: Any) -> int | None:
 
 def __getattr__(name: str) -> Any:
     if name == "Resolver":
-        from .resolver import Resolver
+        with late_import():
+            from .resolver import Resolver
 
         globals()[name] = Resolver
         return Resolver
