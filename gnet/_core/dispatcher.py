@@ -35,7 +35,7 @@ from .._loop.timers import IdleTimers, wait_patiently
 from .._transport import stream_socket
 from .._transport.stream_socket import is_libuv, of_threads
 from .._values.report import report
-from ..errors import coded
+from ..errors import annotate, coded
 
 __all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "gone_error"]
 
@@ -89,7 +89,8 @@ class Dispatcher:
         self.hub = hub
         self.loop = hub.loop
         # libev opens a descriptor for the first such watcher, a lookup's for example, and aborts
-        # the process when none is left by then.
+        # the process when none is left by then, or now.
+        _check_descriptors()
         with hub.loop.async_(ref=False) as early:
             early.start(bool)
         # gevent imports it when it hands the first exception on: with no descriptor left by then,
@@ -363,6 +364,15 @@ class Dispatcher:
 
 class _Worker(greenlet):
     """A greenlet of the pool."""
+
+
+def _check_descriptors() -> None:
+    """Fail, as a call would, when there is no descriptor left for a pipe."""
+    try:
+        for end in os.pipe():
+            os.close(end)
+    except OSError as exc:
+        raise annotate(exc, "pipe") from None
 
 
 def _each_turn(loop: Any) -> Any:
