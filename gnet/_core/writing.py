@@ -9,7 +9,6 @@ from __future__ import annotations
 import _socket
 import errno
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -582,9 +581,12 @@ class Writing(Endpoint):
     def _finish(self) -> None:
         """Everything is sent: send the end."""
         self._finished = True
-        # A peer that has reset makes it fail: whoever reads, or watches, hears of that.
-        with suppress(OSError):
+        # Not by suppress(), which is three calls more for each connection.
+        try:  # noqa: SIM105
             self._wire.shutdown(_socket.SHUT_WR)  # type: ignore[union-attr]
+        except OSError:
+            # The peer has reset: whoever reads, or watches, hears of that.
+            pass
         self._loop.defer(self._emit_finish)
         if self._destroy_when_sent:
             self._loop.defer(partial(self._shut, None))

@@ -77,9 +77,15 @@ class Connections:
     def add(self, sock: Any) -> None:
         self._kept.add(sock)
 
-    def discard(self, sock: Any) -> None:
-        self._kept.discard(sock)
-        self._others.discard(sock)
+    def remove(self, sock: Any) -> bool:
+        """Forget a connection; tells whether it was one."""
+        if sock in self._kept:
+            self._kept.remove(sock)
+        elif sock in self._others:
+            self._others.remove(sock)
+        else:
+            return False
+        return True
 
     def take_back(self, sock: Any) -> None:
         """Keep a connection that the program has forgotten."""
@@ -158,6 +164,8 @@ class Admission:
         """Why a connection of ``remote`` is not kept; ``None`` if it is."""
         if self._max is not None and self.full():
             return "max_connections"
+        if self.block_list is None and self._max_per_address is None:
+            return None
         host = _host_of(remote)
         if host is not None:
             if self.block_list is not None and self.block_list.blocks(host):
@@ -170,8 +178,10 @@ class Admission:
     def add(self, sock: Any, remote: Any) -> None:
         """A connection is kept."""
         self.connections.add(sock)
+        if self._max_per_address is None:
+            return
         host = _host_of(remote)
-        if self._max_per_address is not None and host is not None:
+        if host is not None:
             host = _unmapped(host)
             self._per_address[host] = self._per_address.get(host, 0) + 1
 
@@ -182,11 +192,10 @@ class Admission:
 
     def remove(self, sock: Any, remote: Any) -> None:
         """A connection has closed."""
-        if sock not in self.connections:
+        if not self.connections.remove(sock) or self._max_per_address is None:
             return
-        self.connections.discard(sock)
         host = _host_of(remote)
-        if self._max_per_address is not None and host is not None:
+        if host is not None:
             host = _unmapped(host)
             left = self._per_address[host] - 1
             if left:

@@ -600,7 +600,8 @@ class Server(Held):
     def _connection_closed(self, sock: Socket) -> None:
         """A connection has emitted its ``'close'``, or is about to."""
         self._admission.remove(sock, sock._remote)
-        self._wake_drained()
+        if self._drained is not None:
+            self._wake_drained()
         self._take_again()
         self._close_if_drained()
 

@@ -86,7 +86,7 @@ class Wire(SystemSocket):
     does not call its base's.
     """
 
-    __slots__ = ("_reader", "_writer")
+    __slots__ = ("_watchers",)
 
     #: Whether what stands in it may be another's to read.
     shared = False
@@ -175,28 +175,28 @@ class Wire(SystemSocket):
             watcher = loop.io(self.fileno(), events)
             if is_libuv(loop):
                 watcher = _Restarting(loop, watcher)
-            if events == READ:
-                self._reader = watcher
-            else:
-                self._writer = watcher
+            # A slot is empty until it is used.
+            self._watchers: tuple[Any, ...] = (*getattr(self, "_watchers", ()), watcher)
             return watcher
 
         def close(self) -> None:
             self._unwatch()
-            super().close()
+            # By its name: super() looks it up anew for each connection.
+            SystemSocket.close(self)
 
         def detach(self) -> int:
             self._unwatch()
             return super().detach()
 
         def _unwatch(self) -> None:
-            # A slot is empty until it is used.
-            with suppress(AttributeError):
-                self._reader.close()
-            with suppress(AttributeError):
-                self._writer.close()
+            watchers = getattr(self, "_watchers", ())
+            self._watchers = ()
+            for watcher in watchers:
+                watcher.close()
 
         def __del__(self) -> None:
+            if self.fileno() < 0:
+                return
             # Those of a loop that was destroyed went with it.
             with suppress(Exception):
                 self._unwatch()
