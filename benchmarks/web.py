@@ -77,7 +77,7 @@ CHUNKS = (b"10\r\n" + b"x" * 16 + b"\r\n") * 65536 + b"0\r\n\r\n"
 SCENARIOS = {
     "a 10 kB answer": Scenario(
         b"GET / HTTP/1.1\r\nHost: here\r\nUser-Agent: a client\r\nAccept: */*\r\n\r\n",
-        10_000, CONNECTIONS, 100, 2000,
+        10_000, CONNECTIONS, 50, 500,
     ),
     "an upload of 50 MB": Scenario(
         upload(MB50, f"Content-Length: {len(MB50)}"), len(str(len(MB50))), 1, 1, 5

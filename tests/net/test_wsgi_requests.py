@@ -352,3 +352,19 @@ def test_an_address_is_one_of_ipv4_also_on_a_socket_of_both(recorder: Recorder) 
         answer(sock, LINE + HOST + b"\r\n")
     (environ,) = recorder.environs
     assert (environ["REMOTE_ADDR"], environ["SERVER_NAME"]) == ("127.0.0.1", "127.0.0.1")
+
+
+@pytest.mark.limit(60)
+def test_a_mutated_coding_is_refused_unless_it_is_the_same_one(
+    server: Any, recorder: Recorder
+) -> None:
+    marks = [
+        bytes([each]) for each in (*range(33), *b"\",;:=()<>@[]{}/?\\'_-", 127, 128, 160, 255)
+    ]
+    word = b"chunked"
+    mutated = [word[:at] + mark + word[at:] for at in range(len(word) + 1) for mark in marks]
+    mutated += [word[:at] + word[at + 1 :] for at in range(len(word))]
+    # Spaces around a value are none of its own.
+    mutated = [each for each in mutated if each.strip(b" \t") != word]
+    requests = [POST + b"Transfer-Encoding: " + each + b"\r\n\r\n0\r\n\r\n" for each in mutated]
+    assert not_refused(server, recorder, requests) == []
