@@ -100,7 +100,15 @@ class RawFile(io.RawIOBase):
         if any(parts):
             self._to_read()._put_back(*parts)
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Any) -> int | None:
+        """Send what the socket takes; gives how much, or ``None`` where it must not wait."""
+        try:
+            return self.send(data)
+        except BlockingIOError:
+            return None
+
+    def send(self, data: Any) -> int:
+        """:meth:`write` that raises where it must not wait."""
         if not self.writable():
             raise io.UnsupportedOperation("File or stream is not writable.")
         return int(self._current().send(data))
@@ -268,7 +276,7 @@ class Writer(_Buffered):
             size = view.nbytes
             if len(self._pending) + size > self._size:
                 self.flush()
-            sent = self.raw.write(data) if size >= self._size else 0
+            sent = self.raw.send(data) if size >= self._size else 0
             if sent < size:
                 self._pending += view.cast("B")[sent:]
         return size
@@ -279,7 +287,7 @@ class Writer(_Buffered):
             data = bytes(self._pending)
             self._pending.clear()
             try:
-                sent = self.raw.write(data)
+                sent = self.raw.send(data)
             except BlockingIOError:
                 # In non-blocking mode nothing has been taken. Else the socket has queued the rest.
                 self._pending[:0] = data

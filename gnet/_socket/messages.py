@@ -22,6 +22,8 @@ __all__ = ["Messages"]
 _WAITALL = getattr(_socket, "MSG_WAITALL", 0)
 _DONTWAIT = getattr(_socket, "MSG_DONTWAIT", 0)
 
+# What the system's calls take for an address: of TCP, of the Unix domain.
+_ADDRESSES = (tuple, str, bytes, bytearray, memoryview)
 # What recvmsg() gives: data, ancillary data, flags, address.
 _Message = tuple[bytes, list[Any], int, Any]
 
@@ -166,6 +168,7 @@ class Messages(Closing):
         :param flags: as for :meth:`send`.
         :param address: ``None``: a connected socket has its peer.
         :returns: how many bytes were sent: all of them, but where it must not wait.
+        :raises TypeError: the address is none.
         :raises OSError: ``EISCONN``, an address was given.
         """
         data = b"".join(buffers)
@@ -181,6 +184,7 @@ class Messages(Closing):
         The arguments are ``sendto(data, None)`` or ``sendto(data, flags, None)``.
 
         :returns: how many bytes were sent.
+        :raises TypeError: the address is none.
         :raises OSError: ``EISCONN``, the address is not ``None``.
         """
         if not 1 <= len(args) <= 2:
@@ -192,6 +196,8 @@ class Messages(Closing):
 
     def _check_no_address(self, address: Any, call: str) -> None:
         if address is not None:
+            if not isinstance(address, _ADDRESSES):
+                raise arguments.wrong_kind("address", address, "None, or an address")
             number = errno.EISCONN if self._life is OPEN else errno.ENOTCONN
             raise system_error(number, call)
 

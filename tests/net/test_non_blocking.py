@@ -240,6 +240,33 @@ def test_sendall_sends_what_goes_and_queues_nothing(flags: int) -> None:
         assert len(receive(peer, len(LARGE))) == 5 + sent
 
 
+def test_an_unbuffered_file_takes_a_part_and_then_gives_none() -> None:
+    with raw_peer() as (client, peer), client.makefile("wb", 0) as file:
+        client.settimeout(0)
+        sent = 0
+        while (count := file.write(LARGE)) is not None:
+            sent += count
+        assert 0 < sent == client.bytes_written
+        assert client.writable_length == 0
+        client.close()
+        file.close()
+        assert len(receive(peer, sent)) == sent
+
+
+def test_a_buffered_file_raises_and_keeps_what_was_not_sent() -> None:
+    with raw_peer() as (client, _), client.makefile("wb") as file:
+        client.settimeout(0)
+        fill(lambda: client.send(LARGE))
+        file.write(b"kept")
+        with pytest.raises(BlockingIOError) as caught:
+            file.flush()
+        assert caught.value.code == "EAGAIN"  # type: ignore[attr-defined]
+        client.destroy()
+        with pytest.raises(OSError):
+            file.flush()
+        file.raw.close()
+
+
 @modes
 @pytest.mark.parametrize("corked", [False, True])
 def test_a_message_never_goes_ahead_of_what_is_queued(flags: int, corked: bool) -> None:

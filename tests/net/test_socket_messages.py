@@ -277,6 +277,12 @@ def test_sendto_takes_no_address_but_none() -> None:
             client.sendto(b"x")
         with pytest.raises(TypeError, match="flags"):
             client.sendto(b"x", "no flags", None)
+        for call in (
+            lambda: client.sendto(b"x", object()),
+            lambda: client.sendmsg([b"x"], [], 0, object()),  # type: ignore[arg-type]
+        ):
+            with pytest.raises(TypeError, match="address"):
+                call()
     with pytest.raises(OSError) as caught:
         gnet.Socket().sendto(b"x", ("127.0.0.1", 1))
     assert caught.value.errno == errno.ENOTCONN
