@@ -6,6 +6,7 @@ that has none left.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -19,7 +20,8 @@ from tests.helpers.peers import python, running
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX's descriptors")
 
-LIMITS = [12, 16, 24, 40]
+# libuv's loop takes six for itself.
+LIMITS = [12, 16, 24, 40] if "libuv" not in os.environ.get("GEVENT_LOOP", "") else [18, 24, 40]
 
 PRELUDE = f"""
 import gc, os, resource, sys, time
@@ -329,8 +331,14 @@ with tempfile.TemporaryDirectory() as folder:
     # With two, the predecessor cannot accept: the successor waits in its queue.
     assert came == ["ETIMEDOUT", "EMFILE"], came
     server = gnet.create_server().listen(0, "127.0.0.1")
-    offered = attempts(lambda: server.hand_over(path))
-    assert offered[:-1] == ["EMFILE"] * (len(offered) - 1) and len(offered) > 1, offered
+    with short(0):
+        try:
+            server.hand_over(path)
+        except OSError as exc:
+            assert exc.code == "EMFILE", repr(exc)
+        else:
+            raise AssertionError("there was a descriptor")
+    server.hand_over(path)
     server.close()
 """
     quiet(script)
