@@ -30,11 +30,13 @@ PASSING_OVER_SECONDS = 5.0
 # Fields that a server acts upon before it reads a body (RFC 9110, section 6.5.1).
 _NEVER_BEHIND = frozenset(
     (
-        "authorization", "connection", "content-encoding", "content-length", "content-range",
-        "content-type", "cookie", "expect", "host", "max-forwards", "proxy-authorization",
-        "range", "te", "trailer", "transfer-encoding", "upgrade",
+        "authorization", "connection", "content-length", "cookie", "expect", "host",
+        "max-forwards", "proxy-authorization", "range", "te", "trailer", "transfer-encoding",
+        "upgrade",
     )
 )  # fmt: skip
+# They say what the body is, and come too late for that; clients are known to send them.
+_PASSED_OVER_BEHIND = frozenset(("content-encoding", "content-range", "content-type"))
 
 
 class Body:
@@ -234,7 +236,8 @@ class ChunkedBody(Body):
             field = name.decode("ascii")
             if field.lower() in _NEVER_BEHIND:
                 raise RequestError(400, f"{field} behind the body")
-            self.trailers.append((field, value.decode("latin-1").strip(" \t")))
+            if field.lower() not in _PASSED_OVER_BEHIND:
+                self.trailers.append((field, value.decode("latin-1").strip(" \t")))
 
 
 def body_of(head: Head, intake: Intake, limits: Limits, trailers: list[tuple[str, str]]) -> Body:

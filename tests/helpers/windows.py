@@ -32,6 +32,7 @@ MODULES = (
     "test_docs_deploy.py",
     "test_resets.py",
     "test_retrofit.py",
+    "test_slow_clients.py",
     "test_soak.py",
 )
 

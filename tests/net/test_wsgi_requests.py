@@ -290,6 +290,18 @@ def test_the_fields_behind_chunks_are_in_the_environ(server: Any, recorder: Reco
     assert environ["gnet.trailers"] == [("X-Sum", "1"), ("Y", "z")]
 
 
+@pytest.mark.parametrize("name", [b"Content-Type", b"content-encoding", b"Content-Range"])
+def test_what_a_body_is_nobody_is_told_behind_it(
+    server: Any, recorder: Recorder, name: bytes
+) -> None:
+    fields = name + b": text/plain\r\nX-Sum: 1\r\n"
+    request = CHUNKED + b"\r\n1\r\na\r\n0\r\n" + fields + b"\r\n"
+    assert exchange(server, request + LINE + HOST + b"\r\n") == [200, 200]
+    environ, _ = recorder.environs
+    assert environ["gnet.trailers"] == [("X-Sum", "1")]
+    assert environ.get("CONTENT_TYPE") is None
+
+
 @pytest.mark.parametrize("value", [b"close", b"Close", b"TE, close", b"keep-alive,close"])
 def test_close_is_found_among_the_options_of_a_connection(server: Any, value: bytes) -> None:
     with asking(server) as sock:
