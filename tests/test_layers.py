@@ -31,7 +31,7 @@ ROOMS = {
         __init__ windows.__init__ sigpipe file windows.stream_socket stream_socket
         windows.completion windows.pipe_access windows.named_pipe tcp_options unix_path
     """,
-    "_loop": "__init__ timers splicer abort_signal peer_watch",
+    "_loop": "__init__ timers splicer abort_signal peer_watch thread_pools",
     "_core": """
         __init__ emitter states write_queue watchdog dispatcher held endpoint out_file pipe
         writing on_read departure flowing reading closing

@@ -8,9 +8,9 @@ closed in the child at once: without an event, since the listeners are the paren
 the connection for both. The file of a Unix socket stays:
 :class:`gnet._transport.unix_path.SocketFile` knows whose it is.
 
-The loop gets descriptors of its own, and the hub's pool threads of its own, whatever has forked:
-what gevent does in its own ``fork()`` only. So lookups, files and whatever else is done in that
-pool work in the child.
+The loop gets descriptors of its own, and the pools of its hub threads of their own, whatever has
+forked: what gevent does in its own ``fork()`` only, and with the hub's one pool. So lookups, files
+and whatever else is done in such a pool work in the child.
 
 The parent's greenlets are not run on. One that is blocked on a socket stays blocked, because
 what it would do next, its ``finally`` clauses included, is the parent's work; and because the
@@ -29,6 +29,8 @@ from __future__ import annotations
 import _socket
 import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
@@ -37,6 +39,8 @@ from gevent._hub_local import get_hub_if_exists
 from .._core.dispatcher import Dispatcher, dispatcher
 from .._core.endpoint import Endpoint
 from .._core.states import CLOSED, IDLE
+from .._loop import thread_pools
+from .._loop.thread_pools import ThreadPool, ThreadResult
 from .._transport.stream_socket import AnyWire
 from ..errors import SocketClosedError
 from .server import Server
@@ -52,28 +56,35 @@ def close_inherited() -> None:
     :raises Exception: one of them made trouble; the others are closed all the same.
     """
     hub: Any = get_hub_if_exists()
-    # A destroyed loop has no pointer.
-    if hub is not None and hub.loop is not None and hub.loop.ptr:
-        # The threads of its pool are the parent's: without this a lookup waits for them for ever.
-        # gevent's fork() does the same again behind this, and may.
-        _abandon_pools(hub)
-        gevent.reinit(hub)
-    inherited = _instances(Endpoint, Server)
+    found = _referrers(Endpoint, Server, ThreadPool, ThreadResult)
+    inherited = [each for each in found if _is_whole(each)]
     parents = getattr(hub, "gnet_dispatcher", None)
     dispatchers = {each._loop for each in inherited}
     if parents is not None:
         dispatchers.add(parents)
     for loop in dispatchers:
         _separate(loop)
-    trouble: Exception | None = None
+    troubles: list[Exception] = []
     for each in inherited:
-        try:
+        with _gathered(troubles):
             if isinstance(each, Server):
                 _close_server(each)
             else:
                 _close_socket(each)
-        except Exception as exc:
-            trouble = exc
+    # Behind that: with the hub of a pool's thread gevent destroys what belongs to it.
+    # A destroyed loop has no pointer.
+    if hub is not None and hub.loop is not None and hub.loop.ptr:
+        with _gathered(troubles):
+            # The hub's loop first: what the pools start on it is the child's.
+            hub.loop.reinit()
+            thread_pools.renew(
+                hub,
+                [each for each in found if isinstance(each, ThreadPool)],
+                [each for each in found if isinstance(each, ThreadResult)],
+            )
+        with _gathered(troubles):
+            # gevent's fork() does the same again behind this, and may.
+            gevent.reinit(hub)
     if parents is not None:
         # What has been deferred goes with it.
         parents.abandon()
@@ -81,18 +92,17 @@ def close_inherited() -> None:
             # And what belonged to another thread, as the child has none.
             if isinstance(each, Server) or each._life is IDLE:
                 each._loop = dispatcher()
-    if trouble is not None:
-        raise trouble
+    if troubles:
+        raise troubles[-1]
 
 
-def _abandon_pools(hub: Any) -> None:
-    """Have the hubs of the pool's threads, which are gone, forget pools of their own."""
-    # gevent destroys these hubs. One that has a pool itself, as any has that looks names up, would
-    # wait for its threads for ever. The collector does not see the hub of another thread.
-    for worker in list(getattr(hub._threadpool, "_worker_greenlets", ())):
-        other = getattr(worker, "_hub_of_worker", None)
-        if other is not None and other is not hub:
-            del other.resolver, other.threadpool
+@contextmanager
+def _gathered(troubles: list[Exception]) -> Iterator[None]:
+    """Have what fails inside keep nothing else from being done."""
+    try:
+        yield
+    except Exception as exc:
+        troubles.append(exc)
 
 
 def _separate(parents: Dispatcher) -> None:
@@ -106,11 +116,16 @@ def _separate(parents: Dispatcher) -> None:
 
 def _instances(*classes: type) -> list[Any]:
     """:func:`instances`, and those that ``gc.freeze()`` has put aside; of one thread only."""
+    return [each for each in _referrers(*classes) if _is_whole(each)]
+
+
+def _referrers(*classes: type) -> list[Any]:
+    """The instances of any classes, whole or not, and what ``gc.freeze()`` has put aside."""
     # Who has frozen the heap for the fork wants what was made since to be put aside, too.
     frozen = gc.get_freeze_count()
     if frozen:
         gc.unfreeze()
-    found = instances(*classes)
+    found = _of_classes(classes)
     if frozen:
         gc.freeze()
     return found
@@ -118,13 +133,19 @@ def _instances(*classes: type) -> list[Any]:
 
 def instances(*classes: type) -> list[Any]:
     """The instances of the classes and of their subclasses."""
+    return [each for each in _of_classes(classes) if _is_whole(each)]
+
+
+def _of_classes(classes: tuple[type, ...]) -> list[Any]:
     kinds = list(classes)
     for kind in kinds:
         kinds += kind.__subclasses__()
-    referrers = gc.get_referrers(*kinds)
-    # One whose arguments were refused has no loop.
-    instances = [each for each in referrers if issubclass(type(each), classes)]
-    return [each for each in instances if hasattr(each, "_loop")]
+    return [each for each in gc.get_referrers(*kinds) if issubclass(type(each), classes)]
+
+
+def _is_whole(instance: Any) -> bool:
+    """Whether it is a socket or a server; one whose arguments were refused has no loop."""
+    return isinstance(instance, (Endpoint, Server)) and hasattr(instance, "_loop")
 
 
 def _close_server(server: Server) -> None:

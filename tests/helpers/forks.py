@@ -18,6 +18,7 @@ import gevent.os
 from gevent.monkey import get_original
 
 Task = Callable[[], Any]
+In = Callable[[Task], Any]
 
 # The system's own, also where they are patched: gevent's fork() of a patched program watches for
 # the child's end besides, and its waitpid() waits for what it sees then.
@@ -94,3 +95,24 @@ def by_multiprocessing(task: Task) -> Any:
     if failure:
         raise AssertionError(f"in the child: {failure}")
     return value
+
+
+def ways() -> dict[str, In]:
+    """The ways to run a function in a forked child, under a time limit; each gives its result."""
+
+    def limited(task: Task) -> Task:
+        def run() -> Any:
+            # It keeps no loop running that has nothing else to wait for.
+            with gevent.Timeout(10, ref=False):
+                return task()
+
+        return run
+
+    def by(fork: Callable[[], int]) -> In:
+        return lambda task: Child(limited(task), fork).result()
+
+    return {
+        "os": by(fork),
+        "gevent": by(gevent.os.fork_gevent),
+        "multiprocessing": lambda task: by_multiprocessing(limited(task)),
+    }

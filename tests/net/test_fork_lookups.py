@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import gevent
-import gevent.os
 import pytest
 from gevent import socket
 from gevent.event import Event
@@ -17,13 +15,10 @@ from gnet import dns
 from gnet.dns import Resolver
 from tests.helpers import forks
 from tests.helpers.dnsserver import DNSServer, honest, released, silent, wait_for_queries
-from tests.helpers.forks import Child, by_multiprocessing
+from tests.helpers.forks import Child, In
 from tests.net.conftest import Net
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-
-Task = Callable[[], Any]
-In = Callable[[Task], Any]
 
 LOCAL = ("127.0.0.1", 4)
 
@@ -31,18 +26,7 @@ LOCAL = ("127.0.0.1", 4)
 @pytest.fixture(params=["os", "gevent", "multiprocessing"])
 def child(request: pytest.FixtureRequest) -> In:
     """Runs a function in a forked child, under a time limit, and gives what it returns."""
-
-    def limited(task: Task) -> Task:
-        def run() -> Any:
-            with gevent.Timeout(10):
-                return task()
-
-        return run
-
-    if request.param == "multiprocessing":
-        return lambda task: by_multiprocessing(limited(task))
-    fork = gevent.os.fork_gevent if request.param == "gevent" else forks.fork
-    return lambda task: Child(limited(task), fork).result()
+    return forks.ways()[request.param]
 
 
 def look_up() -> Any:

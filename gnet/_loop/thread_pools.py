@@ -1,0 +1,51 @@
+"""gevent's pools of threads in a forked child, which has none of the threads.
+
+gevent renews the pool of the hub after a fork, and stumbles over what its threads have left: a
+hub that a thread has made is destroyed with its own threads waited for, which are gone, and one
+that the thread has destroyed itself raises. Then the pool stays the parent's, and whoever needs
+it, a lookup for example, waits for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from gevent.threadpool import ThreadPool, ThreadResult
+
+__all__ = ["ThreadPool", "ThreadResult", "renew"]
+
+
+def renew(hub: Any, pools: Iterable[Any], results: Iterable[Any]) -> None:
+    """In a forked child: give the pools of a hub their own state, ahead of ``gevent.reinit()``.
+
+    :param hub: the calling thread's.
+    :param pools: the process' pools; those of other hubs, stay as they are.
+    :param results: what the pools' threads were to answer.
+    """
+    for result in results:
+        # No thread is left that would send it, and a watcher that waits for it keeps the loop from
+        # ending. One that has been sent is the parent's.
+        if getattr(result, "hub", None) is hub:
+            result.destroy_in_main_thread()
+    for pool in pools:
+        if getattr(pool, "hub", None) is hub:
+            for worker in list(pool._worker_greenlets):
+                _bury(worker, hub)
+            pool._on_fork()
+
+
+def _bury(worker: Any, hub: Any) -> None:
+    """Destroy the hub that a thread of a pool has made, and have gevent find none."""
+    other, worker._hub_of_worker = worker._hub_of_worker, None
+    # A hub that has been destroyed has no loop.
+    if other is None or other is hub or other.loop is None:
+        return
+    # It would wait for threads of its own, and end the trace function of this one.
+    del other.resolver, other.threadpool
+    other.periodic_monitoring_thread = None
+    with suppress(Exception):
+        # Ahead of anything that is done with its watchers: its epoll descriptor is the parent's.
+        other.loop.reinit()
+        other.destroy(destroy_loop=True)
