@@ -284,6 +284,9 @@ class Writing(Endpoint):
             self._send_all_now(data, flags)
             return
         if self._life is not OPEN or self._ending or self._given_up:
+            if self._life is CONNECTING and not flags:
+                self._send_when_connected(data)
+                return
             self._begin_sending()
         while flags and self._out is not None:
             # An empty message is sent when everything before it has been.
@@ -312,6 +315,16 @@ class Writing(Endpoint):
             data = memoryview(data)[sent:]
         elif not size:
             return
+        self._await_sent(self._push(data, None))
+
+    def _send_when_connected(self, data: Any) -> None:
+        """:meth:`sendall` while the connection is made: in its place among what is written."""
+        if self._ending or self._given_up:
+            raise self._own(WriteAfterEndError())
+        if not len(data):
+            self._await_connection()
+            return
+        self._written += len(data)
         self._await_sent(self._push(data, None))
 
     def send(self, data: Any, flags: int = 0) -> int:
@@ -391,7 +404,7 @@ class Writing(Endpoint):
         assert out is not None
         out.expect(chunk)
         try:
-            if self._corked:
+            if self._corked and self._life is OPEN:
                 self._watch_writable()
             while not chunk.sent:
                 self._block()
@@ -633,8 +646,12 @@ class Writing(Endpoint):
         out, self._out = self._out, None
         if out is not None:
             dropped += [chunk.callback for chunk in out.clear() if chunk.callback is not None]
-        if self._end_callbacks is not None and (not self._finished or self._error is not None):
-            dropped += self._end_callbacks
-            self._end_callbacks = None
+        callbacks, self._end_callbacks = self._end_callbacks, None
+        if self._finished and self._error is None:
+            # 'finish' is on its way, and 'close' must not overtake its callbacks.
+            for callback in callbacks or ():
+                self._loop.defer(partial(self._call, callback, None))
+        elif callbacks is not None:
+            dropped += callbacks
         self._need_drain = False
         return dropped

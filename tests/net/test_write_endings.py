@@ -417,3 +417,84 @@ def test_a_buffer_that_is_changed_behind_a_small_write_changes_nothing(net: Net)
         sock.write(buffer)
     buffer[:] = b"xy"
     assert receive(peer, len(BIG) + 4)[-4:] == b"abab"
+
+
+# -- while the connection is made -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("corked", [False, True])
+def test_calls_before_the_connection_keep_their_order(net: Net, corked: bool) -> None:
+    listener = net.listening_peer()
+    sock = net.connect(listener)
+    if corked:
+        sock.cork()
+    sock.write(b"1")
+    first = net.start(sock.sendall, b"2")
+    sock.write(b"3")
+    second = net.start(sock.send, b"4")
+    empty = net.start(sock.sendall, b"")
+    assert sock.connecting or not net.is_tcp
+    assert sock.bytes_written == 4
+    peer = net.keep(listener.accept()[0])
+    assert (first.get(), second.get(), empty.get()) == (None, 1, None)
+    sock.sendall(b"5")
+    sock.end()
+    assert receive_all(peer) == b"12345"
+
+
+@pytest.mark.parametrize("how", ["kill", "close", "end"])
+def test_a_sendall_before_the_connection_is_sent_whatever_becomes_of_its_caller(
+    net: Net, how: str
+) -> None:
+    listener = net.listening_peer()
+    sock = net.connect(listener)
+    data = bytearray(b"sent")
+    sending = net.start(sock.sendall, data)
+    assert sock.connecting or not net.is_tcp
+    if how == "kill":
+        sending.kill()
+        data[:] = b"else"
+        sock.end()
+    else:
+        getattr(sock, how)()
+    peer = net.keep(listener.accept()[0])
+    assert receive_all(peer) == b"sent"
+
+
+def test_a_sendall_before_a_connection_that_fails_raises_its_error(net: Net) -> None:
+    sock = net.keep(gnet.connect(*net.refusing()))
+    sending = net.start(sock.sendall, b"data")
+    assert sending.get().code == "ECONNREFUSED"
+
+
+def test_a_sendall_behind_the_end_raises_before_the_connection_too(net: Net) -> None:
+    sock = net.connect(net.listening_peer())
+    sock.end(b"all")
+    with pytest.raises(WriteAfterEndError):
+        sock.sendall(b"more")
+
+
+# -- the callback of end(), and 'close' -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("how", ["destroy", "reset"])
+def test_the_callback_of_an_end_is_not_overtaken_by_close(net: Net, turns: int, how: str) -> None:
+    sock, peer = net.connected()
+    seen: list[Any] = []
+    sock.on("error", lambda error: None)
+    sock.on("finish", lambda: seen.append("finish"))
+    sock.on("close", lambda had_error: seen.append("close"))
+    sock.end(lambda error: seen.append("end" if error is None else "failed"))
+    for _ in range(turns):
+        gevent.sleep(0)
+    if how == "destroy":
+        sock.destroy()
+    else:
+        sock.resume()
+        net.reset(sock, peer) if net.is_tcp else peer.close()
+    net.closed(sock)
+    net.turns()
+    assert seen[-1] == "close"
+    assert len([each for each in seen if each in ("end", "failed")]) == 1
+    assert seen.count("finish") == seen.count("end")
