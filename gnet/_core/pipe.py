@@ -14,18 +14,20 @@ from .emitter import EventEmitter
 from .out_file import OutFile, is_file
 from .states import CLOSED, OPEN
 
-__all__ = ["Pipe"]
+__all__ = ["Pipe", "leave_former"]
 
 
 class Pipe:
     """One ``source.pipe(destination)``."""
 
-    __slots__ = ("_draining", "_user", "_write", "destination", "end", "source")
+    __slots__ = ("_draining", "_generation", "_user", "_write", "destination", "end", "source")
 
     def __init__(self, source: Any, destination: Any, end: bool) -> None:
         self.source = source
         self.destination = destination
         self.end = end
+        # A destination that dials again is another one.
+        self._generation = getattr(destination, "_generation", None)
         self._draining = False
         # Whether it is one of the splicer's users, which is as long as it carries anything.
         self._user = False
@@ -41,7 +43,10 @@ class Pipe:
         if source._end_emitted or source._life is CLOSED:
             # Nothing comes any more; a source that has failed ends nothing.
             source._pipes.remove(self)
-            source._loop.defer(partial(source._call, self._conclude))
+            # Taken now: the source may have dialled again by the next turn.
+            ahead = source._ahead if not self.is_over() else None
+            rest = source._take(len(ahead)) if ahead else b""
+            source._loop.defer(partial(source._call, self._conclude, rest, source._end_emitted))
             return
         self._user = True
         source._loop.splicer.acquire()
@@ -95,7 +100,11 @@ class Pipe:
 
     def is_over(self) -> bool:
         """Whether the destination has ended, and takes nothing more."""
-        return getattr(self.destination, "writable", None) is False
+        to = self.destination
+        return (
+            getattr(to, "writable", None) is False
+            or getattr(to, "_generation", None) != self._generation
+        )
 
     def leave_if_over(self) -> None:
         """Before the source is read: nothing is taken that nobody would get."""
@@ -109,12 +118,16 @@ class Pipe:
     def _data(self, chunk: Any) -> None:
         if self._write is not None:
             self._write(chunk)
+        elif self.is_over():
+            # A listener ahead of this one has seen to that, or has outlasted it.
+            self._destination_over()
         elif self.destination.write(chunk) is False:
             self._pause()
 
     def _pause(self) -> None:
-        self._draining = True
-        self.source.pause()
+        if self._user:
+            self._draining = True
+            self.source.pause()
 
     def splice(self, wire: AnyWire) -> int | None:
         """Move what the source's wire has received on, inside the kernel.
@@ -159,14 +172,15 @@ class Pipe:
         self.stop()
         self._end_destination()
 
-    def _conclude(self) -> None:
-        """The source had ended, or failed, before there was a pipe."""
-        source = self.source
-        if source._ahead and not self.is_over():
-            # A file of its has read ahead.
-            self._data(source._take(len(source._ahead)))
+    def _conclude(self, rest: bytes, ended: bool) -> None:
+        """The source had ended, or failed, before there was a pipe.
+
+        :param rest: what a file of its had read ahead.
+        """
+        if rest:
+            self._data(rest)
         self._tell("unpipe")
-        if source._end_emitted:
+        if ended:
             self._end_destination()
 
     def _end_destination(self) -> None:
@@ -193,6 +207,14 @@ class Pipe:
         if isinstance(destination, EventEmitter):
             report = getattr(destination, "_report_later", destination.emit)
             report(event, self.source)
+
+
+def leave_former(sock: EventEmitter) -> None:
+    """Take off the pipes into a socket that dials again: they were its former connection's."""
+    for listener in sock.listeners("close"):
+        pipe = getattr(listener, "__self__", None)
+        if isinstance(pipe, Pipe) and pipe.destination is sock:
+            pipe.stop(pause=True)
 
 
 def _is_standard(file: Any) -> bool:

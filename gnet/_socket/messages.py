@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import _socket
 import errno
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._core.closing import Closing
@@ -21,6 +22,8 @@ __all__ = ["Messages"]
 
 _WAITALL = getattr(_socket, "MSG_WAITALL", 0)
 _DONTWAIT = getattr(_socket, "MSG_DONTWAIT", 0)
+# With these a call takes what there is.
+_NOT_ALL = _DONTWAIT | _socket.MSG_PEEK | _socket.MSG_OOB
 
 # What the system's calls take for an address: of TCP, of the Unix domain.
 _ADDRESSES = (tuple, str, bytes, bytearray, memoryview)
@@ -28,10 +31,76 @@ _ADDRESSES = (tuple, str, bytes, bytearray, memoryview)
 _Message = tuple[bytes, list[Any], int, Any]
 
 
+class _Ancillary:
+    """Ancillary data of which the message is still to be read; what nobody takes is closed."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def take(self, room: int) -> tuple[list[Any], int]:
+        """What there is room for, and the flags of the message.
+
+        As in the system, what is behind the first that does not fit is not given either.
+        """
+        taken: list[Any] = []
+        while self.items:
+            room -= _socket.CMSG_SPACE(len(self.items[0][2]))
+            if room < 0:
+                return taken, _socket.MSG_CTRUNC
+            taken.append(self.items.pop(0))
+        return taken, 0
+
+    def __del__(self) -> None:
+        for level, kind, data in self.items:
+            if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
+                descriptors = array("i")
+                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+                for fd in descriptors:
+                    _socket.close(fd)
+
+
 class Messages(Closing):
     """An endpoint that sends and receives with all that the system has for it."""
 
     __slots__ = ()
+
+    # Of an interrupted recvmsg(): an attribute of the few that have any.
+    _ancillary: _Ancillary | None = None
+
+    def _forget_ancillary(self) -> None:
+        if self._ancillary is not None:
+            self._ancillary = None
+
+    def _teardown(self) -> list[Callable[..., object]]:
+        if self._given_up:
+            self._forget_ancillary()
+        return super()._teardown()
+
+    def _kept_ancillary(self, room: int, flags: int) -> tuple[list[Any], int]:
+        """The ancillary data of what was put back, and the flags of the message."""
+        kept = self._ancillary
+        if kept is None or flags & _socket.MSG_PEEK:
+            return [], 0
+        self._ancillary = None
+        return kept.take(room)
+
+    def _complete(
+        self, data: bytes, wanted: int, flags: int, ancillary: list[Any] | None = None
+    ) -> bytes:
+        """The whole of a message of which ``data`` has come, where ``MSG_WAITALL`` is asked for.
+
+        Interrupted, it leaves data and ancillary data for the next call.
+        """
+        if not flags & _WAITALL or flags & _NOT_ALL or not 0 < len(data) < wanted:
+            return data
+        try:
+            return self._recv_all(wanted, flags & ~_WAITALL, data)
+        except BaseException:
+            if ancillary:
+                self._ancillary = _Ancillary(ancillary)
+            raise
 
     def _open_wire(self) -> Any:
         """The wire of an open connection."""
@@ -61,7 +130,7 @@ class Messages(Closing):
         """
         rest = self._begin_reading(bufsize, flags)
         if rest is not None:
-            return rest, None
+            return self._complete(rest, bufsize, flags), None
         recvfrom = self._system_call("recvfrom")
         once = flags & ~_WAITALL
 
@@ -70,9 +139,7 @@ class Messages(Closing):
             return len(received[0]), received
 
         data, address = self._receive(receive, bufsize, once) or (b"", None)
-        if flags & _WAITALL and not flags & _socket.MSG_PEEK and 0 < len(data) < bufsize:
-            data = self._recv_all(bufsize, once, data)
-        return data, address
+        return self._complete(data, bufsize, flags), address
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         """:meth:`recv_into`, and the address that the system tells with it: mostly ``None``.
@@ -102,7 +169,8 @@ class Messages(Closing):
         arguments.integer("ancbufsize", ancbufsize, 0, 2**31 - 1)
         rest = self._begin_reading(bufsize, flags)
         if rest is not None:
-            return rest, [], 0, None
+            ancillary, told = self._kept_ancillary(ancbufsize, flags)
+            return self._complete(rest, bufsize, flags, ancillary), ancillary, told, None
         recvmsg = self._system_call("recvmsg")
         once = flags & ~_WAITALL
 
@@ -114,9 +182,7 @@ class Messages(Closing):
         if message is None:
             return b"", [], 0, None
         data, *others = message
-        if flags & _WAITALL and not flags & _socket.MSG_PEEK and 0 < len(data) < bufsize:
-            data = self._recv_all(bufsize, once, data)
-        return (data, *others)
+        return (self._complete(data, bufsize, flags, others[0]), *others)
 
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
@@ -131,8 +197,10 @@ class Messages(Closing):
         wanted = sum(map(len, views))
         rest = self._begin_reading(wanted, flags)
         if rest is not None:
+            ancillary, told = self._kept_ancillary(ancbufsize, flags)
+            rest = self._complete(rest, wanted, flags, ancillary)
             _scatter(rest, views)
-            return len(rest), [], 0, None
+            return len(rest), ancillary, told, None
         recvmsg_into = self._system_call("recvmsg_into")
         once = flags & ~_WAITALL
 
@@ -144,9 +212,8 @@ class Messages(Closing):
         if message is None:
             return 0, [], 0, None
         count, *others = message
-        if flags & _WAITALL and not flags & _socket.MSG_PEEK and 0 < count < wanted:
-            begun = b"".join(views)[:count]
-            data = self._recv_all(wanted, once, begun)
+        if flags & _WAITALL and 0 < count < wanted:
+            data = self._complete(b"".join(views)[:count], wanted, flags, others[0])
             _scatter(data, views)
             count = len(data)
         return (count, *others)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._core import watchdog
 from .._core.dispatcher import Dispatcher
 from .._core.on_read import OnRead
+from .._core.pipe import leave_former
 from .._core.states import CLOSED, CONNECTING, IDLE, OPEN
 from .._core.watchdog import Watchdog
 from .._core.writing import HIGH_WATER_BYTES
@@ -342,6 +343,7 @@ class Socket(PythonSocket):
         """Dial a second time: listeners, encoding and settings stay, all else is new."""
         for pipe in list(self._pipes or ()):
             pipe.stop()
+        leave_former(self)
         if self._connect_listener is not None:
             # That connection was never made.
             self._remove("connect", self._connect_listener)
@@ -353,6 +355,7 @@ class Socket(PythonSocket):
         values = {name: getattr(self, name) for name in kept}
         generation = self._generation + 1
         self._close_failed()
+        self._forget_ancillary()
         self._begin(self.high_water_mark)
         for name, value in values.items():
             setattr(self, name, value)

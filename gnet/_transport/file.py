@@ -13,6 +13,7 @@ import _socket
 import atexit
 import errno
 import os
+import select
 import stat
 import struct
 import sys
@@ -77,7 +78,7 @@ class FileWire:
 
     @staticmethod
     def _end_of_terminal(call: Any, *args: Any) -> Any:
-        # The master of a terminal whose other side has closed reads EIO: that is its end.
+        # A terminal whose other side has closed reads EIO: that is its end.
         try:
             return call(*args)
         except OSError as exc:
@@ -93,8 +94,19 @@ class FileWire:
         return int(without_sigpipe(os.writev, self._own, buffers))
 
     def at_end(self) -> bool:
-        waiting = struct.unpack("i", fcntl.ioctl(self._fd, termios.FIONREAD, b"\0" * 4))[0]
-        return not waiting
+        """Whether nothing stands before the end; it may be of a writer, or typed at a terminal.
+
+        :raises BlockingIOError: there is nothing: another process has read what there was.
+        """
+        news = _events(self._fd, select.POLLIN)
+        if news:
+            waiting = self._end_of_terminal(fcntl.ioctl, self._fd, termios.FIONREAD, b"\0" * 4)
+            if waiting is not None and struct.unpack("i", waiting)[0]:
+                return False
+            # A terminal's end of input is something to read that has no bytes.
+            if news & select.POLLHUP or (os.isatty(self._fd) and _events(self._fd, select.POLLIN)):
+                return True
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     def sides(self) -> tuple[bool, bool]:
         """Whether the descriptor can be read, and written."""
@@ -193,12 +205,18 @@ def _is_master(fd: int) -> bool:
 
 
 def _has_hung_up(fd: int) -> bool:
+    return bool(_events(fd, 0))
+
+
+def _events(fd: int, wanted: int) -> int:
+    """What poll() has to say of a descriptor at the moment."""
     # A patched program has none: it would block the hub. Here, as for PeerWatch.
     from gevent.monkey import get_original
 
     poll = get_original("select", "poll")()
-    poll.register(fd, 0)
-    return bool(poll.poll(0))
+    poll.register(fd, wanted)
+    found = poll.poll(0)
+    return int(found[0][1]) if found else 0
 
 
 def _is_same(fd: int, own: int) -> bool:

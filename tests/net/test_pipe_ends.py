@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent import subprocess
+from gevent.event import Event
 
 import gnet
 from gnet._loop import splicer
@@ -220,6 +221,107 @@ def test_a_destination_that_ends_is_unpiped_and_keeps_what_it_has(net: Net, way:
     assert users() == 0
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_destination_that_dials_again_is_unpiped_at_once(
+    net: Net, way: str, first: bool, must_call: Calls
+) -> None:
+    listener = net.listening_peer()
+    source, sender = net.accepted(allow_half_open=True)
+    to = net.connect(listener)
+    net.keep(listener.accept()[0])
+    to.wait("connect")
+    seen: list[Any] = []
+
+    def dial(had_error: bool) -> None:
+        to.connect(*net.target(listener))
+        # The listener of the pipe's has not been called, or has been.
+        seen.append((source.is_paused(), source.listener_count("data")))
+        net.turns()
+        seen.append(source.bytes_read)
+        done.set()
+
+    done = Event()
+    if first:
+        source.pipe(to)
+        to.prepend_once_listener("close", must_call(dial))
+    else:
+        to.once("close", must_call(dial))
+        source.pipe(to)
+    to.destroy()
+    again = net.keep(listener.accept()[0])
+    sender.sendall(b"too late")
+    done.wait()
+    assert seen == [(True, 0), 0]
+    assert to.listener_count("drain") == to.listener_count("finish") == 0
+    assert source.recv() == b"too late"
+    to.end(b"new")
+    assert receive_all(again) == b"new"
+    assert users() == 0
+
+
+@pytest.mark.parametrize("how", ["end", "destroy", "redial"])
+def test_a_listener_ahead_of_the_pipe_that_ends_the_destination(
+    net: Net, how: str, must_call: Calls
+) -> None:
+    listener = net.listening_peer()
+    source, sender = net.accepted(allow_half_open=True)
+    to = net.connect(listener)
+    peers = [net.keep(listener.accept()[0])]
+    to.wait("connect")
+    to.on("error", must_call(times=0))
+
+    done = Event()
+
+    def ahead(chunk: bytes) -> None:
+        if how == "end":
+            to.end()
+        else:
+            to.destroy()
+        if how == "redial":
+            to.wait("close")
+            to.connect(*net.target(listener))
+            peers.append(net.keep(listener.accept()[0]))
+            to.wait("connect")
+        done.set()
+
+    source.once("data", must_call(ahead))
+    source.pipe(to)
+    sender.sendall(b"for who was there")
+    done.wait()
+    net.turns()
+    if how == "redial":
+        to.end()
+    assert receive_all(peers[-1]) == b""
+    assert source.is_paused()
+    assert users() == 0
+
+
+def test_a_pipe_that_a_listener_ahead_of_it_takes_off_leaves_nobody_paused(net: Net) -> None:
+    source, sender = net.accepted(allow_half_open=True)
+    to, receiver = net.accepted(allow_half_open=True, high_water_mark=1)
+    to.cork()
+    rest = bytearray()
+
+    def ahead(chunk: bytes) -> None:
+        if not rest:
+            source.unpipe(to)
+        rest.extend(chunk)
+
+    source.on("data", ahead)
+    source.pipe(to)
+    sender.sendall(b"one")
+    while len(rest) < 3:
+        gevent.sleep(0)
+    net.turns()
+    sender.sendall(b"two")
+    while len(rest) < 6:
+        gevent.sleep(0)
+    # As in Node, the chunk under way is still the pipe's.
+    to.uncork()
+    to.end()
+    assert receive_all(receiver) == b"one"
+
+
 @pytest.mark.parametrize("how", ["end", "destroy"])
 def test_a_pipe_into_what_has_ended_takes_nothing(net: Net, must_call: Calls, how: str) -> None:
     source, sender = net.accepted(allow_half_open=True)
@@ -291,6 +393,43 @@ def test_a_source_that_was_destroyed_ends_nothing(net: Net) -> None:
     net.turns()
     assert not to.writable_ended
     assert users() == 0
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_pipe_from_a_source_that_dials_again_at_once_is_of_the_former_connection(
+    net: Net, ended: bool
+) -> None:
+    listener = net.listening_peer()
+    source = net.connect(listener)
+    sender = net.keep(listener.accept()[0])
+    to, receiver = net.accepted(allow_half_open=True)
+    sender.sendall(b"header\nbody")
+
+    def dial(had_error: bool) -> None:
+        source.pipe(to)
+        source.connect(*net.target(listener))
+
+    source.once("close", dial)
+    with source.makefile("rb") as file:
+        assert file.readline() == b"header\n"
+        if ended:
+            assert file.read(4) == b"body"
+            send_end(sender)
+            source.resume()
+            source.wait("end")
+        source.destroy()
+        again = net.keep(listener.accept()[0])
+        again.sendall(b"new")
+        if ended:
+            assert receive_all(receiver) == b""
+        else:
+            # What was read ahead comes, and a source that was destroyed ends nothing.
+            assert receive(receiver, 4) == b"body"
+            net.turns()
+            assert to.writable
+        source.pause()
+        if not ended:
+            assert source.recv() == b"new"
 
 
 # -- who carries --------------------------------------------------------------------------------

@@ -285,3 +285,73 @@ def test_a_forked_child_has_the_standard_input_as_it_was(tmp_path: Path) -> None
         )
         assert outcome.stderr == b""
         assert outcome.stdout == b"child\n"
+
+
+# -- what another process has read ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flowing", [False, True])
+def test_what_another_has_read_is_no_end(ends: Ends, flowing: bool) -> None:
+    reading, writing = ends
+    sock = gnet.Socket(fd=os.dup(reading))
+    seen: list[object] = []
+    sock.on("end", lambda: seen.append("end"))
+    with closing(sock):
+        gevent.sleep(0)
+        os.write(writing, b"another's\n")
+        assert os.read(reading, 100) == b"another's\n"
+        # As the loop calls it that has seen the bytes, and finds none any more.
+        with pytest.raises(BlockingIOError):
+            sock._wire.at_end()  # type: ignore[union-attr]
+        sock._on_unread()
+        if flowing:
+            sock.on("data", seen.append)
+            sock._serve()
+        gevent.sleep(0.001)
+        assert sock.readable
+        assert seen == []
+        os.write(writing, b"ours\n")
+        if flowing:
+            while not seen:
+                gevent.sleep(0.001)
+        else:
+            seen.append(sock.recv(100))
+        assert seen == [b"ours\n"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "fifo", "terminal", "typed", "master"])
+def test_an_end_that_nobody_reads_is_one(kind: str, tmp_path: Path) -> None:
+    if kind in ("pipe", "fifo"):
+        reading, writing = os.pipe()
+        if kind == "fifo":
+            forks.close(reading)
+            forks.close(writing)
+            os.mkfifo(tmp_path / "fifo")
+            reading = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+            writing = os.open(tmp_path / "fifo", os.O_WRONLY)
+    else:
+        writing, reading = pty.openpty()
+        if kind == "master":
+            reading, writing = writing, reading
+    sock = gnet.Socket(fd=reading)
+    with closing(sock), closing_fds(writing):
+        gevent.sleep(0)
+        assert sock.readable
+        if kind == "typed":
+            os.write(writing, b"\x04")
+        else:
+            forks.close(writing)
+        sock.wait("end", 5)
+        assert not sock.readable
+
+
+def test_what_stands_before_an_end_that_nobody_reads_is_read(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    sock = gnet.Socket(fd=reading)
+    with closing(sock):
+        gevent.sleep(0)
+        os.write(writing, b"last words")
+        forks.close(writing)
+        gevent.sleep(0.001)
+        assert sock.recv() == b"last words"
+        assert sock.recv() == b""

@@ -366,3 +366,103 @@ def test_both_ends_may_be_gnets() -> None:
             assert served.recvmsg(10)[0] == b"ab"
         client.sendto(b"c", None)
         assert served.recvfrom(10)[0] == b"c"
+
+
+# -- interrupted ----------------------------------------------------------------------------------
+
+
+@posix
+@needs_waitall
+@pytest.mark.parametrize("room", [1, 0])
+@pytest.mark.parametrize("into", [False, True])
+@pytest.mark.parametrize("again_into", [False, True])
+def test_an_interrupted_message_keeps_its_descriptors(
+    room: int, into: bool, again_into: bool
+) -> None:
+    def receive_message(into: bool, room: int) -> tuple[bytes, list[Any], int]:
+        space = socket.CMSG_SPACE(FD_SIZE) * room
+        if not into:
+            data, ancillary, flags, _ = ours.recvmsg(6, space, std_socket.MSG_WAITALL)
+            return data, ancillary, flags
+        buffers = [bytearray(2), bytearray(4)]
+        count, ancillary, flags, _ = ours.recvmsg_into(buffers, space, std_socket.MSG_WAITALL)
+        return b"".join(buffers)[:count], ancillary, flags
+
+    with unix_pair() as (ours, there):
+        reading, writing = os.pipe()
+        there.sendmsg([b"abc"], rights(writing))
+        std_socket.close(writing)
+        for _ in range(2):
+            with pytest.raises(gevent.Timeout), gevent.Timeout(0.01):
+                receive_message(into, 1)
+        there.sendall(b"def")
+        data, ancillary, flags = receive_message(again_into, room)
+        assert data == b"abcdef"
+        if room:
+            (fd,) = descriptors_in(ancillary)
+            os.write(fd, b"x")
+            std_socket.close(fd)
+        else:
+            assert (ancillary, flags & std_socket.MSG_CTRUNC) == ([], std_socket.MSG_CTRUNC)
+        # It was the only one that was left.
+        assert os.read(reading, 2) == (b"x" if room else b"")
+        assert os.read(reading, 1) == b""
+        std_socket.close(reading)
+
+
+@posix
+@needs_waitall
+@pytest.mark.parametrize("end", ["destroy", "close", "redial", "collect"])
+def test_descriptors_that_nobody_takes_are_closed(end: str, tmp_path: Any) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        ours = gnet.connect(str(tmp_path / "s"))
+        there, _ = listener.accept()
+        reading, writing = os.pipe()
+        with there:
+            there.sendmsg([b"abc"], rights(writing))
+            std_socket.close(writing)
+            space = socket.CMSG_SPACE(FD_SIZE)
+            with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
+                ours.recvmsg(6, space, std_socket.MSG_WAITALL)
+            os.set_blocking(reading, False)
+            with pytest.raises(BlockingIOError):
+                os.read(reading, 1)
+            if end == "redial":
+                # The peer has ended the connection, which leaves what was read.
+                there.close()
+                ours.resume()
+                ours.wait("close")
+                ours.connect(str(tmp_path / "s"))
+            elif end == "collect":
+                ours.destroy()
+            else:
+                getattr(ours, end)()
+                there.close()
+                ours.wait("close")
+            assert os.read(reading, 1) == b""
+        std_socket.close(reading)
+        ours.destroy()
+
+
+@needs_waitall
+@pytest.mark.parametrize("call", ["recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"])
+def test_a_call_for_all_after_an_interrupted_one_gives_all(call: str) -> None:
+    buffer = bytearray(6)
+    args: dict[str, tuple[Any, ...]] = {
+        "recvfrom": (6, std_socket.MSG_WAITALL),
+        "recvfrom_into": (buffer, 0, std_socket.MSG_WAITALL),
+        "recvmsg": (6, 0, std_socket.MSG_WAITALL),
+        "recvmsg_into": ([buffer], 0, std_socket.MSG_WAITALL),
+    }
+    with raw_peer() as (client, peer):
+        if not hasattr(std_socket.socket, call):
+            pytest.skip(f"no {call}()")
+        peer.sendall(b"abc")
+        for _ in range(2):
+            with pytest.raises(gevent.Timeout), gevent.Timeout(0.01):
+                getattr(client, call)(*args[call])
+        peer.sendall(b"def")
+        got = getattr(client, call)(*args[call])[0]
+        assert (bytes(buffer) if isinstance(got, int) else got) == b"abcdef"
