@@ -127,7 +127,13 @@ class TextFile(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         sent = text if self._sent_end == "\n" else text.replace("\n", self._sent_end)
-        self.buffer.write(self._encoder.encode(sent))
+        state = self._encoder.getstate()
+        try:
+            self.buffer.write(self._encoder.encode(sent))
+        except BlockingIOError:
+            # It was not taken, and what stands ahead of the first text comes with the next try.
+            self._encoder.setstate(state)
+            raise
         return len(text)
 
     def read(self, size: int | None = -1) -> str:

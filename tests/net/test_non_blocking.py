@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import socket as std_socket
@@ -171,22 +172,173 @@ def test_peek_takes_nothing_and_waits_or_does_not() -> None:
         assert client.recv(5, DONTWAIT) == b"hello"
 
 
-@pytest.mark.parametrize("mode", ["rb"])
-def test_a_file_raises_and_loses_nothing(mode: str) -> None:
-    with raw_peer() as (client, peer), client.makefile(mode) as file:
+# A mode, its buffering, and its encoding.
+FILES: dict[str, tuple[Any, ...]] = {
+    "rb": ("rb",),
+    "rwb": ("rwb",),
+    "rb, raw": ("rb", 0),
+    "rwb, raw": ("rwb", 0),
+    "rb, small": ("rb", 2),
+    "r": ("r", None, "utf-8"),
+    "rw": ("rw", None, "utf-8"),
+    "r, UTF-16": ("r", None, "utf-16-le"),
+}
+
+
+def opened(
+    client: gnet.Socket, mode: str, buffering: int | None = None, encoding: str | None = None
+) -> Any:
+    return client.makefile(mode, buffering, encoding=encoding)
+
+
+def in_form(file: Any, text: str) -> Any:
+    """What a file gives for ``text``."""
+    return text if hasattr(file, "encoding") else text.encode()
+
+
+def bytes_of(file: Any, text: str) -> bytes:
+    """What stands for ``text`` below the file."""
+    return text.encode(getattr(file, "encoding", "utf-8"))
+
+
+def raises_again(read: Callable[[], Any]) -> None:
+    for _ in range(2):
+        with pytest.raises(BlockingIOError) as caught:
+            read()
+        assert caught.value.code == "EAGAIN"  # type: ignore[attr-defined]
+        assert caught.value.errno == errno.EAGAIN
+
+
+@pytest.mark.parametrize("arguments", FILES.values(), ids=FILES)
+def test_a_file_raises_and_loses_nothing(arguments: tuple[Any, ...]) -> None:
+    with raw_peer() as (client, peer), opened(client, *arguments) as file:
         client.settimeout(0)
-        with pytest.raises(BlockingIOError):
-            file.readline()
-        peer.sendall(b"first\nhal")
+        raises_again(file.readline)
+        peer.sendall(bytes_of(file, "first\nhal"))
         readable(client)
-        assert file.readline() == b"first\n"
-        for _ in range(2):
-            with pytest.raises(BlockingIOError) as caught:
-                file.readline()
-            assert caught.value.code == "EAGAIN"  # type: ignore[attr-defined]
-        peer.sendall(b"f\n")
+        assert file.readline() == in_form(file, "first\n")
+        raises_again(file.readline)
+        peer.sendall(bytes_of(file, "f\n"))
         readable(client)
-        assert file.readline() == b"half\n"
+        assert file.readline() == in_form(file, "half\n")
+
+
+@pytest.mark.parametrize("call", ["read", "readlines", "readline", "iterate"])
+@pytest.mark.parametrize("arguments", FILES.values(), ids=FILES)
+def test_a_file_that_is_read_to_its_end_loses_nothing(
+    arguments: tuple[Any, ...], call: str
+) -> None:
+    with raw_peer() as (client, peer), opened(client, *arguments) as file:
+        client.settimeout(0)
+        lines: list[Any] = []
+
+        def go_on() -> None:
+            if call == "readline":
+                while line := file.readline():
+                    lines.append(line)
+            elif call == "iterate":
+                lines.extend(iter(file))
+            elif call == "read":
+                lines.append(file.read())
+            else:
+                lines.extend(file.readlines())
+
+        for part in "one\ntw", "o\n\N{EURO SIGN}", "\nthr":
+            data = bytes_of(file, part)
+            for piece in data[:-1], data[-1:]:
+                peer.sendall(piece)
+                readable(client)
+                raises_again(go_on)
+        send_end(peer)
+        readable(client)
+        go_on()
+        assert type(lines[0])().join(lines) == in_form(file, "one\ntwo\n\N{EURO SIGN}\nthr")
+
+
+@pytest.mark.parametrize("name", ["rb", "rwb", "rb, small", "r", "rw"])
+def test_a_part_of_what_was_asked_for_is_kept(name: str) -> None:
+    with raw_peer() as (client, peer), opened(client, *FILES[name]) as file:
+        client.settimeout(0)
+        peer.sendall(b"hel")
+        readable(client)
+        raises_again(lambda: file.read(5))
+        peer.sendall(b"lo")
+        readable(client)
+        assert file.read(5) == in_form(file, "hello")
+
+
+@pytest.mark.parametrize("call", ["read", "read1", "readinto", "readinto1", "peek"])
+@pytest.mark.parametrize("name", ["rb", "rwb", "rb, raw", "rwb, raw"])
+def test_every_read_of_a_file_raises(name: str, call: str) -> None:
+    with raw_peer() as (client, peer), opened(client, *FILES[name]) as file:
+        if not hasattr(file, call):
+            pytest.skip(f"no {call}()")
+        client.settimeout(0)
+        argument = bytearray(5) if call.startswith("readinto") else 5
+        raises_again(lambda: getattr(file, call)(argument))
+        peer.sendall(b"hello")
+        readable(client)
+        got = getattr(file, call)(argument)
+        assert (bytes(argument) if isinstance(got, int) else got) == b"hello"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("wb",), ("wb", 0), ("rwb",), ("rwb", 0), ("wb", 100), ("w", None, "utf-16"), ("rw",)],
+    ids=str,
+)
+def test_a_file_that_is_written_to_raises_and_sends_nothing_twice(
+    arguments: tuple[Any, ...],
+) -> None:
+    with raw_peer() as (client, peer):
+        client.settimeout(0)
+        file = opened(client, *arguments)
+        expected = bytearray()
+        encoder = codecs.getincrementalencoder(getattr(file, "encoding", "utf-8"))()
+        full = False
+        for number in range(1_000_000):
+            text = f"{number:09}," * 1000
+            message = in_form(file, text)
+            try:
+                count = file.write(message)
+            except BlockingIOError as exc:
+                assert exc.code == "EAGAIN"  # type: ignore[attr-defined]
+                full = True
+                break
+            expected += encoder.encode(text[:count])
+        assert full
+        received = bytearray()
+
+        def read_on() -> None:
+            while data := peer.recv(1 << 18):
+                received.extend(data)
+
+        reader = gevent.spawn(read_on)
+        while True:
+            try:
+                file.flush()
+                break
+            except BlockingIOError:
+                gevent.get_hub().wait(gevent.get_hub().loop.io(client.fileno(), 2))
+        file.close()
+        client.end()
+        reader.join()
+        assert received == expected
+
+
+def test_a_first_text_that_was_refused_keeps_its_mark() -> None:
+    with raw_peer() as (client, peer):
+        client.settimeout(0)
+        sent = fill(lambda: client.send(LARGE))
+        with client.makefile("w", 1024, encoding="utf-16") as file:
+            file.write("")
+            with pytest.raises(BlockingIOError):
+                file.write("x" * 4096)
+            assert len(receive(peer, sent)) == sent
+            gevent.get_hub().wait(gevent.get_hub().loop.io(client.fileno(), 2))
+            file.write("hello")
+        client.end()
+        assert receive(peer, 100) == "hello".encode("utf-16")
 
 
 def test_iteration_raises_as_well() -> None:
