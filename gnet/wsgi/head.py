@@ -29,6 +29,7 @@ END = b"\r\n\r\n"
 _FIRST_LINE = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/(\d)\.(\d)\r\n", re.ASCII
 )
+_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: |\Z)", re.ASCII)
 # RFC 3986: a name of any kind, or an address in brackets; and a port.
 _HOST = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+\]|\[v[0-9A-Fa-f]+\.[\w.~!$&'()*+,;=:-]+\]"
@@ -241,6 +242,9 @@ class HeadParser:
         :raises RequestError: this is none.
         """
         if b"\r\n" in data and not _FIRST_LINE.match(data):
+            raise RequestError(400, "the first line is none")
+        if not _METHOD.match(data):
+            # Beyond that, a method is only one that is not known.
             raise RequestError(400, "the first line is none")
         if len(more) == len(data):
             self._parser = None

@@ -158,6 +158,8 @@ class Intake:
         if size <= MAX_LINE_BYTES and size <= self._limits.max_header_bytes:
             return
         if data.find(b"\r\n", 0, MAX_LINE_BYTES) < 0:
+            if len(data) >= MAX_LINE_BYTES and data.find(b" ", 0, MAX_LINE_BYTES) < 0:
+                raise RequestError(501, "the method is longer than any")
             raise RequestError(414, "the first line is too long")
         if size > self._limits.max_header_bytes:
             raise RequestError(431, "the head is too large")

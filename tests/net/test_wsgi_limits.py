@@ -48,6 +48,7 @@ sleep = get_original("time", "sleep")
         (b"GET /" + b"x" * 8000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 200),
         (b"GET /" + b"x" * 8200 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
         (b"GET /" + b"x" * 70_000, 414),
+        (b"GET" * 30_000, 501),
         (LINE + HOST + b"X: " + b"y" * 60_000 + b"\r\n\r\n", 200),
         (LINE + HOST + b"X: " + b"y" * 66_000 + b"\r\n\r\n", 431),
         (LINE + HOST + b"X: " + b"y" * 70_000, 431),

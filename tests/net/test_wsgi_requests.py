@@ -184,6 +184,15 @@ def test_a_first_line_is_as_it_has_to_be(server: Any, recorder: Recorder) -> Non
     assert not_refused(server, recorder, requests) == []
 
 
+@pytest.mark.parametrize("end", [b"", b" / HTTP/1.1\r\n" + HOST + b"\r\n"], ids=["begun", "whole"])
+def test_an_unknown_method_is_told_from_what_is_none(server: Any, end: bytes) -> None:
+    codes = {
+        each: exchange(server, b"X" + each + end) for each in NO_TOKEN if each not in b" \r\n"
+    }
+    assert {each: code for each, code in codes.items() if code != [400]} == {}
+    assert exchange(server, b"X" + end) == [501]
+
+
 CHUNKS = [
     b" 5\r\nabcde\r\n", b"5 \r\nabcde\r\n", b"+5\r\nabcde\r\n", b"-5\r\nabcde\r\n",
     b"0x5\r\nabcde\r\n",

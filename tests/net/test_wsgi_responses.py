@@ -426,6 +426,29 @@ def test_an_application_is_interrupted_when_its_client_leaves(leave: str) -> Non
     assert len(errors) == 1
 
 
+@pytest.mark.parametrize("leave", ["close", "destroy", "reset_and_destroy"])
+def test_an_application_learns_of_its_clients_leaving_by_its_socket(leave: str) -> None:
+    begun, left = Event(), Event()
+
+    def application(
+        environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterator[bytes]:
+        environ["gnet.socket"].on("peer_end", left.set)
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        yield b"data: 1\n\n"
+        begun.set()
+        # It is not interrupted, and ends when it likes.
+        left.wait()
+
+    with answering(application) as server:
+        sock = gnet.connect(*place_at(server))
+        sock.sendall(GET)
+        begun.wait()
+        getattr(sock, leave)()
+        left.wait()
+        assert server.shutdown() == 0
+
+
 def test_an_application_that_is_quick_enough_notices_no_leaving() -> None:
     with answering(interrupt_on_disconnect=True) as server, asking(server) as sock:
         for _ in range(2):
