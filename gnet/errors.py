@@ -235,8 +235,9 @@ def code_of(exc: BaseException) -> str:
         return _EAI_CODES.get(number or 0, "EAI_FAIL")
     if isinstance(exc, TimeoutError) and number is None:
         return "ETIMEDOUT"
-    # The names of Windows' socket errors begin with WSA.
-    return _errno.errorcode.get(number or 0, "UNKNOWN").removeprefix("WSA")
+    # The names of Windows' socket errors begin with WSA; one of them is another number's in Node.
+    name = _errno.errorcode.get(number or 0, "UNKNOWN").removeprefix("WSA")
+    return "EAGAIN" if name == "EWOULDBLOCK" else name
 
 
 def printable(text: str) -> str:
