@@ -24,6 +24,7 @@ cdef class Dispatcher:
     cdef public object loop
     cdef public object members
     cdef public object peers
+    cdef public Py_ssize_t sharers
     cdef public double since
     cdef public object splicer
     cdef public unsigned long thread

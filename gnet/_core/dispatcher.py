@@ -47,6 +47,10 @@ MAX_IDLE_WORKERS = 100
 # A greenlet whose blocking calls never wait is put behind the others after so many seconds: ten
 # such together hold up the rest for 20 ms, and the switches are a thousandth of the time.
 TURN_SECONDS = 0.002
+# Where there are more of them, the others are held up for no longer, as long as the turns are not
+# lost in the switches: a hundred that stream to clients at once are no hundred turns ahead of all.
+ROUND_SECONDS = 10 * TURN_SECONDS
+LEAST_TURN_SECONDS = TURN_SECONDS / 10
 #: So many calls without a wait are not looked at: an echo makes two, and has no clock to read.
 UNMEASURED_CALLS = 2
 
@@ -74,13 +78,15 @@ class Dispatcher:
     :ivar splicer: what moves bytes between sockets inside the kernel.
     :ivar calls: how many blocking calls have come since one had to wait; each counts itself.
     :ivar since: when the first of those came that is looked at.
+    :ivar sharers: how many greenlets wait in :meth:`share` for their next turn.
     :ivar kept: the sockets and servers that the loop refers to (contract, rule 11).
     """
 
     __slots__ = (
         "_asked", "_batch", "_flows", "_forsaken", "_handled", "_holds", "_idle", "_jobs",
         "_joining", "_note", "_quiet", "_ready", "_turn", "_turns", "_workers", "calls", "gone",
-        "hub", "kept", "loop", "members", "peers", "since", "splicer", "thread", "timers",
+        "hub", "kept", "loop", "members", "peers", "sharers", "since", "splicer", "thread",
+        "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -113,6 +119,7 @@ class Dispatcher:
         self._forsaken: set[object] = set()
         self.calls = 0
         self.since = 0.0
+        self.sharers = 0
         self._ready: list[Job] = []
         # One for all connections: each access would make another one.
         self._note = self._ready.append
@@ -209,12 +216,20 @@ class Dispatcher:
         now = monotonic()
         if self.calls == UNMEASURED_CALLS + 1:
             self.since = now
-        elif now - self.since > TURN_SECONDS and getcurrent() is not self.hub:
+            return
+        turn = TURN_SECONDS
+        if self.sharers * turn > ROUND_SECONDS:
+            turn = max(ROUND_SECONDS / self.sharers, LEAST_TURN_SECONDS)
+        if now - self.since > turn and getcurrent() is not self.hub:
             # The loop looks for events, and does not wait for any. With sleep(0) it would look
             # when fifty such greenlets have had their turn, or one has had fifty.
-            with self.loop.idle() as busy, self.loop.check() as looked:
-                busy.start(int)
-                self.hub.wait(looked)
+            self.sharers += 1
+            try:
+                with self.loop.idle() as busy, self.loop.check() as looked:
+                    busy.start(int)
+                    self.hub.wait(looked)
+            finally:
+                self.sharers -= 1
             self.calls = 0
 
     def hold(self) -> None:

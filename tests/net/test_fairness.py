@@ -26,6 +26,15 @@ peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
 while peer.recv(1 << 20):
     pass
 """
+READER_OF_MANY = """
+import selectors, socket, sys
+readers = selectors.DefaultSelector()
+for _ in range(100):
+    readers.register(socket.create_connection(("127.0.0.1", int(sys.argv[1]))), 1)
+while True:
+    for key, _ in readers.select():
+        key.fileobj.recv(1 << 20)
+"""
 WRITER = """
 import socket, sys
 peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
@@ -118,6 +127,13 @@ def test_a_peer_that_reads_as_fast_as_its_handler_sends(tcp: Net, handler: Any) 
 def test_a_peer_that_sends_without_a_pause(tcp: Net, handler: Any) -> None:
     with busy(tcp, handler, WRITER, "a line\n"):
         assert longest_wait(MEASURED) < LONGEST_WAIT
+
+
+@pytest.mark.limit(60)
+def test_a_hundred_peers_that_read_as_fast_as_their_handlers_send(tcp: Net) -> None:
+    with busy(tcp, send, READER_OF_MANY):
+        # With the whole turn of one for each of them it would be 200 ms.
+        assert longest_wait(MEASURED) < 2 * LONGEST_WAIT
 
 
 @pytest.mark.limit(60)
