@@ -74,7 +74,8 @@ class Socket(PythonSocket):
 
     :param fd: the descriptor of a socket, pipe, FIFO or terminal; from then on the socket's
         to close. A pipe, FIFO or terminal that others have as well is opened anew where it has
-        a name: theirs blocks as before, and what is unread at :meth:`close` is theirs.
+        a name; else threads of its own read and write it, one for each direction that is used.
+        Theirs blocks as before, and what is unread at :meth:`close` is theirs.
     :param handle: a Python socket of any kind, taken over.
     :param allow_half_open: keep the writable side open when the peer has ended; default
         ``False``.

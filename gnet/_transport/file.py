@@ -4,13 +4,12 @@ Others may have them as well: a shell, the program at the other side of ``|``, a
 started with the same standard input. Whether a descriptor blocks is said of the open file, and
 holds for everybody at once. So the file is opened anew, by the name that the system has for it,
 and what is read and written here goes by a descriptor of gnet's own; the one that was given stays
-as it is. libuv does the same with terminals.
+as it is. libuv does the same with terminals. What has no such name is a :class:`BlockingFile`'s.
 """
 
 from __future__ import annotations
 
 import _socket
-import atexit
 import errno
 import os
 import select
@@ -20,8 +19,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
-from weakref import WeakSet
 
+from .file_thread import events_of
 from .sigpipe import NO_SIGNAL, without_sigpipe
 
 assert sys.platform != "win32"
@@ -29,7 +28,7 @@ assert sys.platform != "win32"
 import fcntl  # noqa: E402
 import termios  # noqa: E402
 
-__all__ = ["FileWire"]
+__all__ = ["FileWire", "ending_at_eio", "opened_anew", "refuse"]
 
 # What a wire does anyway.
 _DONTWAIT = _socket.MSG_DONTWAIT
@@ -38,56 +37,38 @@ _TIOCGPTN = getattr(termios, "TIOCGPTN", 0x80045430)
 
 
 class FileWire:
-    """A pipe, FIFO or terminal, in one direction or both."""
+    """A pipe, FIFO or terminal, in one direction or both.
 
-    __slots__ = ("__weakref__", "_fd", "_own", "_was_blocking", "_watchers")
+    :param fd: the descriptor that was given.
+    :param own: the one that is read from and written to, which does not block.
+    """
+
+    __slots__ = ("_fd", "_own", "_watchers")
 
     is_tcp = False
     #: Whether what stands in it may be another's to read.
     shared = True
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, own: int) -> None:
         self._fd = fd
+        self._own = own
         self._watchers: list[Any] = []
-        # The descriptor that is read from and written to.
-        self._own = fd
-        self._was_blocking = False
-        if not os.get_blocking(fd):
-            return
-        own = _opened_anew(fd)
-        if own is not None:
-            self._own = own
-            return
-        # It has no name, or another user's: a pipe that root has made, the master of a terminal.
-        self._was_blocking = True
-        os.set_blocking(fd, False)
-        _changed.add(self)
 
     def fileno(self) -> int:
         return self._fd
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        _refuse(flags)
-        return self._end_of_terminal(os.read, self._own, size) or b""
+        refuse(flags)
+        return ending_at_eio(os.read, self._own, size) or b""
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
-        _refuse(flags)
+        refuse(flags)
         view = memoryview(buffer).cast("B")
         target = view[:size] if size else view
-        return int(self._end_of_terminal(os.readv, self._own, [target]) or 0)
-
-    @staticmethod
-    def _end_of_terminal(call: Any, *args: Any) -> Any:
-        # A terminal whose other side has closed reads EIO: that is its end.
-        try:
-            return call(*args)
-        except OSError as exc:
-            if exc.errno == errno.EIO:
-                return None
-            raise
+        return int(ending_at_eio(os.readv, self._own, [target]) or 0)
 
     def send(self, data: Any, flags: int = 0) -> int:
-        _refuse(flags & ~NO_SIGNAL)
+        refuse(flags & ~NO_SIGNAL)
         return int(without_sigpipe(os.write, self._own, data))
 
     def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:
@@ -98,13 +79,15 @@ class FileWire:
 
         :raises BlockingIOError: there is nothing: another process has read what there was.
         """
-        news = _events(self._fd, select.POLLIN)
+        news = events_of(self._fd, select.POLLIN)
         if news:
-            waiting = self._end_of_terminal(fcntl.ioctl, self._fd, termios.FIONREAD, b"\0" * 4)
+            waiting = ending_at_eio(fcntl.ioctl, self._fd, termios.FIONREAD, b"\0" * 4)
             if waiting is not None and struct.unpack("i", waiting)[0]:
                 return False
             # A terminal's end of input is something to read that has no bytes.
-            if news & select.POLLHUP or (os.isatty(self._fd) and _events(self._fd, select.POLLIN)):
+            if news & select.POLLHUP or (
+                os.isatty(self._fd) and events_of(self._fd, select.POLLIN)
+            ):
                 return True
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
@@ -123,7 +106,6 @@ class FileWire:
             _socket.close(fd)
 
     def detach(self) -> int:
-        self.restore()
         fd, self._fd = self._fd, -1
         # None may be left that is started: see Wire.
         while self._watchers:
@@ -133,17 +115,8 @@ class FileWire:
             _socket.close(own)
         return fd
 
-    def restore(self) -> None:
-        """Have the descriptor block again, for whoever else has it."""
-        if self._was_blocking:
-            self._was_blocking = False
-            # What became of it meanwhile is not known.
-            with suppress(OSError):
-                os.set_blocking(self._fd, True)
-
     def abandon(self) -> int:
-        """:meth:`detach` in a forked child: the flags are the parent's."""
-        self._was_blocking = False
+        """:meth:`detach` in a forked child."""
         return self.detach()
 
     def watch(self, loop: Any, events: int) -> Any:
@@ -152,26 +125,24 @@ class FileWire:
         return self._watchers[-1]
 
 
-#: Those whose descriptor does not block at the moment, for everybody who has it.
-_changed: WeakSet[FileWire] = WeakSet()
+def ending_at_eio(call: Any, *args: Any) -> Any:
+    """``call(*args)``; ``None`` at the end of a terminal."""
+    # A terminal whose other side has closed reads EIO: that is its end.
+    try:
+        return call(*args)
+    except OSError as exc:
+        if exc.errno == errno.EIO:
+            return None
+        raise
 
 
-def _restore_all() -> None:
-    for wire in list(_changed):
-        wire.restore()
-
-
-# A program that ends without closing what it has leaves no terminal behind that does not block.
-atexit.register(_restore_all)
-
-
-def _opened_anew(fd: int) -> int | None:
+def opened_anew(fd: int) -> int | None:
     """Another descriptor of the same file, which does not block; ``None`` if it has no name."""
     terminal = os.isatty(fd)
     if terminal and _is_master(fd):
         # What its name opens is another terminal.
         return None
-    if not terminal and _has_hung_up(fd):
+    if not terminal and events_of(fd, 0):
         # A FIFO that is opened anew would wait for another writer.
         return None
     flags = _access(fd) | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -204,21 +175,6 @@ def _is_master(fd: int) -> bool:
     return True
 
 
-def _has_hung_up(fd: int) -> bool:
-    return bool(_events(fd, 0))
-
-
-def _events(fd: int, wanted: int) -> int:
-    """What poll() has to say of a descriptor at the moment."""
-    # A patched program has none: it would block the hub. Here, as for PeerWatch.
-    from gevent.monkey import get_original
-
-    poll = get_original("select", "poll")()
-    poll.register(fd, wanted)
-    found = poll.poll(0)
-    return int(found[0][1]) if found else 0
-
-
 def _is_same(fd: int, own: int) -> bool:
     given, opened = os.fstat(fd), os.fstat(own)
     if stat.S_ISCHR(given.st_mode):
@@ -231,7 +187,7 @@ def _access(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
 
 
-def _refuse(flags: int) -> None:
+def refuse(flags: int) -> None:
     """Only a socket has flags."""
     if flags & ~_DONTWAIT:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

@@ -27,6 +27,7 @@ if sys.platform == "win32":
 else:
     from _socket import socket as SystemSocket
 
+    from .blocking_file import file_wire
     from .file import FileWire
 
 __all__ = [
@@ -323,7 +324,7 @@ def wire_of_fd(fd: int) -> AnyWire:
                 return wire
             wire.detach()
         elif stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):
-            return FileWire(fd)
+            return file_wire(fd)
     raise value_error(
         f'The "fd" argument must be a stream socket, pipe, FIFO or terminal, and not a '
         f"listening one. Received {fd}",

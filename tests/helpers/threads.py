@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,19 @@ from gevent.event import Event
 from gevent.monkey import get_original
 
 start_new_thread = get_original("_thread", "start_new_thread")
+
+
+def count() -> int:
+    """How many threads the process has, where the system tells."""
+    folder = "/proc/self/task"
+    return len(os.listdir(folder)) if os.path.isdir(folder) else 0
+
+
+def wait_for_count(most: int) -> None:
+    """Wait until there are no more: the system lets go of one a moment after it has ended."""
+    with gevent.Timeout(2):
+        while count() > most:
+            gevent.sleep(0.001)
 
 
 #: The loops of threads that have ended, which gevent leaves as they are.

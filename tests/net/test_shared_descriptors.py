@@ -13,7 +13,7 @@ import pytest
 from gevent import subprocess
 
 import gnet
-from tests.helpers import forks
+from tests.helpers import forks, threads
 from tests.helpers.peers import python
 from tests.helpers.servers import closing
 
@@ -141,6 +141,51 @@ def test_a_terminal_that_is_written_to_closes_behind_its_last_byte(tmp_path: Pat
         assert rest_of(slave) == b"ls -l\n"
 
 
+TAKE = """
+import os, sys
+while data := os.read(0, 60):
+    os.write(1, data)
+"""
+
+
+@pytest.mark.parametrize("names", ["named", "nameless"])
+def test_who_sits_in_a_read_of_the_same_one_stops_nobody(
+    ends: Ends, names: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes wakes both, and either may be second: all is taken, and the hub goes on."""
+    if names == "nameless":
+        monkeypatch.setattr(file, "_names", lambda fd, terminal: iter(()))
+    reading, writing = ends
+    taken = {"here": 0, "there": 0}
+
+    def count(who: str, chunk: bytes) -> None:
+        taken[who] += len(chunk)
+
+    gevent.get_hub().threadpool.apply(int)
+    running = threads.count()
+    other = subprocess.Popen(python(TAKE), stdin=reading, stdout=subprocess.PIPE)
+    theirs = gnet.Socket(fd=os.dup(other.stdout.fileno()))
+    sock = gnet.Socket(fd=os.dup(reading), writable=False)
+    sock.on("data", lambda chunk: count("here", chunk))
+    theirs.on("data", lambda chunk: count("there", chunk))
+    for _ in range(100):
+        os.write(writing, b"line\n")
+        gevent.sleep(0.001)
+    with gevent.Timeout(5):
+        while sum(taken.values()) < 500:
+            gevent.sleep(0.01)
+    assert not sock.destroyed
+    assert sum(taken.values()) == 500
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    theirs.destroy()
+    sock.destroy()
+    # What is caught in a read of a terminal's ends with that.
+    os.write(writing, b"line\n")
+    threads.wait_for_count(running)
+
+
 # -- whether they block ---------------------------------------------------------------------------
 
 
@@ -219,36 +264,18 @@ def test_the_master_of_a_terminal_is_read_and_left_as_it_was(tmp_path: Path) -> 
         assert os.get_blocking(master)
 
 
-@pytest.fixture
-def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing can be opened anew: the pipe of another user, a system without ``/proc``."""
-    monkeypatch.setattr(file, "_names", lambda fd, terminal: iter(()))
-
-
-@pytest.mark.usefixtures("nameless")
-def test_one_that_cannot_be_opened_anew_blocks_again_in_the_end(ends: Ends) -> None:
-    reading, writing = ends
-    for end in gnet.Socket.destroy, gnet.Socket.close, lambda sock: forks.close(sock.detach()):
-        sock = gnet.Socket(fd=os.dup(reading), writable=False)
-        read = gevent.spawn(sock.recv, 6)
-        gevent.sleep(0)
-        os.write(writing, b"hello\n")
-        assert read.get() == b"hello\n"
-        end(sock)
-        sock.wait("close", 1)
-        assert os.get_blocking(reading)
-
-
 AT_EXIT = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-import gnet
+import gevent, gnet
 from gnet._transport import file
 
 if sys.argv[2] == "nameless":
     file._names = lambda fd, terminal: iter(())
 sock = gnet.Socket(fd=0)
-assert os.get_blocking(0) is (sys.argv[2] != "nameless")
+gevent.spawn(sock.recv)
+gevent.sleep(0)
+assert os.get_blocking(0)
 """
 
 
