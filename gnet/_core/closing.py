@@ -39,7 +39,9 @@ class Closing(Reading):
         """``close()``: send what is queued, end, and let go of the descriptor in good time."""
         if self._life is CLOSED:
             self._close_failed()
-            self._report_unheard()
+            if self._close_emitted or "error" not in self._listeners:
+                # Else 'error' is on its way to who listens.
+                self._report_unheard()
             return
         self._given_up = True
         if self._life is IDLE or (self._life is CONNECTING and self._out is None):

@@ -490,6 +490,7 @@ class Flowing(Departure):
         if self._flow:
             self._rearm()
             return
+        self._return_undecoded()
         if self._ahead:
             # That stands before the end.
             return

@@ -159,6 +159,33 @@ def test_the_state_of_a_decoder_outlives_a_blocking_read(net: Net) -> None:
     assert texts.get() == "€"
 
 
+@pytest.mark.parametrize("later", ["recv", "listen", "pipe"])
+def test_a_half_character_stands_before_an_end_that_nobody_reads(net: Net, later: str) -> None:
+    sock, peer = net.accepted()
+    texts: Queue[str] = Queue()
+    ended: Queue[None] = Queue()
+    sock.on("end", lambda: ended.put(None))
+    sock.set_encoding("utf-8")
+    sock.on("data", texts.put)
+    peer.sendall(b"head\xe2\x82")
+    assert texts.get() == "head"
+    sock.off("data", texts.put)
+    send_end(peer)
+    net.turns()
+    assert ended.empty()
+    if later == "recv":
+        assert (sock.recv(), sock.recv()) == (b"\xe2\x82", b"")
+    elif later == "listen":
+        sock.on("data", texts.put)
+        assert texts.get() == "\ufffd"
+    else:
+        to, receiver = net.accepted(allow_half_open=True)
+        sock.set_encoding(None)
+        sock.pipe(to)
+        assert receiver.recv(10) == b"\xe2\x82"
+    ended.get()
+
+
 # -- what cannot be decoded ---------------------------------------------------------------------
 
 

@@ -498,3 +498,28 @@ def test_the_callback_of_an_end_is_not_overtaken_by_close(net: Net, turns: int, 
     assert seen[-1] == "close"
     assert len([each for each in seen if each in ("end", "failed")]) == 1
     assert seen.count("finish") == seen.count("end")
+
+
+# -- the error of a write, and close() ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_close_behind_a_write_that_has_failed_leaves_its_error_to_who_listens(
+    tcp: Net, hub_errors: list[BaseException], listens: bool
+) -> None:
+    sock, peer = tcp.connected()
+    seen: list[BaseException] = []
+    if listens:
+        sock.on("error", seen.append)
+    sock.pause()
+    tcp.reset(sock, peer)
+    # Before the loop has had a chance to see the reset.
+    while not sock.destroyed:
+        sock.write(b"x")
+    sock.close()
+    tcp.closed(sock)
+    tcp.turns()
+    told, other = (seen, hub_errors) if listens else (hub_errors, seen)
+    assert [type(error) for error in told] in ([ConnectionResetError], [BrokenPipeError])
+    assert other == []
+    hub_errors.clear()
