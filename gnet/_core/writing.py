@@ -423,10 +423,12 @@ class Writing(Endpoint):
     def cork(self) -> None:
         """Queue every write until :meth:`uncork`, to send small messages as one.
 
-        From Node's ``writable.cork()``. Calls nest.
+        From Node's ``writable.cork()``. Calls nest. Behind :meth:`end` there is nothing to put
+        together, and what was written before it is not held back.
         """
         self._check_thread()
-        self._corked += 1
+        if not self._ending:
+            self._corked += 1
 
     def uncork(self) -> None:
         """Undo one :meth:`cork`; the last one sends what was queued."""

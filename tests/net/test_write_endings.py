@@ -523,3 +523,21 @@ def test_close_behind_a_write_that_has_failed_leaves_its_error_to_who_listens(
     assert [type(error) for error in told] in ([ConnectionResetError], [BrokenPipeError])
     assert other == []
     hub_errors.clear()
+
+
+@pytest.mark.parametrize("how", ["end", "close", "destroy_soon"])
+def test_a_cork_behind_the_end_holds_nothing_back(net: Net, how: str) -> None:
+    sock, peer = net.connected()
+    sock.write(BIG)
+    getattr(sock, how)()
+    sock.cork()
+    assert receive_all(peer) == BIG
+    sock.uncork()
+
+
+def test_a_cork_behind_the_end_of_a_connection_that_is_made_holds_nothing_back(net: Net) -> None:
+    listener = net.listening_peer()
+    sock = net.connect(listener)
+    sock.end(b"all")
+    sock.cork()
+    assert receive_all(net.keep(listener.accept()[0])) == b"all"
