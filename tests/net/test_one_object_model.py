@@ -370,6 +370,7 @@ class OneObject(RuleBasedStateMachine):
         self.data_mood = self.end_mood = self.close_mood = 0
         # Whether a read is under way, in whatever greenlet.
         self.reader: object = None
+        self.read_from = 0
         # Whether bytes may have gone where the model does not see them: a pipe, or nobody.
         self.unseen = False
         self.calls: list[gevent.Greenlet[..., Any]] = []
@@ -399,6 +400,10 @@ class OneObject(RuleBasedStateMachine):
         sock = self.sock
         undecoded = sock._decoder.getstate()[0] if sock._decoder is not None else b""
         return sock.bytes_read - len(sock._ahead or b"") - len(undecoded)
+
+    def passed_on(self) -> int:
+        """How many of them nobody has in his hands who may yet give them back."""
+        return self.position() if self.reader is None else self.read_from
 
     def keep_account(self) -> None:
         """Whatever was read, the model knows who has had it."""
@@ -437,7 +442,7 @@ class OneObject(RuleBasedStateMachine):
         """The pipe is off, or about to be: what was read until now has gone into it."""
         sink, self.sink = self.sink, None
         if sink is not None:
-            sink.expected += self.link.given[self.sink_from : self.position()]
+            sink.expected += self.link.given[self.sink_from : self.passed_on()]
             sink.cut |= self.link.serving
 
     # -- what the socket emits
@@ -576,6 +581,7 @@ class OneObject(RuleBasedStateMachine):
         if self.reader is not None or self.link is not link:
             return
         self.reader = me = object()
+        self.read_from = self.position()
         try:
             with gevent.Timeout(MOMENT, False):
                 data = READS[number % len(READS)](self.sock, size)
@@ -701,7 +707,9 @@ class OneObject(RuleBasedStateMachine):
             sink = [SocketSink, SocketSink, PipeSink, FileSink][choice % 4]()
             self.sinks.append(sink)
         over = self.sock._end_emitted or self.sock._life == "closed"
-        position = self.position()
+        if over and self.reader is not None:
+            return False
+        position = self.passed_on()
         if not over:
             self.sink, self.sink_from = sink, position
         else:
