@@ -376,8 +376,9 @@ class Flowing(Departure):
     def _served(self) -> None:
         """The listeners have returned: what was held back meanwhile goes on."""
         if self._read_ended and not self._end_emitted and self._life is OPEN:
-            # One of them has read up to the end.
-            self._loop.defer(self._emit_end)
+            # One of them has read up to the end; behind close() it was thrown away with the rest.
+            if not self._given_up:
+                self._loop.defer(self._emit_end)
         else:
             self._rearm()
 

@@ -7,9 +7,9 @@ model is a list of connections, each with its bytes in either direction: nothing
 twice or out of order, or belongs to another connection; each event comes as often as it may, and
 in its order; every callback comes once; nothing hangs, and nothing spins.
 
-``GNET_REDIAL_PROGRAMS`` sets how many programs are run, of some 40 operations each. A million::
+``GNET_REDIAL_PROGRAMS`` sets how many programs are run, of some 30 operations each. A million::
 
-    GNET_REDIAL_PROGRAMS=25000 pytest -s tests/net/test_one_object_model.py
+    GNET_REDIAL_PROGRAMS=34000 pytest -s tests/net/test_one_object_model.py
 """
 
 from __future__ import annotations

@@ -271,6 +271,35 @@ def test_close_with_a_blocked_reader_discards_what_arrives(tcp: Net) -> None:
     assert peer.recv(100) == b""
 
 
+def test_close_while_a_listener_blocks_is_followed_by_no_end(net: Net) -> None:
+    """What stands before the end is thrown away, and 'end' would say that it has come."""
+    sock, peer = net.accepted()
+    seen: list[str] = []
+    blocked = Event()
+    go_on = Event()
+
+    def data(chunk: bytes) -> None:
+        blocked.set()
+        go_on.wait()
+
+    sock.on("data", data)
+    sock.on("end", lambda: seen.append("end"))
+    # Something is still to be sent, so that the connection stays.
+    sock.write(bytes(10_000_000))
+    peer.sendall(b"had")
+    blocked.wait()
+    peer.sendall(b"thrown away")
+    send_end(peer)
+    sock.close()
+    net.turns()
+    go_on.set()
+    net.turns()
+    while peer.recv(1 << 20):
+        pass
+    assert net.closed(sock) is False
+    assert seen == []
+
+
 # -- nothing spins ----------------------------------------------------------------------------
 
 
