@@ -1,8 +1,8 @@
 """Two styles, two kinds of address: eight conversations side by side.
 
 An event-style and a blocking-style server listen on a free TCP port and on a Unix socket each.
-A client of either style talks to every one of them, all at the same time; each line that goes
-over a connection is printed. Run it from the root of the project:
+A client of either style talks to every one of them, all at the same time. What each conversation
+said is printed in one piece, and at the end what to try next. Run it from the root of the project:
 
     python examples/quickstart.py
 """
@@ -10,12 +10,20 @@ over a connection is printed. Run it from the root of the project:
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from typing import Any
 
 import gevent
 
 import gnet
+
+NEXT = """
+Next, try:
+  {python} -m gnet listen 8124 --echo     an echo server, and in another terminal
+  {python} -m gnet connect 8124           a client: what you type comes back
+  {python} examples/chat.py 8124          a chat room, for any number of such clients
+Then read docs/tutorial.rst: a server in three lines, and on to one for the internet."""
 
 
 def event_server() -> gnet.Server:
@@ -69,7 +77,6 @@ def blocking_client(address: Any, say: Any) -> None:
 
 def main() -> None:
     servers = {}
-    clients = []
     with tempfile.TemporaryDirectory() as directory:
         for style, make in ("event", event_server), ("blocking", blocking_server):
             path = os.path.join(directory, style)
@@ -77,25 +84,39 @@ def main() -> None:
             servers[f"{style} server, Unix"] = make().listen(path)
         for name, server in servers.items():
             print(f"{name:21} listens on {server}")
-        for name, server in servers.items():
-            for client in event_client, blocking_client:
-                say = printer(f"{client.__name__.replace('_', ' ')} > {name}")
-                clients.append(gevent.spawn(client, dialable(server), say))
-        gevent.joinall(clients, raise_error=True)
+        conversations = [
+            Conversation(client, name, server)
+            for name, server in servers.items()
+            for client in (event_client, blocking_client)
+        ]
+        for each in conversations:
+            each.show()
         for server in servers.values():
             server.close()
         gnet.run()  # returns when the last connection has closed
-    print(f"{len(clients)} conversations, all closed")
+    print(f"{len(conversations)} conversations, all closed")
+    print(NEXT.format(python=os.path.relpath(sys.executable)))
+
+
+class Conversation:
+    """A client that talks to a server in a greenlet of its own; what is said is kept."""
+
+    def __init__(self, client: Any, name: str, server: gnet.Server) -> None:
+        self.name = f"{client.__name__.replace('_', ' ')} > {name}"
+        self.said: list[str] = []
+        self.greenlet = gevent.spawn(client, dialable(server), self.said.append)
+
+    def show(self) -> None:
+        """Print all of it when it is over; raise what has gone wrong in it."""
+        self.greenlet.get()
+        for text in self.said:
+            print(f"{self.name:39} {text}")
 
 
 def dialable(server: gnet.Server) -> Any:
     """Where to connect to: ``(host, port)``, or the path."""
     address: Any = server.address()
     return address if isinstance(address, str) else (address.address, address.port)
-
-
-def printer(name: str) -> Any:
-    return lambda text: print(f"{name:39} {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import sys
 import tempfile
@@ -83,13 +85,25 @@ SAID = {"event": "hello from an event listener", "blocking": "hello from a block
 def test_the_quick_start_holds_eight_conversations_and_exits() -> None:
     outcome = run(*command("quickstart"))
     assert (outcome.status, outcome.complaints) == (0, b"")
-    lines = outcome.output.decode().splitlines()
-    for server, kind, client in product(("event", "blocking"), ("TCP", "Unix"), SAID):
-        name = f"{client} client > {server} server, {kind}"
-        exchange = [line.removeprefix(name).split(None, 1) for line in lines if name in line]
+    lines = iter(outcome.output.decode().splitlines())
+    servers = list(product(("event", "blocking"), ("TCP", "Unix")))
+    for style, kind in servers:
+        assert re.match(rf"{style} server, {kind} +listens on <gnet.Server .+>$", next(lines))
+    for (style, kind), client in product(servers, SAID):
+        name = f"{client} client > {style} server, {kind}"
         said = SAID[client]
-        assert exchange == [["sends", said], ["receives", said.upper()]]
-    assert lines[-1] == "8 conversations, all closed"
+        for words in f"sends     {said}", f"receives  {said.upper()}":
+            assert next(lines) == f"{name:39} {words}"
+    assert next(lines) == "8 conversations, all closed"
+
+
+def test_the_quick_start_ends_with_what_to_try_next() -> None:
+    _, _, hints = run(*command("quickstart")).output.decode().partition("all closed\n")
+    python = os.path.relpath(sys.executable)
+    commands = re.findall(rf"^  {re.escape(python)} (\S+ \S+)", hints, re.MULTILINE)
+    assert commands == ["-m gnet", "-m gnet", "examples/chat.py 8124"]
+    for path in re.findall(r"\b(?:docs|examples)/\w+\.\w+", hints):
+        assert (ROOT / path).exists()
 
 
 # -- echo ---------------------------------------------------------------------------------------
