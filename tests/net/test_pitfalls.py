@@ -1,6 +1,6 @@
 """Where such libraries go wrong: the points that no other file of the tests is about.
 
-The list of all of them is in ``docs/reliability.rst``.
+The list of all of them is in ``docs/evidence.rst``.
 """
 
 from __future__ import annotations
