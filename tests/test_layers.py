@@ -28,8 +28,9 @@ ROOMS = {
         questions resolver __init__
     """,
     "_transport": """
-        __init__ windows.__init__ sigpipe file_thread file blocking_file windows.stream_socket
-        stream_socket windows.completion windows.pipe_access windows.named_pipe tcp_options
+        __init__ windows.__init__ protocol sigpipe file_thread file blocking_file
+        windows.stream_socket stream_socket windows.completion windows.pipe_access
+        windows.named_pipe tcp_options
         unix_path
     """,
     "_loop": "__init__ timers splicer abort_signal peer_watch thread_pools",

@@ -48,7 +48,7 @@ class Closing(Reading):
             self._shut(None)
             return
         self._interrupt()
-        shared = self._wire is not None and self._wire.shared
+        shared = self._wire is not None and self._wire.SHARED
         if (self._read_ended or shared) and self._out is None and not self._ending:
             # Both sides are over: the close itself sends the end, without a shutdown before it.
             self._ending = self._finished = True
@@ -91,7 +91,7 @@ class Closing(Reading):
         """Everything is sent: the peer has some time to end as well."""
         if self._life is not OPEN:
             return
-        if self._read_ended or self._wire.shared:  # type: ignore[union-attr]
+        if self._read_ended or self._wire.SHARED:  # type: ignore[union-attr]
             # What comes behind that on a pipe is not the socket's to throw away.
             self._loop.defer(self._linger_over)
         elif self._linger_timer is None:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from greenlet import getcurrent, greenlet
 
-from .._transport.stream_socket import Wire
 from ..errors import PeerEndError
 from .dispatcher import Dispatcher
 from .states import CLOSED, OPEN
@@ -77,9 +76,10 @@ class Departure(Writing):
         if peer is None:
             peer = self._peer = _Peer()
         unwatched = not (peer.watched or peer.hidden)
-        if unwatched and self._life is OPEN and isinstance(self._wire, Wire):
+        wire = self._wire
+        if unwatched and self._life is OPEN and wire is not None and wire.PEER_END:
             peer.watched = True
-            self._loop.peers.add(self._wire, self)
+            self._loop.peers.add(wire, self)
         return peer
 
     def _hide_peer(self) -> None:
@@ -91,7 +91,7 @@ class Departure(Writing):
 
     def _unwatch_peer(self) -> None:
         peer = self._peer
-        if peer is not None and peer.watched and isinstance(self._wire, Wire):
+        if peer is not None and peer.watched and self._wire is not None:
             peer.watched = False
             self._loop.peers.remove(self._wire)
 

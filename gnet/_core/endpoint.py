@@ -16,7 +16,7 @@ from gevent.event import AsyncResult
 from greenlet import GreenletExit, greenlet
 
 from .._loop.timers import IdleTimer
-from .._transport.stream_socket import AnyWire
+from .._transport.protocol import Transport
 from .._values import arguments
 from .._values.publish import publish
 from .._values.report import report
@@ -76,13 +76,13 @@ class Endpoint(Held):
     )  # fmt: skip
 
     _life: str
-    _wire: AnyWire | None
+    _wire: Transport | None
 
     def __init__(self, loop: Dispatcher | None = None) -> None:
         super().__init__(loop if loop is not None else dispatcher())
         self._wire = None
         # That of a connection which the network has ended, for pools that ask its descriptor.
-        self._failed_wire: AnyWire | None = None
+        self._failed_wire: Transport | None = None
         self._life = IDLE
         self._connected = False
         self._close_emitted = False
@@ -548,7 +548,7 @@ class Endpoint(Held):
             self._close_failed()
         except AttributeError:
             return
-        if wire is None or wire.fileno() < 0:
+        if wire is None or wire.closed:
             if self._holding:
                 # What a signal's handler has raised kept it from being anybody's.
                 self._holding = False

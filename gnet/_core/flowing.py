@@ -21,7 +21,7 @@ from weakref import ref
 from greenlet import getcurrent, greenlet
 
 from .._transport import stream_socket
-from .._transport.stream_socket import READ, AnyWire, Wire
+from .._transport.protocol import READ, Transport
 from .._values import arguments, encodings
 from ..errors import EndedError, annotate, coded
 from .departure import Departure
@@ -238,7 +238,7 @@ class Flowing(Departure):
         if self._life is not OPEN or self._read_ended:
             return
         if self._given_up:
-            if self._wire.shared:  # type: ignore[union-attr]
+            if self._wire.SHARED:  # type: ignore[union-attr]
                 self._unwatch()
             else:
                 # Not directly: a signal's exception in it would stop the watcher for ever.
@@ -255,10 +255,11 @@ class Flowing(Departure):
         """Whether the peer has sent something, unread though it may be, or its end."""
         if self.bytes_read or self._read_ended:
             return True
-        if not isinstance(self._wire, Wire):
+        wire = self._wire
+        if wire is None:
             return False
         try:
-            self._wire.at_end()
+            wire.at_end()
         except BlockingIOError:
             return False
         except OSError:
@@ -364,7 +365,7 @@ class Flowing(Departure):
                 if self._watching != FLOW or not self._flow or self._ahead:
                     self._served()
 
-    def _goes_on(self, wire: AnyWire) -> bool:
+    def _goes_on(self, wire: Transport) -> bool:
         """Whether the listeners still want what comes on the wire, now that one has returned."""
         return (
             self._flow is True
@@ -388,7 +389,7 @@ class Flowing(Departure):
             pipe.leave_if_over()
         return self._flow is True
 
-    def _serve_pipe(self, wire: AnyWire, pipes: list[Pipe]) -> bool:
+    def _serve_pipe(self, wire: Transport, pipes: list[Pipe]) -> bool:
         """Let the kernel move what was received to the only one who wants it.
 
         :returns: whether it could.
@@ -435,7 +436,7 @@ class Flowing(Departure):
         if text:
             self._deliver("data", text)
 
-    def _serve_onread(self, wire: AnyWire, onread: OnRead) -> None:
+    def _serve_onread(self, wire: Transport, onread: OnRead) -> None:
         generation = self._generation
         for _ in range(MAX_READS):
             try:
@@ -459,7 +460,7 @@ class Flowing(Departure):
             if size < onread.size or not self._goes_on(wire):
                 return
 
-    def _read_into(self, wire: AnyWire, view: memoryview) -> int:
+    def _read_into(self, wire: Transport, view: memoryview) -> int:
         """Read into the buffer of ``onread``: what was read ahead, or what the kernel has."""
         if self._ahead:
             data = self._take(view.nbytes)

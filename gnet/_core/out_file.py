@@ -7,7 +7,7 @@ from typing import Any
 
 import gevent
 
-from .._transport.stream_socket import WRITE
+from .._transport.protocol import WRITE
 from .emitter import EventEmitter
 
 __all__ = ["OutFile", "is_file"]

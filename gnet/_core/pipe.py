@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from .._loop import splicer
-from .._transport.stream_socket import AnyWire, Wire
+from .._transport.protocol import Transport
 from ..errors import annotate
 from .emitter import EventEmitter
 from .out_file import OutFile, is_file
@@ -129,17 +129,19 @@ class Pipe:
             self._draining = True
             self.source.pause()
 
-    def splice(self, wire: AnyWire) -> int | None:
+    def splice(self, wire: Transport) -> int | None:
         """Move what the source's wire has received on, inside the kernel.
 
         :returns: how many bytes were received; ``None`` where :meth:`_data` must do it: the
             destination is no socket, or has something queued.
         """
         to = self.destination
+        other: Transport | None = getattr(to, "_wire", None)
         if (
             not splicer.AVAILABLE
-            or not isinstance(wire, Wire)
-            or not isinstance(getattr(to, "_wire", None), Wire)
+            or not wire.SPLICE
+            or other is None
+            or not other.SPLICE
             or to._out is not None
             or to._life is not OPEN
             or to._corked
@@ -148,7 +150,7 @@ class Pipe:
         ):
             return None
         received: int
-        received, rest, error = self.source._loop.splicer.move(wire.fileno(), to._wire.fileno())
+        received, rest, error = self.source._loop.splicer.move(wire.fileno(), other.fileno())
         to._moved(received - len(rest))
         if error is not None:
             to._fail(annotate(error, "write"))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from .._loop.splicer import KernelBytes
 from .._transport import stream_socket
+from .._transport.protocol import WRITE
 from .._transport.sigpipe import NO_SIGNAL
-from .._transport.stream_socket import WRITE
 from .._values import arguments, encodings
 from .._values.buffers import Buffer
 from ..errors import (

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 from weakref import ref
 
-from .._transport.stream_socket import READ, Wire
+from .._transport.protocol import READ, Transport
 
 __all__ = ["AVAILABLE", "PeerWatch"]
 
@@ -36,7 +36,7 @@ class PeerWatch:
         # Weakly: to be told of an end is no reason to live (rule 11).
         self._sockets: dict[int, ref[_Watched]] = {}
 
-    def add(self, wire: Wire, socket: _Watched) -> None:
+    def add(self, wire: Transport, socket: _Watched) -> None:
         """Call ``socket._peer_has_ended()``, once, in the hub."""
         # Where no descriptor is left, it is as on a system that cannot tell.
         if AVAILABLE:
@@ -56,7 +56,7 @@ class PeerWatch:
         self._epoll.register(fd, select.EPOLLRDHUP | select.EPOLLONESHOT)  # type: ignore[attr-defined,unused-ignore]
         self._sockets[fd] = socket
 
-    def remove(self, wire: Wire) -> None:
+    def remove(self, wire: Transport) -> None:
         """Await no more; to be called before the descriptor is closed."""
         fd = wire.fileno()
         if self._sockets.pop(fd, None) is None:

@@ -25,8 +25,9 @@ from gevent.event import AsyncResult
 
 from .._core.dispatcher import dispatcher
 from .._loop.timers import wait_patiently
+from .._transport.protocol import READ, WRITE
 from .._transport.sigpipe import NO_SIGNAL
-from .._transport.stream_socket import READ, WRITE, Wire
+from .._transport.stream_socket import Wire
 from ..errors import annotate, system_error, wait_timeout
 
 __all__ = ["Channel", "Message"]

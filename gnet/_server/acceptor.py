@@ -8,7 +8,7 @@ from typing import Any
 
 from .._core.dispatcher import Dispatcher
 from .._loop.timers import start_timer
-from .._transport.stream_socket import READ, Wire
+from .._transport.protocol import READ, Listener, Transport
 from ..errors import annotate
 
 __all__ = ["Acceptor"]
@@ -68,8 +68,8 @@ class Acceptor:
     def __init__(
         self,
         loop: Dispatcher,
-        wire: Wire,
-        admit: Callable[[Wire, Any], object],
+        wire: Listener,
+        admit: Callable[[Transport, Any], object],
         failed: Callable[[OSError], object],
         exhausted: Callable[[OSError], object],
         full: Callable[[], bool] | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
-from .._transport.stream_socket import Wire
+from .._transport.protocol import Transport
 from .._transport.tcp_options import address_info
 from .._values import arguments
 from .._values.addresses import AddressInfo
@@ -217,7 +217,7 @@ def _unmapped(host: str) -> str:
     return host[7:] if host.startswith("::ffff:") and "." in host else host
 
 
-def drop_info(wire: Wire, remote: Any, reason: str) -> DropInfo:
+def drop_info(wire: Transport, remote: Any, reason: str) -> DropInfo:
     """What ``'drop'`` is emitted with.
 
     :param wire: the connection, still open.
@@ -225,7 +225,7 @@ def drop_info(wire: Wire, remote: Any, reason: str) -> DropInfo:
     :param reason: why it is dropped.
     """
     try:
-        local = address_info(wire.getsockname())
+        local = address_info(wire.local_name())
     except OSError:
         local = None
     peer = address_info(remote)

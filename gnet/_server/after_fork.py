@@ -41,7 +41,7 @@ from .._core.endpoint import Endpoint
 from .._core.states import CLOSED, IDLE
 from .._loop import thread_pools
 from .._loop.thread_pools import ThreadPool, ThreadResult
-from .._transport.stream_socket import AnyWire
+from .._transport.protocol import Transport
 from ..errors import SocketClosedError
 from .server import Server
 
@@ -190,7 +190,7 @@ def _close_socket(sock: Any) -> None:
     sock._close_emitted = True
 
 
-def _let_go(wire: AnyWire) -> None:
+def _let_go(wire: Transport) -> None:
     """Close this process' descriptor, and leave alone what it shares with the parent's."""
     fd = wire.abandon()
     # The standard streams are every child's to inherit.

@@ -21,7 +21,7 @@ from gevent.exceptions import LoopExit
 
 from .._core.endpoint import Endpoint
 from .._core.states import CONNECTING, OPEN
-from .._transport.stream_socket import Wire
+from .._transport.protocol import Transport
 from .after_fork import _instances
 from .server import Server
 
@@ -73,7 +73,9 @@ def _has_last_words(sock: Any) -> bool:
     if sock._life is not OPEN:
         return False
     # What was sent would be lost by a reset, if something arrives that nobody reads.
-    lingers = (sock._ending or sock._given_up) and sock._written and isinstance(sock._wire, Wire)
+    wire: Transport | None = sock._wire
+    at_risk = wire is not None and wire.UNREAD_RESETS
+    lingers = (sock._ending or sock._given_up) and sock._written and at_risk
     return sock._out is not None or lingers
 
 
@@ -105,9 +107,9 @@ def _progress(sock: Any) -> tuple[Any, ...]:
     return sock._life, sock.writable_length, _in_kernel(sock._wire)
 
 
-def _in_kernel(wire: Any) -> int:
+def _in_kernel(wire: Transport | None) -> int:
     """How many bytes the kernel has that the peer's has not confirmed."""
-    if sys.platform == "win32" or wire is None:
+    if sys.platform == "win32" or wire is None or wire.fileno() < 0:
         return 0
     try:
         size: int = struct.unpack("i", fcntl.ioctl(wire.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
@@ -118,7 +120,7 @@ def _in_kernel(wire: Any) -> int:
 
 def _cut_off(sock: Any) -> None:
     """Have what follows a part of a message be no clean end; also of another thread's."""
-    if getattr(sock, "_out", None) is not None and isinstance(sock._wire, Wire):
+    wire: Transport | None = getattr(sock, "_wire", None)
+    if wire is not None and wire.RESET and sock._out is not None:
         with suppress(OSError):
-            if sock._wire.is_tcp:
-                sock._wire.reset_on_close()
+            wire.reset_on_close()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .. import dns
 from .._transport import unix_path
+from .._transport.protocol import Listener
 from .._transport.stream_socket import Wire, refuse_tls, sockaddr
 from .._values.addresses import is_ip
 from ..errors import annotate, system_error
@@ -61,7 +62,7 @@ class Bound(NamedTuple):
     :ivar share: what other processes that accept from it have to do with it.
     """
 
-    wire: Wire
+    wire: Listener
     file: unix_path.SocketFile | None = None
     owner: Any = None
     share: Share | None = None
@@ -176,14 +177,14 @@ def take_over(handle: Any, fd: int, options: ListenOptions) -> Bound:
         refuse_tls("target", handle)
     _check_socket(fd)
     try:
-        wire = Wire(fileno=fd)
+        wire = Wire.of(fd)
     except OSError as exc:
         raise annotate(exc, "listen") from None
     try:
         if wire.type & 0xF != _socket.SOCK_STREAM:
             raise OSError(errno.EINVAL, "")
         wire.listen(min(options.backlog, MAX_BACKLOG))
-        wire.setblocking(False)
+        wire.prepare()
     except BaseException as exc:
         # It is still its owner's: nothing was taken over.
         wire.detach()
@@ -206,7 +207,7 @@ def _check_socket(fd: int) -> None:
         raise system_error(errno.EINVAL, "listen")
 
 
-def duplicate(wire: Wire, syscall: str = "listen") -> Wire:
+def duplicate(wire: Listener, syscall: str = "listen") -> Listener:
     """A second descriptor of a listening wire, for another server."""
     try:
         return wire.duplicate()
@@ -221,7 +222,6 @@ if sys.platform == "win32":
         if options.replace_stale:
             # A pipe goes with its process: there are no stale ones.
             raise system_error(errno.ENOTSUP, "listen", path)
-        listener: Any = named_pipe.listen(
-            path, options.backlog, options.readable_all, options.writable_all
+        return Bound(
+            named_pipe.listen(path, options.backlog, options.readable_all, options.writable_all)
         )
-        return Bound(listener)

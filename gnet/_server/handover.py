@@ -16,6 +16,7 @@ from typing import Any
 
 from .._processes.channel import Channel, Message
 from .._transport import unix_path
+from .._transport.protocol import Transport
 from .._transport.stream_socket import Wire
 from .._values import arguments
 from ..errors import annotate, system_error
@@ -51,11 +52,13 @@ class Offer:
             loop, self._bound.wire, self._arrived, lambda error: None, lambda error: None
         )
 
-    def _arrived(self, wire: Wire, remote: Any) -> None:
+    def _arrived(self, wire: Transport, remote: Any) -> None:
         """In the hub: somebody wants the descriptor."""
         if not _same_user(wire):
             wire.close()
             return
+        # Descriptors go over a Unix socket, which its listener has accepted.
+        assert isinstance(wire, Wire)
         channel = Channel(
             wire,
             lambda message: self._asked(channel, message),
@@ -101,7 +104,7 @@ def _check_system(path: str) -> None:
         raise system_error(errno.ENOTSUP, "listen", path)
 
 
-def _same_user(wire: Wire) -> bool:
+def _same_user(wire: Transport) -> bool:
     """Whether the process at the other end is this user's, or root's."""
     return unix_path.is_peer_trusted(wire)
 

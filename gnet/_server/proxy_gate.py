@@ -12,7 +12,7 @@ from typing import Any
 
 from .._core.dispatcher import Dispatcher
 from .._loop.timers import Deadline, start_timer
-from .._transport.stream_socket import READ, Wire
+from .._transport.protocol import READ, Transport, Watcher
 from .._values import arguments
 from .._values.blocklist import BlockList
 from .._values.proxy_header import MAX_BYTES, ProxyHeader, is_header, read_header
@@ -31,8 +31,8 @@ LONGEST_PAUSE = 0.1
 
 MODES = ("require", "optional")
 
-Admit = Callable[[Wire, Any, Any], object]
-Refuse = Callable[[Wire, Any, str], object]
+Admit = Callable[[Transport, Any, Any], object]
+Refuse = Callable[[Transport, Any, str], object]
 
 
 class ProxyGate:
@@ -60,7 +60,7 @@ class ProxyGate:
         self._trusted = trusted
         self.waiting: set[_Entrant] = set()
 
-    def enter(self, wire: Wire, remote: Any, admit: Admit, refuse: Refuse) -> None:
+    def enter(self, wire: Transport, remote: Any, admit: Admit, refuse: Refuse) -> None:
         """Find out whose connection it is.
 
         :param admit: called with the wire, the client's address, and the address that it
@@ -97,7 +97,13 @@ class _Entrant:
     )  # fmt: skip
 
     def __init__(
-        self, gate: ProxyGate, wire: Wire, remote: Any, trusted: bool, admit: Admit, refuse: Refuse
+        self,
+        gate: ProxyGate,
+        wire: Transport,
+        remote: Any,
+        trusted: bool,
+        admit: Admit,
+        refuse: Refuse,
     ) -> None:
         self._gate = gate
         self._wire = wire
@@ -112,7 +118,7 @@ class _Entrant:
         self._undecided = False
         self._pause = FIRST_PAUSE
         self._pause_timer: Any = None
-        self._watcher: Any = wire.watch(gate.loop.loop, READ)
+        self._watcher: Watcher = wire.watch(gate.loop.loop, READ)
         self._limit: Deadline | None = None
         self._watch()
         seconds = OPTIONAL_SECONDS if gate.optional else HEADER_SECONDS

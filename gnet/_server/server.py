@@ -24,7 +24,7 @@ from .._loop.abort_signal import Signal
 from .._loop.timers import Deadline, wait_patiently
 from .._socket.socket import Socket
 from .._transport import unix_path
-from .._transport.stream_socket import Wire
+from .._transport.protocol import Transport
 from .._transport.tcp_options import address_info, common_address
 from .._values import arguments, targets
 from .._values.addresses import AddressInfo
@@ -343,7 +343,7 @@ class Server(Held):
             full,
             bound.share is not None,
         )
-        self._local = common_address(bound.wire.getsockname())
+        self._local = common_address(bound.wire.local_name())
         self._loop.kept.add(self)
         self._update_hold()
         publish(self._loop.defer, "ServerListening", self, self.address())
@@ -365,11 +365,11 @@ class Server(Held):
         """
         if self._bound is None:
             return None
-        return address_info(self._bound.wire.getsockname())
+        return address_info(self._bound.wire.local_name())
 
     # -- accepting ----------------------------------------------------------------------------
 
-    def _arrived(self, wire: Wire, remote: Any) -> None:
+    def _arrived(self, wire: Transport, remote: Any) -> None:
         """In the hub: a connection was accepted."""
         if self._gate is None:
             self._admit(wire, remote, None)
@@ -379,7 +379,7 @@ class Server(Held):
         else:
             self._gate.enter(wire, remote, self._admit, self._drop)
 
-    def _admit(self, wire: Wire, remote: Any, local: Any) -> None:
+    def _admit(self, wire: Transport, remote: Any, local: Any) -> None:
         """Take a connection in, or drop it.
 
         :param local: the local address, if a proxy has told another one than the wire's.
@@ -426,7 +426,7 @@ class Server(Held):
         finally:
             del self._handling[me]
 
-    def _drop(self, wire: Wire, remote: Any, reason: str) -> None:
+    def _drop(self, wire: Transport, remote: Any, reason: str) -> None:
         info = drop_info(wire, remote, reason)
         # Closed before its listeners hear of it: they may be slow, and the peer waits.
         wire.close()

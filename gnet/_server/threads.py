@@ -16,7 +16,7 @@ from .._core.dispatcher import Dispatcher
 from .._core.endpoint import Endpoint
 from .._core.held import Held
 from .._core.states import CLOSED
-from .._transport.stream_socket import Wire
+from .._transport.protocol import Transport
 from .._values import arguments
 from ..errors import SocketClosedError
 from . import after_fork
@@ -64,8 +64,8 @@ def _close_socket(sock: Any) -> None:
     if failed is not None:
         failed.close()
     if sock._life is not CLOSED:
-        wire = sock._wire
-        if sock._out is not None and isinstance(wire, Wire) and wire.is_tcp:
+        wire: Transport | None = sock._wire
+        if sock._out is not None and wire is not None and wire.RESET:
             # Not a clean end behind half a message.
             with suppress(OSError):
                 wire.reset_on_close()

@@ -21,7 +21,8 @@ from .. import dns
 from .._core.dispatcher import Dispatcher
 from .._loop.timers import wait_patiently
 from .._transport import unix_path
-from .._transport.stream_socket import WRITE, AnyWire, Wire, sockaddr
+from .._transport.protocol import WRITE, Transport, Watcher
+from .._transport.stream_socket import Wire, sockaddr
 from .._values.addresses import is_ip
 from .._values.blocklist import BlockList
 from .._values.publish import publish
@@ -85,7 +86,7 @@ class _Attempt:
         self.family = family
         self.port = port
         self.wire: Wire | None = None
-        self.watcher: Any = None
+        self.watcher: Watcher | None = None
         self.local: tuple[str, int] | None = None
         self.error: BaseException | None = None
         self.settled = False
@@ -115,7 +116,7 @@ class Connector:
     )  # fmt: skip
 
     def __init__(
-        self, target: PathTarget | TcpTarget, socket: Any, wire: AnyWire | None = None
+        self, target: PathTarget | TcpTarget, socket: Any, wire: Transport | None = None
     ) -> None:
         self.target = target
         self._wire = wire
@@ -128,7 +129,7 @@ class Connector:
         self.attempted: list[str] = []
         self.aborted = False
 
-    def connect(self) -> tuple[Wire, Any]:
+    def connect(self) -> tuple[Transport, Any]:
         """Block until the connection is made.
 
         :returns: the wire, and the peer's address as the system gives it.
@@ -307,13 +308,12 @@ class Connector:
 
     # -- a path -------------------------------------------------------------------------------
 
-    def _connect_path(self, path: str) -> tuple[Wire, Any]:
+    def _connect_path(self, path: str) -> tuple[Transport, Any]:
         attempt = _Attempt(path, 0, 0)
         try:
             if sys.platform == "win32":
                 name = named_pipe.address_of(path, "connect")
-                pipe: Any = self._until_admitted(named_pipe.PipeWire.connect, name)
-                return pipe, path
+                return self._until_admitted(named_pipe.PipeWire.connect, name), path
             address = unix_path.address_of(path)
             attempt.wire = wire = self._new_wire(_socket.AF_UNIX)
             self._attempts.append(attempt)

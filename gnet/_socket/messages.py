@@ -14,6 +14,7 @@ from typing import Any
 from .._core.closing import Closing
 from .._core.on_read import writable_view
 from .._core.states import CLOSED, OPEN
+from .._transport.protocol import Transport
 from .._transport.sigpipe import NO_SIGNAL
 from .._values import arguments
 from ..errors import annotate, system_error, would_block
@@ -102,21 +103,22 @@ class Messages(Closing):
                 self._ancillary = _Ancillary(ancillary)
             raise
 
-    def _open_wire(self) -> Any:
+    def _open_wire(self) -> Transport:
         """The wire of an open connection."""
         raise NotImplementedError
 
-    def _system_call(self, name: str) -> Any:
-        """A method of the system's socket.
+    def _message_call(self, name: str) -> Any:
+        """A method of the system's socket for messages.
 
         :raises OSError: the socket is not open; ``ENOTSOCK``, it is a pipe or a terminal;
             ``EOPNOTSUPP``, the system has no such call.
         """
         wire = self._open_wire()
+        if not wire.MESSAGES:
+            raise system_error(errno.ENOTSOCK, name)
         call = getattr(wire, name, None)
         if call is None:
-            is_socket = hasattr(wire, "getsockopt")
-            raise system_error(errno.EOPNOTSUPP if is_socket else errno.ENOTSOCK, name)
+            raise system_error(errno.EOPNOTSUPP, name)
         return call
 
     # -- receiving ----------------------------------------------------------------------------
@@ -131,7 +133,7 @@ class Messages(Closing):
         rest = self._begin_reading(bufsize, flags)
         if rest is not None:
             return self._complete(rest, bufsize, flags), None
-        recvfrom = self._system_call("recvfrom")
+        recvfrom = self._message_call("recvfrom")
         once = flags & ~_WAITALL
 
         def receive() -> tuple[int, tuple[bytes, Any]]:
@@ -171,7 +173,7 @@ class Messages(Closing):
         if rest is not None:
             ancillary, told = self._kept_ancillary(ancbufsize, flags)
             return self._complete(rest, bufsize, flags, ancillary), ancillary, told, None
-        recvmsg = self._system_call("recvmsg")
+        recvmsg = self._message_call("recvmsg")
         once = flags & ~_WAITALL
 
         def receive() -> tuple[int, _Message]:
@@ -201,7 +203,7 @@ class Messages(Closing):
             rest = self._complete(rest, wanted, flags, ancillary)
             _scatter(rest, views)
             return len(rest), ancillary, told, None
-        recvmsg_into = self._system_call("recvmsg_into")
+        recvmsg_into = self._message_call("recvmsg_into")
         once = flags & ~_WAITALL
 
         def receive() -> tuple[int, tuple[int, list[Any], int, Any]]:
@@ -304,9 +306,7 @@ class Messages(Closing):
         if not self._blocking_style:
             self._begin_blocking()
         self._begin_sending()
-        if not hasattr(self._wire, "getsockopt"):
-            raise system_error(errno.ENOTSOCK, "sendmsg")
-        return self._system_call("sendmsg")
+        return self._message_call("sendmsg")
 
     # -- connecting ---------------------------------------------------------------------------
 

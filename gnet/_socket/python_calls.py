@@ -18,9 +18,9 @@ from .._core.dispatcher import Dispatcher
 from .._core.states import CLOSED, CONNECTING, IDLE, OPEN
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.splicer import FileBytes, rest_of_file
-from .._transport.stream_socket import Wire
+from .._transport.protocol import Transport
 from .._values import arguments
-from ..errors import system_error, value_error
+from ..errors import annotate, system_error, value_error
 from .makefile import open_file
 from .messages import Messages
 
@@ -53,6 +53,20 @@ def _finaliser(own: Callable[[Any], object]) -> Callable[[Any], None]:
             Messages.__del__(self)
 
     return __del__
+
+
+def _told(syscall: str, name_of: Callable[[], Any]) -> Any:
+    name = _annotated(syscall, name_of)
+    if name is None:
+        raise system_error(errno.ENOTSOCK, syscall)
+    return name
+
+
+def _annotated(syscall: str, call: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return call(*args)
+    except OSError as exc:
+        raise annotate(exc, syscall) from None
 
 
 class PythonSocket(Messages):
@@ -93,7 +107,7 @@ class PythonSocket(Messages):
     def __exit__(self, *exc_info: Any) -> None:
         self.close()
 
-    def _open_wire(self) -> Any:
+    def _open_wire(self) -> Transport:
         """The wire, for what needs a descriptor; of a connection that is being made, then.
 
         :raises OSError: the socket is not open; it has failed.
@@ -101,11 +115,13 @@ class PythonSocket(Messages):
         self._check_thread()
         if self._life is CONNECTING:
             self._await_connection()
-        if self._wire is None or self._given_up:
+        wire = self._wire
+        if wire is None or self._given_up:
             if self._life is OPEN:
                 raise self._closed_error()
             self._raise_unless_open()
-        return self._wire
+        assert wire is not None
+        return wire
 
     def fileno(self) -> int:
         """The descriptor; ``-1`` when there is none.
@@ -124,7 +140,7 @@ class PythonSocket(Messages):
     def family(self) -> AddressFamily:
         """The address family, as Python's ``socket.family``."""
         wire = self._wire
-        family = wire.family if isinstance(wire, Wire) else _socket.AF_UNSPEC
+        family = wire.family if wire is not None else _socket.AF_UNSPEC
         from socket import AddressFamily  # unless someone asks, gnet does without that module
 
         return AddressFamily(family)
@@ -139,23 +155,23 @@ class PythonSocket(Messages):
     @property
     def proto(self) -> int:
         """The protocol, as Python's ``socket.proto``."""
-        return self._wire.proto if isinstance(self._wire, Wire) else 0
+        return self._wire.proto if self._wire is not None else 0
 
     def getsockname(self) -> Any:
         """The local address in the system's form, as Python's ``socket.getsockname()``."""
-        return self._system_call("getsockname")()
+        return _told("getsockname", self._open_wire().local_name)
 
     def getpeername(self) -> Any:
         """The peer's address in the system's form, as Python's ``socket.getpeername()``."""
-        return self._system_call("getpeername")()
+        return _told("getpeername", self._open_wire().remote_name)
 
     def getsockopt(self, *args: int) -> Any:
         """As Python's ``socket.getsockopt()``."""
-        return self._system_call("getsockopt")(*args)
+        return _annotated("getsockopt", self._open_wire().option, *args)
 
     def setsockopt(self, *args: Any) -> None:
         """As Python's ``socket.setsockopt()``."""
-        self._system_call("setsockopt")(*args)
+        _annotated("setsockopt", self._open_wire().set_option, *args)
 
     def settimeout(self, value: float | None) -> None:
         """:meth:`set_timeout` under Python's name; but ``0`` is the non-blocking mode.
@@ -290,7 +306,8 @@ class PythonSocket(Messages):
             arguments.integer("count", count, 1, 2**63 - 1)
         if arguments.integer("offset", offset, 0, 2**63 - 1):
             file.seek(offset)
-        size = rest_of_file(file) if isinstance(self._wire, Wire) else None
+        splices = self._wire is not None and self._wire.SPLICE
+        size = rest_of_file(file) if splices else None
         if size:
             return self._send_file(file, size if count is None else min(count, size))
         sent = 0
@@ -357,19 +374,17 @@ class PythonSocket(Messages):
     # -- addresses ----------------------------------------------------------------------------
 
     def _local_name(self) -> Any:
-        name = getattr(self._wire, "getsockname", None)
-        if self._local is None and name is not None:
+        if self._local is None and self._wire is not None:
             try:
-                self._local = name()
+                self._local = self._wire.local_name()
             except OSError:
                 return None
         return self._local
 
     def _remote_name(self) -> Any:
-        name = getattr(self._wire, "getpeername", None)
-        if self._remote is None and name is not None:
+        if self._remote is None and self._wire is not None:
             try:
-                self._remote = name()
+                self._remote = self._wire.remote_name()
             except OSError:
                 return None
         return self._remote

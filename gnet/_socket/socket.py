@@ -23,7 +23,8 @@ from .._core.watchdog import Watchdog
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal, check_signal
 from .._transport import tcp_options, unix_path
-from .._transport.stream_socket import AnyWire, Wire, refuse_tls, wire_of_fd
+from .._transport.protocol import Transport
+from .._transport.stream_socket import refuse_tls, wire_of_fd
 from .._values import arguments, targets
 from .._values.addresses import AddressInfo, is_ip
 from .._values.blocklist import BlockList
@@ -164,7 +165,7 @@ class Socket(PythonSocket):
         self._signal = None
 
     @classmethod
-    def _accepted(cls, server: Any, wire: Wire, local: Any, remote: Any) -> Self:
+    def _accepted(cls, server: Any, wire: Transport, local: Any, remote: Any) -> Self:
         """The socket of a connection that a server has accepted."""
         sock = cls.__new__(cls)
         sock._begin(server.high_water_mark, server._loop)
@@ -180,9 +181,9 @@ class Socket(PythonSocket):
             sock._watchdog.opened()
         return sock
 
-    def _adopt(self, wire: AnyWire) -> None:
+    def _adopt(self, wire: Transport) -> None:
         self._wire = wire
-        if isinstance(wire, Wire) and not wire.is_connected():
+        if not wire.is_connected():
             # It is connect()'s to use.
             return
         self._connected = True
@@ -191,7 +192,7 @@ class Socket(PythonSocket):
             self._watchdog.opened()
         self._loop.defer(self._settle)
 
-    def _close_sides(self, wire: AnyWire, readable: bool | None, writable: bool | None) -> None:
+    def _close_sides(self, wire: Transport, readable: bool | None, writable: bool | None) -> None:
         """A side that the descriptor or the program does not have has ended from the start."""
         can_read, can_write = wire.sides()
         if not can_read or readable is False:
@@ -386,7 +387,7 @@ class Socket(PythonSocket):
             return
         self._open(wire, remote)
 
-    def _open(self, wire: Wire, remote: Any) -> None:
+    def _open(self, wire: Transport, remote: Any) -> None:
         """The connection is made."""
         self._connector = None
         self._wire = wire
@@ -498,7 +499,7 @@ class Socket(PythonSocket):
 
         ``None`` where there is none, or where the system does not tell.
         """
-        found = unix_path.peer_credentials(self._wire) if isinstance(self._wire, Wire) else None
+        found = unix_path.peer_credentials(self._wire) if self._wire is not None else None
         return None if found is None else PeerCredentials(*found)
 
     @property
@@ -559,7 +560,7 @@ class Socket(PythonSocket):
 
     def get_type_of_service(self) -> int:
         """The type of service: the connection's, or the one to be set on it."""
-        if isinstance(self._wire, Wire) and self._wire.is_tcp:
+        if self._wire is not None and self._wire.TCP_OPTIONS:
             return tcp_options.type_of_service(self._wire)
         return int(dict(self._remembered).get("tos", 0))
 
@@ -600,7 +601,7 @@ class Socket(PythonSocket):
         self._check_thread()
         wire = self._wire
         if self._life is OPEN:
-            if not isinstance(wire, Wire) or not wire.is_tcp:
+            if wire is None or not wire.RESET:
                 raise HandleTypeError("Only a TCP socket can be reset")
             wire.reset_on_close()
             return self.destroy()
@@ -624,7 +625,7 @@ class Rehearsal(Socket):
 # -- arguments --------------------------------------------------------------------------------
 
 
-def _wire_of(fd: Any, handle: Any) -> AnyWire | None:
+def _wire_of(fd: Any, handle: Any) -> Transport | None:
     """The wire for the ``fd`` or ``handle`` of a new socket."""
     if handle is not None:
         if fd is not None:

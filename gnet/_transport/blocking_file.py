@@ -9,16 +9,19 @@ from __future__ import annotations
 import errno
 import os
 import select
+import sys
 from functools import partial
 from typing import Any
 
-from .file import FileWire, ending_at_eio, opened_anew, refuse
+from .file import FileWire, ending_at_eio, opened_anew, refuse_flags
 from .file_thread import FileThread
+from .protocol import READ, Watcher
 from .sigpipe import NO_SIGNAL
+
+assert sys.platform != "win32"
 
 __all__ = ["BlockingFile", "file_wire"]
 
-_READ = 1
 # A pipe has no more, unless it was made larger.
 READ_BYTES = 65536
 # So much a pipe takes without waiting, when it takes something.
@@ -50,15 +53,15 @@ class BlockingFile(FileWire):
         self._reader = FileThread(fd, select.POLLIN)
         self._writer = FileThread(fd, select.POLLOUT)
 
-    def watch(self, loop: Any, events: int) -> Any:
-        thread = self._reader if events == _READ else self._writer
+    def watch(self, loop: Any, events: int) -> Watcher:
+        thread = self._reader if events == READ else self._writer
         thread.attach(loop)
         return thread
 
     # -- reading ------------------------------------------------------------------------------
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        refuse(flags)
+        refuse_flags(flags)
         reader = self._reader
         data = reader.kept
         if reader.busy:
@@ -85,7 +88,7 @@ class BlockingFile(FileWire):
     # -- writing ------------------------------------------------------------------------------
 
     def send(self, data: Any, flags: int = 0) -> int:
-        refuse(flags & ~NO_SIGNAL)
+        refuse_flags(flags & ~NO_SIGNAL)
         return self.sendmsg([data])
 
     def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:

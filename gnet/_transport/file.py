@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Any
 
 from .file_thread import events_of
+from .protocol import Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL, without_sigpipe
 
 assert sys.platform != "win32"
@@ -28,7 +29,7 @@ assert sys.platform != "win32"
 import fcntl  # noqa: E402
 import termios  # noqa: E402
 
-__all__ = ["FileWire", "ending_at_eio", "opened_anew", "refuse"]
+__all__ = ["FileWire", "ending_at_eio", "opened_anew", "refuse_flags"]
 
 # What a wire does anyway.
 _DONTWAIT = _socket.MSG_DONTWAIT
@@ -36,7 +37,7 @@ _DONTWAIT = _socket.MSG_DONTWAIT
 _TIOCGPTN = getattr(termios, "TIOCGPTN", 0x80045430)
 
 
-class FileWire:
+class FileWire(Transport):
     """A pipe, FIFO or terminal, in one direction or both.
 
     :param fd: the descriptor that was given.
@@ -45,30 +46,28 @@ class FileWire:
 
     __slots__ = ("_fd", "_own", "_watchers")
 
-    is_tcp = False
-    #: Whether what stands in it may be another's to read.
-    shared = True
+    SHARED = True
 
     def __init__(self, fd: int, own: int) -> None:
         self._fd = fd
         self._own = own
-        self._watchers: list[Any] = []
+        self._watchers: list[Watcher] = []
 
     def fileno(self) -> int:
         return self._fd
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        refuse(flags)
+        refuse_flags(flags)
         return ending_at_eio(os.read, self._own, size) or b""
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
-        refuse(flags)
+        refuse_flags(flags)
         view = memoryview(buffer).cast("B")
         target = view[:size] if size else view
         return int(ending_at_eio(os.readv, self._own, [target]) or 0)
 
     def send(self, data: Any, flags: int = 0) -> int:
-        refuse(flags & ~NO_SIGNAL)
+        refuse_flags(flags & ~NO_SIGNAL)
         return int(without_sigpipe(os.write, self._own, data))
 
     def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:
@@ -89,10 +88,9 @@ class FileWire:
                 os.isatty(self._fd) and events_of(self._fd, select.POLLIN)
             ):
                 return True
-        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        refuse(errno.EAGAIN)
 
     def sides(self) -> tuple[bool, bool]:
-        """Whether the descriptor can be read, and written."""
         mode = _access(self._fd)
         return mode in (os.O_RDONLY, os.O_RDWR), mode in (os.O_WRONLY, os.O_RDWR)
 
@@ -115,11 +113,14 @@ class FileWire:
             _socket.close(own)
         return fd
 
+    @property
+    def closed(self) -> bool:
+        return self._fd < 0
+
     def abandon(self) -> int:
-        """:meth:`detach` in a forked child."""
         return self.detach()
 
-    def watch(self, loop: Any, events: int) -> Any:
+    def watch(self, loop: Any, events: int) -> Watcher:
         # Not the given one: libuv makes what it watches non-blocking.
         self._watchers.append(loop.io(self._own, events))
         return self._watchers[-1]
@@ -187,7 +188,7 @@ def _access(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
 
 
-def refuse(flags: int) -> None:
+def refuse_flags(flags: int) -> None:
     """Only a socket has flags."""
     if flags & ~_DONTWAIT:
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        refuse(errno.EOPNOTSUPP)

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from .protocol import Watcher, refuse
+
 assert sys.platform != "win32"
 
 __all__ = ["FileThread", "events_of"]
@@ -55,7 +57,7 @@ def events_of(fd: int, wanted: int) -> int:
     return int(found[0][1]) if found else 0
 
 
-class FileThread:
+class FileThread(Watcher):
     """The thread of one direction of a descriptor, and the loop's watcher for it.
 
     It starts when it is needed, and takes one order at a time.
@@ -98,7 +100,7 @@ class FileThread:
         :raises BlockingIOError: the descriptor is not ready.
         """
         if not events_of(self._given, self._events):
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            refuse(errno.EAGAIN)
         self._start_thread()
         self.busy = True
         self._late = False
@@ -125,7 +127,7 @@ class FileThread:
         :raises BlockingIOError: it still is not.
         """
         if not self._done.acquire(False):
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            refuse(errno.EAGAIN)
         return self.outcome()
 
     def end(self) -> None:

@@ -1,9 +1,7 @@
-"""The descriptors under a stream: opened, bound, accepted from, read, written and closed here.
+"""The sockets under a stream: opened, bound, accepted from, read, written and closed here.
 
-A wire has the methods of ``_socket.socket`` that a stream needs, and never blocks:
-``recv``, ``recv_into``, ``send``, ``sendmsg``, ``shutdown``, ``close``, ``fileno``; and beside
-them :meth:`at_end` and the watchers of its readiness. :class:`Wire` is a socket itself, so a
-read or write is one call into C.
+:class:`Wire` is a :class:`~gnet._transport.protocol.Transport` and a socket itself, so a read or
+write is one call into C.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import annotate, system_error, type_error, value_error
+from .protocol import Transport, Watcher
 from .sigpipe import NO_SIGNAL
 
 if sys.platform == "win32":
@@ -28,12 +27,9 @@ else:
     from _socket import socket as SystemSocket
 
     from .blocking_file import file_wire
-    from .file import FileWire
 
 __all__ = [
-    "READ",
-    "WRITE",
-    "AnyWire",
+    "TcpWire",
     "Wire",
     "is_libuv",
     "of_threads",
@@ -45,8 +41,7 @@ __all__ = [
     "wire_of_fd",
 ]
 
-READ = 1
-WRITE = 2
+_INET = (_socket.AF_INET, _socket.AF_INET6)
 _MAX_SCOPE = 0xFFFFFFFF
 
 # Windows' structure has fields of 16 bits.
@@ -79,7 +74,7 @@ def _scope(zone: str) -> int:
 
 
 class Wire(SystemSocket):
-    """A non-blocking stream socket of TCP or of the Unix domain.
+    """A non-blocking stream socket of the Unix domain, or of TCP: :class:`TcpWire`.
 
     Its descriptor never goes before its watchers: libev aborts the process when it finds one that
     was started with a descriptor that is closed. Whoever has a watcher closes it himself; here is
@@ -89,27 +84,45 @@ class Wire(SystemSocket):
 
     __slots__ = ("_watchers",)
 
-    #: Whether what stands in it may be another's to read.
-    shared = False
+    TCP_OPTIONS: bool = False
+    RESET: bool = False
+    PEEK: bool = True
+    PEER_END: bool = True
+    SPLICE: bool = True
+    MESSAGES: bool = True
+    UNREAD_RESETS: bool = True
+    SHARED: bool = False
 
-    @classmethod
-    def open(cls, family: int) -> Wire:
+    @staticmethod
+    def open(family: int) -> Wire:
         """A new socket.
 
         :param family: ``AF_INET``, ``AF_INET6`` or ``AF_UNIX``.
         """
-        wire = cls(family, _socket.SOCK_STREAM)
-        wire._prepare()
+        wire = _class_of(family)(family, _socket.SOCK_STREAM)
+        wire.prepare()
         return wire
 
-    @classmethod
-    def adopt(cls, fd: int) -> Wire:
+    @staticmethod
+    def of(fd: int) -> Wire:
+        """The socket behind a descriptor, as it is: :meth:`prepare` makes it a wire.
+
+        :raises OSError: it is none.
+        """
+        found = _socket.socket(fileno=fd)
+        family, kind, proto = found.family, found.type, found.proto
+        found.detach()
+        return _class_of(family)(family, kind, proto, fd)
+
+    @staticmethod
+    def adopt(fd: int) -> Wire:
         """The socket behind a descriptor, which from now on is the wire's to close."""
-        wire = cls(fileno=fd)
-        wire._prepare()
+        wire = Wire.of(fd)
+        wire.prepare()
         return wire
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Never block, and never be a signal."""
         self.setblocking(False)
         if sys.platform == "darwin":
             # Its way to say NO_SIGNAL; SO_NOSIGPIPE, which the interpreter does not name.
@@ -138,46 +151,49 @@ class Wire(SystemSocket):
         fd, address = self._accept()  # type: ignore[attr-defined]
         try:
             # With the family and the type given, no system calls ask the kernel for them.
-            wire = Wire(self.family, _socket.SOCK_STREAM, self.proto, fd)
+            wire = type(self)(self.family, _socket.SOCK_STREAM, self.proto, fd)
         except BaseException:
             _socket.close(fd)
             raise
-        wire._prepare()
+        wire.prepare()
         return wire, address
 
-    @property
-    def is_tcp(self) -> bool:
-        return self.family in (_socket.AF_INET, _socket.AF_INET6)
-
     def at_end(self) -> bool:
-        """Whether the peer has ended and nothing stands before that.
-
-        :raises BlockingIOError: neither end nor data is there.
-        :raises OSError: the connection has failed.
-        """
         return not self.recv(1, _socket.MSG_PEEK)
 
     def reset_on_close(self) -> None:
-        """Have ``close()`` send a reset instead of an end."""
         self.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NO_LINGER)
 
     def sides(self) -> tuple[bool, bool]:
-        """Whether it can be read, and written."""
         return True, True
 
+    @property
+    def closed(self) -> bool:
+        return self.fileno() < 0
+
     def abandon(self) -> int:
-        """:meth:`detach` in a forked child, which leaves alone what it shares with the parent."""
         return self.detach()
+
+    def local_name(self) -> Any:
+        return self.getsockname()
+
+    def remote_name(self) -> Any:
+        return self.getpeername()
+
+    def option(self, level: int, name: int, /, *size: int) -> int | bytes:
+        return self.getsockopt(level, name, *size)
+
+    def set_option(self, level: int, name: int, /, *value: Any) -> None:
+        self.setsockopt(level, name, *value)
 
     if sys.platform != "win32":
 
-        def watch(self, loop: Any, events: int) -> Any:
-            """A watcher of the loop for :data:`READ` or :data:`WRITE`, not started."""
-            watcher = loop.io(self.fileno(), events)
+        def watch(self, loop: Any, events: int) -> Watcher:
+            watcher: Watcher = loop.io(self.fileno(), events)
             if is_libuv(loop):
                 watcher = _Restarting(loop, watcher)
             # A slot is empty until it is used.
-            self._watchers: tuple[Any, ...] = (*getattr(self, "_watchers", ()), watcher)
+            self._watchers: tuple[Watcher, ...] = (*getattr(self, "_watchers", ()), watcher)
             return watcher
 
         def close(self) -> None:
@@ -204,7 +220,20 @@ class Wire(SystemSocket):
             super().__del__()  # type: ignore[misc,unused-ignore]
 
 
-class _Restarting:
+class TcpWire(Wire):
+    """A non-blocking socket of TCP."""
+
+    __slots__ = ()
+
+    TCP_OPTIONS = True
+    RESET = True
+
+
+def _class_of(family: int) -> type[Wire]:
+    return TcpWire if family in _INET else Wire
+
+
+class _Restarting(Watcher):
     """A watcher of libuv's that goes on behind an error.
 
     libuv stops one for good that finds ``POLLERR``, which a reset is. What is read then may be
@@ -249,12 +278,12 @@ def is_libuv(loop: Any) -> bool:
     return type(loop).__module__.startswith("gevent.libuv")
 
 
-def receive(wire: AnyWire, size: int, flags: int = 0) -> bytes:
+def receive(wire: Transport, size: int, flags: int = 0) -> bytes:
     """``wire.recv(size, flags)``. What is compiled has that of the ``.pxd`` beside instead."""
     return wire.recv(size, flags)
 
 
-def send(wire: AnyWire, data: Any, flags: int = 0) -> int:
+def send(wire: Transport, data: Any, flags: int = 0) -> int:
     """``wire.send(data, flags)``. What is compiled has that of the ``.pxd`` beside instead."""
     return wire.send(data, flags | NO_SIGNAL)
 
@@ -273,13 +302,6 @@ def of_threads(name: str) -> Any:
 this_thread: Callable[[], int] = of_threads("get_ident")
 
 
-if sys.platform == "win32":
-    # And the pipes of gnet._transport.windows.named_pipe, which is built on this module.
-    AnyWire = Wire
-else:
-    AnyWire = Wire | FileWire
-
-
 def refuse_tls(name: str, handle: Any) -> None:
     """Refuse a socket of Python's ``ssl``, or of another library that has made it that way.
 
@@ -296,7 +318,7 @@ def refuse_tls(name: str, handle: Any) -> None:
         )
 
 
-def wire_of_fd(fd: int) -> AnyWire:
+def wire_of_fd(fd: int) -> Transport:
     """The wire for a descriptor of any kind that can be a stream.
 
     :raises OSError: ``fd`` is not open; or ``ENOTSUP``: on Windows it must be a socket's handle,
@@ -305,11 +327,11 @@ def wire_of_fd(fd: int) -> AnyWire:
     """
     if sys.platform == "win32":
         try:
-            wire = Wire(fileno=fd)
+            wire = Wire.of(fd)
         except OSError:
             raise system_error(errno.ENOTSUP, "open") from None
         if wire.is_stream():
-            wire.setblocking(False)
+            wire.prepare()
             return wire
         wire.detach()
     else:
@@ -318,9 +340,9 @@ def wire_of_fd(fd: int) -> AnyWire:
         except OSError as exc:
             raise annotate(exc, "open") from None
         if stat.S_ISSOCK(mode):
-            wire = Wire(fileno=fd)
+            wire = Wire.of(fd)
             if wire.is_stream():
-                wire.setblocking(False)
+                wire.prepare()
                 return wire
             wire.detach()
         elif stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):

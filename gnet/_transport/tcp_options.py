@@ -12,7 +12,7 @@ from typing import Any
 
 from .._values.addresses import AddressInfo, is_ip
 from ..errors import printable
-from .stream_socket import AnyWire, Wire
+from .protocol import Transport
 
 __all__ = ["Settings", "address_info", "apply", "type_of_service", "with_setting"]
 
@@ -62,36 +62,36 @@ def with_setting(settings: Settings, name: str, value: Any) -> Settings:
     return tuple({**dict(settings), name: value}.items())
 
 
-def apply(wire: AnyWire, settings: Settings) -> None:
+def apply(wire: Transport, settings: Settings) -> None:
     """Set TCP's options; a Unix socket or a pipe has none of them.
 
     :param settings: ``no_delay`` (bool), ``keep_alive`` (bool, seconds), ``tos`` (int).
     """
-    if isinstance(wire, Wire) and wire.is_tcp:
+    if wire.TCP_OPTIONS:
         for name, value in settings:
             # A peer that has reset makes it fail: the next read or write says so.
             with suppress(OSError):
                 _SETTERS[name](wire, value)
 
 
-def type_of_service(wire: Wire) -> int:
+def type_of_service(wire: Transport) -> int:
     """The connection's ``IP_TOS`` or ``IPV6_TCLASS``."""
-    return wire.getsockopt(*_tos_option(wire))
+    return int(wire.option(*_tos_option(wire)))
 
 
-def _tos_option(wire: Wire) -> tuple[int, int]:
+def _tos_option(wire: Transport) -> tuple[int, int]:
     if wire.family == _socket.AF_INET6:
         return _socket.IPPROTO_IPV6, _socket.IPV6_TCLASS
     return _socket.IPPROTO_IP, _socket.IP_TOS
 
 
-def _apply_no_delay(wire: Wire, value: bool) -> None:
-    wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, value)
+def _apply_no_delay(wire: Transport, value: bool) -> None:
+    wire.set_option(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, value)
 
 
-def _apply_keep_alive(wire: Wire, value: tuple[bool, int]) -> None:
+def _apply_keep_alive(wire: Transport, value: tuple[bool, int]) -> None:
     enable, delay = value
-    wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, enable)
+    wire.set_option(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, enable)
     if not enable:
         return
     if sys.platform == "win32" and not hasattr(_socket, "TCP_KEEPIDLE"):
@@ -100,26 +100,31 @@ def _apply_keep_alive(wire: Wire, value: tuple[bool, int]) -> None:
     if delay >= 1:
         idle = getattr(_socket, "TCP_KEEPIDLE", getattr(_socket, "TCP_KEEPALIVE", None))
         if idle is not None:
-            wire.setsockopt(_socket.IPPROTO_TCP, idle, delay)
-    wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
-    wire.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+            wire.set_option(_socket.IPPROTO_TCP, idle, delay)
+    wire.set_option(_socket.IPPROTO_TCP, _socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+    wire.set_option(_socket.IPPROTO_TCP, _socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
 
 
 if sys.platform == "win32":
 
-    def _apply_old_keep_alive(wire: Wire, delay: int) -> None:
+    def _apply_old_keep_alive(wire: Transport, delay: int) -> None:
         # Before version 1709 of Windows 10 it has both times, in milliseconds, or neither; the
         # probes are always ten.
         if delay >= 1:
             times = (1, delay * 1000, KEEPALIVE_INTERVAL_SECONDS * 1000)
-            wire.ioctl(_socket.SIO_KEEPALIVE_VALS, times)
+            # No option, and so the socket's own: a transport around it has its handle.
+            sock = _socket.socket(fileno=wire.fileno())
+            try:
+                sock.ioctl(_socket.SIO_KEEPALIVE_VALS, times)
+            finally:
+                sock.detach()
 
 
-def _apply_tos(wire: Wire, value: int) -> None:
-    wire.setsockopt(*_tos_option(wire), value)
+def _apply_tos(wire: Transport, value: int) -> None:
+    wire.set_option(*_tos_option(wire), value)
 
 
-_SETTERS: dict[str, Callable[[Wire, Any], None]] = {
+_SETTERS: dict[str, Callable[[Transport, Any], None]] = {
     "no_delay": _apply_no_delay,
     "keep_alive": _apply_keep_alive,
     "tos": _apply_tos,

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ..errors import annotate
+from .protocol import Transport
 from .stream_socket import Wire
 
 if os.name == "posix":
@@ -253,20 +254,23 @@ def _has_name(fd: int, name: str) -> bool:
         return False
 
 
-def peer_credentials(wire: Wire) -> tuple[int, int, int] | None:
+def peer_credentials(wire: Transport) -> tuple[int, int, int] | None:
     """Process, user and group at the other end of a Unix socket, as it was when it connected.
 
     Of one that this end has connected to, it is who called ``listen()``. ``None`` where the
     system does not tell, or tells it in a form of its own.
     """
     option = getattr(_socket, "SO_PEERCRED", None)
-    if option is None or wire.is_tcp or not sys.platform.startswith(("linux", "android")):
+    if option is None or not sys.platform.startswith(("linux", "android")):
         return None
-    pid, user, group = struct.unpack("3i", wire.getsockopt(_socket.SOL_SOCKET, option, 12))
+    if wire.family != _socket.AF_UNIX:
+        return None
+    credentials: Any = wire.option(_socket.SOL_SOCKET, option, 12)
+    pid, user, group = struct.unpack("3i", credentials)
     return pid, user, group
 
 
-def peer_user(wire: Wire) -> int | None:
+def peer_user(wire: Transport) -> int | None:
     """The user at the other end of a Unix socket; ``None`` where the system does not tell."""
     credentials = peer_credentials(wire)
     if credentials is not None:
@@ -274,16 +278,17 @@ def peer_user(wire: Wire) -> int | None:
     if not sys.platform.startswith(("darwin", "freebsd")):
         return None
     # LOCAL_PEERCRED of the level SOL_LOCAL gives a struct xucred: a version, then the user.
-    return int(struct.unpack_from("=iI", wire.getsockopt(0, 1, 128))[1])
+    found: Any = wire.option(0, 1, 128)
+    return int(struct.unpack_from("=iI", found)[1])
 
 
-def is_peer_trusted(wire: Wire) -> bool:
+def is_peer_trusted(wire: Transport) -> bool:
     """Whether the process at the other end is this user's, or root's."""
     user = peer_user(wire)
     if user is None:
         # The system does not tell: of a listener the owner of its file counts, and of a client
         # the permissions of the file, which have let it in.
-        name = wire.getpeername()
+        name = wire.remote_name()
         user = os.lstat(name).st_uid if name else None
     return user is None or _is_trusted(user)
 

@@ -51,7 +51,7 @@ class Handle:
     @property
     def address(self) -> AddressInfo | str | None:
         """The bound address, as :meth:`gnet.Server.address` gives it."""
-        return address_info(self.bound.wire.getsockname())
+        return address_info(self.bound.wire.local_name())
 
 
 class Handles:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.monkey import get_original
 
+from ..protocol import Watcher
+
 assert sys.platform == "win32"
 
 import _overlapped  # type: ignore[import-not-found]  # noqa: E402
@@ -182,7 +184,7 @@ def completion_port() -> CompletionPort:
     return port.acquire()
 
 
-class ReadinessWatcher:
+class ReadinessWatcher(Watcher):
     """What ``loop.io()`` is for a socket: it calls back while something is ready.
 
     :param port: keeps the loop running while this is started.
@@ -222,7 +224,8 @@ class ReadinessWatcher:
             self.active = False
             self._port.unref()
 
-    close = stop
+    def close(self) -> None:
+        self.stop()
 
     def fire(self) -> None:
         """It has become ready."""

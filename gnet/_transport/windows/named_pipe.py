@@ -24,7 +24,7 @@ from typing import Any
 
 from ..._values.buffers import first_bytes
 from ...errors import system_error
-from ..stream_socket import READ
+from ..protocol import READ, Listener, Transport, refuse
 
 assert sys.platform == "win32"
 
@@ -123,7 +123,7 @@ def _translated(exc: OSError) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-class PipeWire:
+class PipeWire(Transport):
     """One end of a connected pipe, non-blocking.
 
     :param handle: the pipe's, which from now on is the wire's to close; its operations end at
@@ -138,8 +138,7 @@ class PipeWire:
         "_reads", "_remote", "_writer", "_writing", "_written",
     )  # fmt: skip
 
-    is_tcp = False
-    shared = False
+    PEEK = True
 
     def __init__(self, handle: int, local: str, remote: str, messages: bool = True) -> None:
         self._handle = handle
@@ -188,10 +187,10 @@ class PipeWire:
         """The handle; ``-1`` when it is closed."""
         return self._handle
 
-    def getsockname(self) -> str:
+    def local_name(self) -> str:
         return self._local
 
-    def getpeername(self) -> str:
+    def remote_name(self) -> str:
         return self._remote
 
     def sides(self) -> tuple[bool, bool]:
@@ -227,7 +226,7 @@ class PipeWire:
 
     def _peek(self, count: int, flags: int) -> bytes:
         if flags != _socket.MSG_PEEK:
-            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+            refuse(errno.ENOTSUP)
         found: Any = _winapi.PeekNamedPipe(self._handle, count)
         return bytes(found[0])
 
@@ -253,7 +252,7 @@ class PipeWire:
             count = 0
             self._ended = True
         if not count and not self._ended:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            refuse(errno.EAGAIN)
         return count
 
     def _readable(self) -> bool:
@@ -296,7 +295,7 @@ class PipeWire:
         be for the same bytes, as it is when they are still queued.
         """
         if self._writing is not None:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            refuse(errno.EAGAIN)
         written, self._written = self._written, 0
         if isinstance(written, OSError):
             raise written
@@ -315,7 +314,7 @@ class PipeWire:
             assert operation is not None
             if operation.overlapped.pending:
                 self._writing = operation
-                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+                refuse(errno.EAGAIN)
             operation.notify = None
             return int(operation.overlapped.getresult())
         except BlockingIOError:
@@ -374,6 +373,10 @@ class PipeWire:
         self._stop_quiet_timer()
         self._end_reading()
 
+    @property
+    def closed(self) -> bool:
+        return self._handle < 0
+
     def close(self) -> None:
         """Close the pipe. What was sent can still be read at the other end."""
         handle = self.detach()
@@ -392,6 +395,9 @@ class PipeWire:
         self._stop_quiet_timer()
         self._port.release()
         return handle
+
+    def abandon(self) -> int:
+        return self.detach()
 
     def watch(self, loop: Any, events: int) -> ReadinessWatcher:
         if events == READ:
@@ -419,7 +425,7 @@ def _fixed(data: Any) -> bytes:
     return bytes(data[:MESSAGE_BYTES])
 
 
-class PipeListener:
+class PipeListener(Listener):
     """The server's end of a name: instances of the pipe that wait for clients.
 
     :param name: the path.
@@ -431,8 +437,6 @@ class PipeListener:
     __slots__ = (
         "_access", "_closed", "_connected", "_instances", "_name", "_port", "_target", "_watcher",
     )  # fmt: skip
-
-    is_tcp = False
 
     def __init__(self, name: str, waiting: int, access: SecurityAttributes, first: bool) -> None:
         self._name = name
@@ -488,7 +492,7 @@ class PipeListener:
     def accept_wire(self) -> tuple[PipeWire, str]:
         """The next connection and its peer's address; :class:`BlockingIOError` if none waits."""
         if not self._connected:
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            refuse(errno.EAGAIN)
         try:
             # One more in the place of this client's.
             self._add_instances(self._target + 1)
@@ -503,8 +507,11 @@ class PipeListener:
         """A pipe's listener has a handle for each client, and none that stands for it."""
         return -1
 
-    def getsockname(self) -> str:
+    def local_name(self) -> str:
         return self._name
+
+    def detach(self) -> int:
+        refuse(errno.ENOTSUP)
 
     def duplicate(self) -> PipeListener:
         """Another listener of the same name."""

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..._values.buffers import first_bytes
+from ..protocol import READ, Watcher
 
 assert sys.platform == "win32"
 
 __all__ = ["WindowsSocket"]
-
-READ = 1
 
 # So many bytes of small messages are put together.
 JOINED_BYTES = 65536
@@ -66,16 +65,15 @@ class WindowsSocket(_socket.socket):
         if how != _socket.SHUT_RD:
             super().shutdown(_socket.SHUT_WR)
 
-    def watch(self, loop: Any, events: int) -> Any:
-        """A watcher of the loop for readiness, not started."""
-        watcher = loop.io(self.fileno(), events)
+    def watch(self, loop: Any, events: int) -> Watcher:
+        watcher: Watcher = loop.io(self.fileno(), events)
         if events != READ:
             return watcher
         self._reader = _ReadWatcher(self, loop, watcher)
         return self._reader
 
 
-class _ReadWatcher:
+class _ReadWatcher(Watcher):
     """A watcher of the loop's that is also ready when the readable side was shut down."""
 
     def __init__(self, wire: WindowsSocket, loop: Any, watcher: Any) -> None:
