@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+# What is compiled has no docstrings of attributes: the reference is of the sources, whichever
+# form is installed.
+os.environ["GNET_PURE"] = "1"
 
 project = "gnet"
 author = "the gnet project"
@@ -40,7 +44,8 @@ add_module_names = False
 
 html_theme = "furo"
 html_title = f"gnet {release}"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["narrow.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}

@@ -20,7 +20,7 @@ LITERAL = re.compile(r"``(gnet\.[\w.]+)(?:\((\w+)=\)| \"(\w+)\")?``")
 
 
 class Row(NamedTuple):
-    """A row of the tables."""
+    """A name of Node's: a row of a table, or an item of the list of what is the same."""
 
     section: str
     node: str
@@ -28,19 +28,21 @@ class Row(NamedTuple):
     note: str
 
 
+SAME = "The same."
+
+
 def rows() -> Iterator[Row]:
-    section = ""
-    for paragraph in re.split(r"^   \* - |\n(?=.+\n-{3,}\n)", TEXT, flags=re.MULTILINE):
-        heading = re.match(r"\n*(.+)\n-{3,}\n", paragraph)
-        if heading:
-            section = heading[1]
-        else:
-            cells = re.split(r"^     - ", paragraph, flags=re.MULTILINE)
-            if len(cells) == 3:
-                yield Row(section, *(" ".join(cell.split()) for cell in cells))
+    sections = re.split(r"^(.+)\n-{3,}\n", TEXT, flags=re.MULTILINE)
+    for section, text in zip(sections[1::2], sections[2::2]):
+        for row in re.split(r"^   \* - ", text, flags=re.MULTILINE)[1:]:
+            cells = re.match(r"(.+)\n     - \| (.+)\n       \| ((?:.+\n?)+)", row)
+            if cells:
+                yield Row(section, cells[1], cells[2], " ".join(cells[3].split()))
+        for item in re.finditer(r"^\* (``.+``): (.+)$", text, re.MULTILINE):
+            yield Row(section, item[1], item[2], SAME)
 
 
-ROWS = [row for row in rows() if row.node != "Node"]
+ROWS = list(rows())
 
 
 def found(name: str) -> Any:
@@ -84,6 +86,11 @@ def test_a_name_that_is_written_exists(match: re.Match[str]) -> None:
 def test_every_row_says_what_there_is_in_gnet_and_what_differs(row: Row) -> None:
     assert ROLE.search(row.gnet) or LITERAL.search(row.gnet)
     assert row.note.endswith(".")
+
+
+def test_what_is_the_same_stands_in_the_lists() -> None:
+    assert re.search(r"^The same are:$", TEXT, re.MULTILINE)
+    assert not re.search(r"^       \| The same\.$", TEXT, re.MULTILINE)
 
 
 def test_the_page_has_all_of_the_specification() -> None:
