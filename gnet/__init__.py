@@ -16,7 +16,7 @@ from ._core.dispatcher import dispatcher
 from ._core.emitter import EventEmitter, Listener
 from ._core.on_read import OnRead
 from ._server import after_fork, at_exit, threads
-from ._server.admission import DropInfo
+from ._server.dropped import DropInfo
 from ._server.inherited import InheritedListener, inherited_listeners
 from ._server.notify import notify
 from ._server.serve import serve

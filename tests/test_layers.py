@@ -21,7 +21,7 @@ ROOMS = {
     "events": "",
     "_values": """
         __init__ namesake arguments addresses blocklist report publish race encodings targets
-        proxy_header backoff buffers
+        proxy_header backoff buffers prefix token_buckets
     """,
     "dns": """
         names turns destinations records hosts resolv_conf search wire answer cache nameserver
@@ -41,8 +41,8 @@ ROOMS = {
     "_socket": "__init__ text_file makefile messages python_calls dial socket",
     "_processes": "__init__ channel",
     "_server": """
-        __init__ bind inherited acceptor handover proxy_gate admission server notify serve
-        after_fork at_exit threads
+        __init__ bind inherited acceptor handover connections dropped entrance limits proxy_gate
+        listen_request server notify serve after_fork at_exit threads
     """,
     "__init__": "",
     "cluster": "shared_listeners this_worker worker_process primary __init__",

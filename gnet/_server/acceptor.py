@@ -114,7 +114,11 @@ class Acceptor:
                 if exc.errno in PASSED_OVER:
                     continue
                 return
-            self._admit(wire, remote)
+            try:
+                self._admit(wire, remote)
+            except BaseException:
+                wire.close()
+                raise
 
     def resume(self) -> None:
         """Look again whether the next connection can be had: a place or a descriptor is free."""

@@ -165,7 +165,7 @@ def silence(server: Server) -> None:
     server._handling.clear()
     server._leaving.clear()
     server._drained = server._last_grace = None
-    server._admission.clear()
+    server._entrance.forget()
 
 
 def _close_socket(sock: Any) -> None:

@@ -23,14 +23,15 @@ from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal
 from .._loop.timers import Deadline, wait_patiently
 from .._socket.socket import Socket
-from .._transport import unix_path
 from .._transport.protocol import Transport
 from .._transport.tcp_options import address_info, common_address
-from .._values import arguments, targets
+from .._values import arguments
 from .._values.addresses import AddressInfo
 from .._values.blocklist import BlockList
+from .._values.prefix import checked_prefix
 from .._values.publish import publish
 from .._values.report import report
+from .._values.token_buckets import checked_rate
 from ..errors import (
     AlreadyListeningError,
     NotRunningError,
@@ -41,16 +42,16 @@ from ..errors import (
 )
 from . import bind
 from .acceptor import Acceptor
-from .admission import Admission, DropInfo, drop_info
+from .dropped import DropInfo
+from .entrance import Entrance, Entrant, Stage
+from .limits import Blocked, PerAddress, Rates, Room
+from .listen_request import ListenRequest
 from .proxy_gate import ProxyGate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["DropInfo", "Server"]
-
-#: How many connections may wait to be accepted, unless ``listen()`` is told.
-BACKLOG = 511
 
 
 class _Handler(gevent.Greenlet):  # type: ignore[type-arg]
@@ -81,6 +82,13 @@ class Server(Held):
         leaves them in the kernel's queue until there is room.
     :param max_connections_per_address: so many connections are kept of one IP address; more
         are dropped. ``None``, the default, for no limit.
+    :param max_connection_rate: so many new connections a second are let in; more are dropped.
+        After a quiet second as many may come at once, and always one. ``None``, the default,
+        for no limit.
+    :param max_connection_rate_per_address: the same for each IP address.
+    :param per_address_prefix: how many bits of an IPv4 and of an IPv6 address count as one
+        address for the two limits per address; default ``(32, 64)``, since whoever has one IPv6
+        address usually has a ``/64`` of them.
     :param end_on_return: each connection has a :class:`gevent.Greenlet` of its own for its
         listener; it is closed when the listener returns, and destroyed when it raises.
     :param write_limit: for its sockets; this and the next four as for :class:`Socket`.
@@ -99,15 +107,15 @@ class Server(Held):
 
     __slots__ = (
         "_acceptor",
-        "_admission",
         "_binding",
+        "_blocked",
         "_bound",
         "_closed_period",
         "_closing",
         "_drained",
         "_drop_max_connection",
         "_end_on_return",
-        "_gate",
+        "_entrance",
         "_handling",
         "_last_grace",
         "_leaving",
@@ -115,6 +123,7 @@ class Server(Held):
         "_log",
         "_offer",
         "_period",
+        "_room",
         "_signal",
         "allow_half_open",
         "high_water_mark",
@@ -140,6 +149,9 @@ class Server(Held):
         max_connections: int | None = None,
         when_full: str = "drop",
         max_connections_per_address: int | None = None,
+        max_connection_rate: float | None = None,
+        max_connection_rate_per_address: float | None = None,
+        per_address_prefix: tuple[int, int] = (32, 64),
         write_limit: int | None = None,
         when_over: str = "destroy",
         first_byte_timeout: float | None = None,
@@ -158,8 +170,14 @@ class Server(Held):
             "keep_alive_initial_delay", keep_alive_initial_delay
         )
         self.high_water_mark = arguments.integer("high_water_mark", high_water_mark, 0, 2**62)
-        self._admission = Admission(
-            max_connections, when_full, max_connections_per_address, block_list
+        self._room = Room(max_connections, when_full)
+        prefix = checked_prefix("per_address_prefix", per_address_prefix)
+        per_address = PerAddress(max_connections_per_address, prefix)
+        self._blocked = Blocked(block_list)
+        rates = Rates(
+            checked_rate("max_connection_rate", max_connection_rate),
+            checked_rate("max_connection_rate_per_address", max_connection_rate_per_address),
+            prefix,
         )
         #: What a peer may cost, for its sockets.
         self.limits = watchdog.limits(
@@ -167,11 +185,15 @@ class Server(Held):
         )
         self._end_on_return = flag("end_on_return", end_on_return)
         arguments.optional_function("connection_listener", connection_listener)
-        self._gate = (
-            None
+        # Ahead of a header who comes does not matter, and a client that never says so must not
+        # cost anything; behind it the limit may have become another one.
+        gate: list[Stage] = (
+            []
             if proxy_protocol is None
-            else ProxyGate(self._loop, proxy_protocol, trusted_proxies)
+            else [self._room, ProxyGate(proxy_protocol, trusted_proxies)]
         )
+        self._entrance = Entrance(self._loop, self._entered, self._dropped)
+        self._entrance.arrange([*gate, self._room, self._blocked, per_address, rates])
         self._bound: bind.Bound | None = None
         self._acceptor: Acceptor | None = None
         # The local address of every connection, where they all have the same.
@@ -197,7 +219,7 @@ class Server(Held):
         return not self.listening
 
     def _in_use(self) -> bool:
-        if getattr(self, "_admission", None) is None:
+        if getattr(self, "_entrance", None) is None:
             return False
         return self._bound is not None or self._binding is not None or bool(self.connections)
 
@@ -261,62 +283,51 @@ class Server(Held):
         if self._loop.gone:
             # It listens in another thread than it did before.
             self._loop = dispatcher()
-        handle = target if _is_handle(target) else None
-        if isinstance(host, int) and (handle is not None or unix_path.is_path(target)):
-            # Node's listen(path, backlog) and listen(handle, backlog).
-            host, backlog, listening_listener = None, host, listening_listener or backlog
-        elif callable(backlog):
-            backlog, listening_listener = None, backlog
-        place = targets.parse(
-            None if handle is not None else target, host, listening_listener,
-            port=port, path=path, listener_name="listening_listener",
+        request = ListenRequest.parse(
+            target, host, backlog, listening_listener,
+            port=port, path=path, fd=fd, exclusive=exclusive, ipv6_only=ipv6_only,
+            reuse_port=reuse_port, readable_all=readable_all, writable_all=writable_all,
+            replace_stale=replace_stale,
         )  # fmt: skip
-        flag = arguments.flag
-        flag("exclusive", exclusive)
-        options = bind.ListenOptions(
-            BACKLOG if backlog is None else arguments.integer("backlog", backlog, 0, 2**31 - 1),
-            flag("ipv6_only", ipv6_only),
-            flag("reuse_port", reuse_port),
-            flag("readable_all", readable_all),
-            flag("writable_all", writable_all),
-            flag("replace_stale", replace_stale),
-        )
-        if fd is not None:
-            arguments.integer("fd", fd, 0, 2**31 - 1)
         if self._bound is not None or self._binding is not None:
             raise AlreadyListeningError()
         self._signal = Signal(signal, self.close) if signal is not None else None
-        alone = exclusive or reuse_port or handle is not None
-        ask_primary = None if alone else bind.ask_primary
-        # While a name is looked up, close() may be called: it takes the token away.
-        binding = self._binding = object()
         try:
-            if ask_primary is not None:
-                bound = ask_primary(self, place.host or None, place.port, place.path, fd, options)
-            elif handle is not None or fd is not None:
-                bound = _take_over(handle, fd, options)
-            else:
-                bound = bind.bind(place.host or None, place.port, place.path, options)
-        except BaseException as exc:
-            if self._binding is binding:
-                self._forget_signal()
-            if not isinstance(exc, OSError) or "error" not in self._listeners:
+            bound = self._open(request)
+        except OSError as exc:
+            if "error" not in self._listeners:
                 raise
             self._loop.defer(partial(self._emit_error, exc))
             return self
-        finally:
-            closed = self._binding is not binding
-            if not closed:
-                self._binding = None
-        if closed:
-            bound.close()
-            return self
-        if place.listener is not None:
-            self.once("listening", place.listener)
-        self._start(bound)
-        if isinstance(handle, bind.SuccessorHandle):
-            handle.listening()
+        if bound is not None:
+            if request.place.listener is not None:
+                self.once("listening", request.place.listener)
+            self._start(bound)
+            request.opened()
         return self
+
+    def _open(self, request: ListenRequest) -> bind.Bound | None:
+        """Open what ``listen()`` was asked for; ``None``: ``close()`` was called meanwhile."""
+        # While a name is looked up, close() may be called: it takes the token away.
+        binding = self._binding = object()
+        try:
+            bound = request.open(self)
+        except BaseException:
+            if self._binding is binding:
+                self._binding = None
+                self._forget_signal()
+            raise
+        if self._binding is binding:
+            self._binding = None
+            return bound
+        bound.close()
+        return None
+
+    def _duplicate_bound(self) -> bind.Bound:
+        """What another server gets that shares the handle."""
+        if self._bound is None:
+            raise type_error("the server to share with does not listen", "ERR_INVALID_ARG_VALUE")
+        return bind.Bound(bind.duplicate(self._bound.wire))
 
     def _forget_signal(self) -> None:
         if self._signal is not None:
@@ -332,7 +343,8 @@ class Server(Held):
         self._bound = bound
         self._closing = False
         self._period += 1
-        waits = bound.share is not None or self._admission.when_full == "wait"
+        self._entrance.loop = self._loop
+        waits = bound.share is not None or self._room.waits
         full = self._leaves_waiting if waits else None
         self._acceptor = Acceptor(
             self._loop,
@@ -371,29 +383,23 @@ class Server(Held):
 
     def _arrived(self, wire: Transport, remote: Any) -> None:
         """In the hub: a connection was accepted."""
-        if self._gate is None:
-            self._admit(wire, remote, None)
-        elif self._admission.full(self._entering):
-            # Who it is does not matter, and a client that never says so must not cost anything.
-            self._drop(wire, remote, "max_connections")
+        if self._entrance.stages:
+            Entrant(self._entrance, wire, remote).go_on()
         else:
-            self._gate.enter(wire, remote, self._admit, self._drop)
+            self._admit(wire, remote, self._local)
+
+    def _entered(self, entrant: Entrant) -> None:
+        """Every stage of the entrance has let a connection pass."""
+        local = self._local if entrant.local is None else entrant.local
+        self._admit(entrant.wire, entrant.remote, local)
 
     def _admit(self, wire: Transport, remote: Any, local: Any) -> None:
-        """Take a connection in, or drop it.
+        """Take a connection in.
 
-        :param local: the local address, if a proxy has told another one than the wire's.
+        :param local: its local address; ``None``: the wire knows.
         """
-        try:
-            reason = self._admission.reason_to_drop(remote)
-            if reason is not None:
-                self._drop(wire, remote, reason)
-                return
-            sock = Socket._accepted(self, wire, self._local if local is None else local, remote)
-        except BaseException:
-            wire.close()
-            raise
-        self._admission.add(sock, remote)
+        sock = Socket._accepted(self, wire, local, remote)
+        self._entrance.connections.add(sock)
         try:
             self._begin(sock)
         except BaseException as exc:
@@ -426,14 +432,11 @@ class Server(Held):
         finally:
             del self._handling[me]
 
-    def _drop(self, wire: Transport, remote: Any, reason: str) -> None:
-        info = drop_info(wire, remote, reason)
-        # Closed before its listeners hear of it: they may be slow, and the peer waits.
-        wire.close()
+    def _dropped(self, info: DropInfo) -> None:
+        """A connection has not come in, and is closed."""
         self._report_drop(info)
-        if self._gate is not None:
-            self._take_again()
-            self._close_if_drained()
+        self._take_again()
+        self._close_if_drained()
 
     def _report_drop(self, info: DropInfo) -> None:
         self._loop.defer(partial(self._deliver, "drop", info))
@@ -447,16 +450,11 @@ class Server(Held):
         self._loop.defer(log)
         self._report_drop(DropInfo(reason="emfile"))
 
-    @property
-    def _entering(self) -> int:
-        """How many connections have still to say who they are."""
-        return len(self._gate.waiting) if self._gate is not None else 0
-
     def _leaves_waiting(self) -> bool:
         """Whether the next connection waits for room, or for a cluster's other worker."""
-        if self._drop_max_connection and self._admission.when_full == "drop":
+        if self._drop_max_connection and not self._room.waits:
             return False
-        return self._admission.full(self._entering)
+        return self._room.is_full(self._entrance.present)
 
     def _take_again(self) -> None:
         """There may be room again for what was left waiting."""
@@ -521,17 +519,18 @@ class Server(Held):
     @property
     def connections(self) -> frozenset[Socket]:
         """The open connections."""
-        return frozenset(self._admission.connections)
+        return frozenset(self._entrance.connections)
 
     @property
     def max_connections(self) -> int | None:
         """So many connections are kept; more are dropped. ``None``: no limit; ``0``: drop all."""
-        return self._admission.max_connections
+        return self._room.most
 
     @max_connections.setter
     def max_connections(self, value: int | None) -> None:
         self._check_thread()
-        self._admission.max_connections = value
+        self._room.most = value
+        self._entrance.update()
         self._take_again()
 
     @property
@@ -551,7 +550,7 @@ class Server(Held):
     @property
     def block_list(self) -> BlockList | None:
         """Whose connections are dropped."""
-        return self._admission.block_list
+        return self._blocked.block_list
 
     def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
         """How many connections are open. From Node's ``server.getConnections()``.
@@ -572,7 +571,7 @@ class Server(Held):
 
     def _count_connections(self) -> int:
         share = self._bound.share if self._bound is not None else None
-        return len(self._admission.connections) if share is None else share.count_connections()
+        return len(self._entrance.connections) if share is None else share.count_connections()
 
     def _count_for(self, callback: Callable[..., object]) -> None:
         try:
@@ -590,16 +589,17 @@ class Server(Held):
 
     def _keep(self, sock: Socket, keep: bool) -> None:
         """Refer to a connection, or leave that to the program."""
-        self._admission.connections.keep(sock, keep)
+        self._entrance.connections.keep(sock, keep)
 
     def _connection_unused(self, sock: Socket) -> None:
         """Nothing refers to a connection any more. May be called anywhere, from any thread."""
-        self._admission.connections.take_back(sock)
+        self._entrance.connections.take_back(sock)
         self._loop.loop.run_callback_threadsafe(sock._unused)
 
     def _connection_closed(self, sock: Socket) -> None:
         """A connection has emitted its ``'close'``, or is about to."""
-        self._admission.remove(sock, sock._remote)
+        if self._entrance.connections.remove(sock):
+            self._entrance.release(sock._remote)
         if self._drained is not None:
             self._wake_drained()
         self._take_again()
@@ -634,8 +634,7 @@ class Server(Held):
     def _stop(self) -> None:
         """Listen no more, and close what has not come in yet."""
         self._stop_listening()
-        if self._gate is not None:
-            self._gate.close()
+        self._entrance.close()
 
     def _stop_listening(self) -> None:
         """Give the listening descriptor up."""
@@ -652,7 +651,7 @@ class Server(Held):
         self._update_hold()
 
     def _close_if_drained(self) -> None:
-        if self._closing and not self._admission.connections and not self._entering:
+        if self._closing and not self._entrance.present:
             self._closing = False
             self._loop.defer(partial(self._emit_close, self._period))
 
@@ -713,7 +712,7 @@ class Server(Held):
         if getcurrent() is self._loop.hub:
             gevent.spawn(self.shutdown, grace)
             return 0
-        for sock in list(self._admission.connections):
+        for sock in list(self._entrance.connections):
             self._finish_up(sock)
         mine = self._connection_of(getcurrent())
         if mine is None:
@@ -738,14 +737,14 @@ class Server(Held):
 
     def _force_rest(self) -> None:
         """In the hub: that time is over."""
-        self._force(set(self._admission.connections))
+        self._force(set(self._entrance.connections))
 
     def _connection_of(self, caller: greenlet) -> Socket | None:
         """The open connection whose listener the calling greenlet runs, if it does."""
         mine = caller.socket if isinstance(caller, _Handler) else self._handling.get(caller)
         if mine is not None:
-            return mine if mine in self._admission.connections else None
-        for sock in self._admission.connections:
+            return mine if mine in self._entrance.connections else None
+        for sock in self._entrance.connections:
             if sock._serving is caller:
                 found: Socket = sock
                 return found
@@ -836,22 +835,3 @@ class Server(Held):
 
     def _holds(self) -> bool:
         return self._refed and self._bound is not None
-
-
-def _is_handle(target: Any) -> bool:
-    """Whether ``target`` stands for a descriptor."""
-    if isinstance(target, (str, bytes, int, os.PathLike)) or type(target) is tuple:
-        return False
-    return isinstance(target, Server) or hasattr(target, "fd") or hasattr(target, "fileno")
-
-
-def _take_over(handle: Any, fd: int | None, options: bind.ListenOptions) -> bind.Bound:
-    if isinstance(handle, Server):
-        if handle._bound is None:
-            raise type_error("the server to share with does not listen", "ERR_INVALID_ARG_VALUE")
-        return bind.Bound(bind.duplicate(handle._bound.wire))
-    if handle is not None:
-        fd = handle.fileno() if callable(getattr(handle, "fileno", None)) else handle.fd
-        fd = arguments.integer("fd", fd, 0, 2**31 - 1)
-    assert fd is not None
-    return bind.take_over(handle, fd, options)

@@ -16,6 +16,7 @@ import pytest
 from gevent import socket
 
 import gnet
+from gnet._server.limits import PerAddress, Rates
 from tests.helpers.windows import needs_resets
 
 TRANSPORTS = ("ipv4", "ipv6", "unix")
@@ -55,6 +56,12 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def counted_addresses(server: gnet.Server) -> int:
+    """How many addresses a server remembers for its limits per address."""
+    stages = server._entrance.stages
+    return sum(len(each) for each in stages if isinstance(each, (PerAddress, Rates)))
 
 
 def place_at(server: gnet.Server) -> Place:

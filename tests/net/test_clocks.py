@@ -70,9 +70,7 @@ def test_a_proxy_header_that_is_there_is_taken(
     arrived: Queue[gnet.Socket] = Queue()
     server = tcp.server(arrived.put, proxy_protocol=mode, trusted_proxies=LOOPBACK)
     peer = tcp.peer(server)
-    gate = server._gate
-    assert gate is not None
-    while not gate.waiting:
+    while not server._entrance.waiting:
         tcp.turns()
     peer.sendall(HEADER + b"hello")
     compute(LONG)

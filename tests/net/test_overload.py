@@ -22,7 +22,7 @@ import gnet
 from gnet._transport.stream_socket import Wire
 from tests.helpers.calls import Calls
 from tests.helpers.peers import python, running
-from tests.helpers.servers import receive_all
+from tests.helpers.servers import counted_addresses, receive_all
 from tests.helpers.turns import turns_of_the_loop
 from tests.net.conftest import Net
 
@@ -462,7 +462,7 @@ def test_addresses_that_have_gone_are_forgotten(tcp: Net) -> None:
         sock = arrived.get()
         sock.resume()
         tcp.closed(sock)
-    assert not server._admission._per_address
+    assert counted_addresses(server) == 0
 
 
 def test_paths_have_no_addresses_to_count(unix: Net) -> None:
@@ -541,4 +541,4 @@ def test_counting_survives_any_order_of_coming_and_going(tcp: Net) -> None:
             peer.close()
         for sock in kept:
             tcp.closed(sock)
-    assert not server._admission._per_address
+    assert counted_addresses(server) == 0

@@ -15,7 +15,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 import gnet
-from tests.helpers.servers import receive, receive_all, send_end
+from tests.helpers.servers import counted_addresses, receive, receive_all, send_end
 from tests.net.conftest import Net
 
 
@@ -93,7 +93,7 @@ def test_a_connection_that_nobody_refers_to_is_closed(net: Net, act: Any) -> Non
         net.turns()
         assert server.get_connections() == 0
     assert caught == [ResourceWarning] * 3
-    assert server._admission._per_address == {}
+    assert counted_addresses(server) == 0
 
 
 def test_a_server_that_closes_does_not_wait_for_it(net: Net) -> None:
