@@ -68,7 +68,7 @@ class _Header(Step):
     """The header of one connection, which has not come yet."""
 
     __slots__ = (
-        "_due", "_header", "_loop", "_optional", "_pause", "_pause_timer", "_trusted",
+        "_due", "_header", "_loop", "_optional", "_over", "_pause", "_pause_timer", "_trusted",
         "_undecided", "_watcher",
     )  # fmt: skip
 
@@ -84,14 +84,15 @@ class _Header(Step):
         self._undecided = False
         self._pause = FIRST_PAUSE
         self._pause_timer: Any = None
-        self._watcher: Watcher | None = entrant.wire.watch(self._loop, READ)
+        self._over = False
+        self._watcher: Watcher = entrant.wire.watch(self._loop, READ)
         self._watch()
         entrant.limit(OPTIONAL_SECONDS if optional else HEADER_SECONDS)
 
     def stop(self) -> None:
         self._stop_pause()
         self._watcher.close()
-        self._watcher = None
+        self._over = True
 
     def too_late(self) -> None:
         if self._optional and not self._undecided and not self._header:
@@ -107,7 +108,7 @@ class _Header(Step):
     def _readable(self) -> None:
         """In the hub: there is something, or the end."""
         try:
-            if self._watcher is not None and self._pause_timer is None:
+            if not self._over and self._pause_timer is None:
                 self._look()
         except BaseException:
             # It may have come between reading and keeping what was read.
@@ -143,7 +144,7 @@ class _Header(Step):
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _pause_over(self) -> None:
-        if self._watcher is not None:
+        if not self._over:
             self._watch()
             self._stop_pause()
 

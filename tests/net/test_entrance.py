@@ -10,7 +10,7 @@ from gevent.queue import Queue
 
 import gnet
 from gnet._server.entrance import Entrant, Stage, Step
-from gnet._transport.stream_socket import READ
+from gnet._transport.protocol import READ
 from tests.helpers.servers import counted_addresses, receive_all
 from tests.net.conftest import Net
 
