@@ -16,10 +16,11 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent import pywsgi
 from gevent import ssl as gevent_ssl
 
 import gnet
-from gnet import monkey, wsgi
+from gnet import monkey
 from tests.clients.conftest import PROGRAMS
 from tests.conftest import PATCHED
 from tests.helpers.peers import running
@@ -157,11 +158,12 @@ def test_https_of_urllib_connects_through_gnet(certificates: Certificates) -> No
     def lookup(hostname: str, *, all: bool = False, **options: Any) -> Any:
         return [("127.0.0.1", 4)] if all else ("127.0.0.1", 4)
 
-    application = wsgi.WSGIServer(hello)
+    # gevent's, which speaks over whatever socket it is given; it never listens itself.
+    application = pywsgi.WSGIServer(("127.0.0.1", 0), hello, log=None)
 
     def serve(sock: gnet.Socket) -> None:
         with context.wrap_socket(sock, server_side=True) as tls:
-            wsgi.pywsgi.WSGIHandler(tls, tls.getpeername(), application).handle()
+            pywsgi.WSGIHandler(tls, tls.getpeername(), application).handle()
 
     with serving(serve, end_on_return=True) as server, monkey.patch(lookup=lookup):
         url = f"https://localhost:{place_at(server)[0]}/"

@@ -121,7 +121,7 @@ def test_a_peer_that_has_gone_ends_no_process(name: str) -> None:
 
 def test_the_signal_that_was_held_back_is_gone() -> None:
     program = """
-import os, signal
+import os, signal, sys
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 from gnet._transport.sigpipe import without_sigpipe
 reader, writer = os.pipe()
@@ -131,6 +131,7 @@ try:
 except BrokenPipeError:
     print("broken")
 print(signal.SIGPIPE in signal.sigpending(), signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+sys.stdout.flush()
 os.write(writer, b"x")
 print("alive")
 """
