@@ -91,10 +91,10 @@ def attempts(call, most=8):
             break
     return came
 
-def check(call, most=8):
+def check(call, codes={{"EMFILE"}}):
     "Each failure is the one of the descriptors, and there is one to begin with."
-    came = attempts(call, most)
-    assert came[-1] == "done" and came[:-1] and set(came[:-1]) == {{"EMFILE"}}, came
+    came = attempts(call)
+    assert came[-1] == "done" and came[:-1] and set(came[:-1]) <= codes, came
 """
 
 
@@ -151,7 +151,8 @@ for target in ((port, "127.0.0.1"), (path,), (port, "localhost")):
             raise AssertionError("there was a descriptor")
     assert greeting(*target) == b"hello"
 settle()
-check(lambda: gnet.dns.lookup("localhost"))
+# The system's module for multicast DNS, where there is one, says EBUSY of its own descriptor.
+check(lambda: gnet.dns.lookup("localhost"), {{"EMFILE", "EBUSY"}})
 for server in servers:
     server.close()
     server.wait_closed()

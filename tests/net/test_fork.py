@@ -259,7 +259,7 @@ def test_a_closed_port_refuses_while_the_child_lives(net: Net, fork: Fork) -> No
 
 def test_what_is_queued_is_sent_once(net: Net, fork: Fork) -> None:
     client, peer = net.connected()
-    data = os.urandom(4_000_000)
+    data = os.urandom(32_000_000)
     client.write(data)
     assert client.writable_length
     living = Living(fork)

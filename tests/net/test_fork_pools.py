@@ -16,6 +16,7 @@ import gnet
 from gnet import dns
 from tests.helpers import forks
 from tests.helpers.forks import Child, In
+from tests.helpers.peers import python, run
 from tests.net.conftest import Net
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -126,13 +127,31 @@ def test_a_resolver_whose_pool_the_hub_has_no_more_looks_names_up(child: In) -> 
         hub.threadpool = former
 
 
-# A patched multiprocessing has watchers of its own for the children that it has started.
-@pytest.mark.parametrize("way", ["os", "gevent"])
-def test_a_task_of_the_parents_keeps_no_child_running(way: str, busy: Any) -> None:
-    child = forks.ways()[way]
-    hub = gevent.get_hub()
-    busy(hub.threadpool)
-    assert child(lambda: (gnet.run(timeout=5), hub.join(timeout=5))) == (True, True)
+# In a process that has nothing else which might keep its child running.
+@pytest.mark.parametrize("fork", ["os.fork", "gevent.os.fork_gevent"])
+def test_a_task_of_the_parents_keeps_no_child_running(fork: str) -> None:
+    outcome = run(
+        *python(
+            f"""
+import _thread, os, sys, warnings
+import gevent.os
+import gnet
+gate = _thread.allocate_lock()
+gate.acquire()
+hub = gevent.get_hub()
+task = hub.threadpool.spawn(gate.acquire)
+warnings.simplefilter("ignore", DeprecationWarning)
+pid = {fork}()
+if not pid:
+    os._exit([gnet.run(timeout=5), hub.join(timeout=5)] != [True, True])
+ended = os.waitpid(pid, 0)[1]
+gate.release()
+task.get(timeout=10)
+sys.exit(ended != 0)
+"""
+        )
+    )
+    assert outcome.status == 0, outcome.complaints
 
 
 def test_a_look_up_of_the_parents_goes_on_in_the_parent_alone(child: In, busy: Any) -> None:
