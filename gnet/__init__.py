@@ -68,11 +68,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 # Options of the socket itself; all others of create_connection() are connect()'s.
-_SOCKET_OPTIONS = (
-    "fd", "handle", "allow_half_open", "readable", "writable", "onread", "signal",
-    "high_water_mark", "write_limit", "when_over", "first_byte_timeout", "write_timeout",
-    "lifetime",
-)  # fmt: skip
+_SOCKET_OPTIONS = arguments.keywords(Socket.__init__)
 
 after_fork.install()
 at_exit.install()

@@ -21,7 +21,7 @@ import logging
 from typing import Any
 
 from . import events
-from ._values.addresses import AddressInfo
+from ._values.addresses import AddressInfo, place_text
 from .errors import printable
 
 __all__ = ["subscriber"]
@@ -70,8 +70,7 @@ def _log_lookup(event: events.LookupFinished) -> None:
 def _place(address: Any) -> str:
     if not isinstance(address, AddressInfo):
         return printable(str(address))
-    host = f"[{address.address}]" if ":" in address.address else address.address
-    return f"{host}:{address.port}"
+    return place_text(address.address, address.port)
 
 
 def _peer(info: Any) -> str:

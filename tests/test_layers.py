@@ -33,7 +33,7 @@ ROOMS = {
         windows.named_pipe tcp_options
         unix_path
     """,
-    "_loop": "__init__ timers splicer abort_signal peer_watch thread_pools",
+    "_loop": "__init__ signals timers splicer abort_signal peer_watch thread_pools",
     "_core": """
         __init__ emitter states write_queue watchdog dispatcher held endpoint out_file pipe
         writing on_read departure flowing reading closing

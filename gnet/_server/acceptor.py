@@ -9,6 +9,7 @@ from typing import Any
 from .._core.dispatcher import Dispatcher
 from .._loop.timers import start_timer
 from .._transport.protocol import READ, Listener, Transport
+from .._values.backoff import Backoff
 from ..errors import annotate
 
 __all__ = ["Acceptor"]
@@ -61,7 +62,7 @@ class Acceptor:
     """
 
     __slots__ = (
-        "_admit", "_exhausted", "_failed", "_full", "_in_burst", "_loop", "_max", "_pause",
+        "_admit", "_backoff", "_exhausted", "_failed", "_full", "_in_burst", "_loop", "_max",
         "_pause_timer", "_watcher", "_wire", "waiting",
     )  # fmt: skip
 
@@ -84,7 +85,7 @@ class Acceptor:
         self._max = MAX_SHARED_ACCEPTS if shared else MAX_ACCEPTS
         #: Whether it accepts nothing until :meth:`resume`.
         self.waiting = False
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._in_burst = False
         self._pause_timer: Any = None
         self._watcher: Any = wire.watch(loop.loop, READ)
@@ -155,7 +156,7 @@ class Acceptor:
             except MemoryError:
                 self._back_off()
                 raise
-            self._pause = FIRST_PAUSE
+            self._backoff.reset()
             try:
                 self._admit(wire, remote)
             except BaseException:
@@ -167,9 +168,8 @@ class Acceptor:
         """Leave the connections in the kernel's queue for a while."""
         if self._pause_timer is not None:
             self._pause_timer.close()
-        self._pause_timer = start_timer(self._loop.loop, self._pause, self._accept_again)
+        self._pause_timer = start_timer(self._loop.loop, self._backoff.pause(), self._accept_again)
         self._watcher.stop()
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _accept_again(self) -> None:
         if self._watcher is None:

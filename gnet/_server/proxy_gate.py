@@ -12,6 +12,7 @@ from typing import Any
 from .._loop.timers import start_timer
 from .._transport.protocol import READ, Watcher
 from .._values import arguments
+from .._values.backoff import Backoff
 from .._values.blocklist import BlockList
 from .._values.proxy_header import MAX_BYTES, is_header, read_header
 from ..errors import type_error
@@ -68,7 +69,7 @@ class _Header(Step):
     """The header of one connection, which has not come yet."""
 
     __slots__ = (
-        "_due", "_header", "_loop", "_optional", "_over", "_pause", "_pause_timer", "_trusted",
+        "_backoff", "_due", "_header", "_loop", "_optional", "_over", "_pause_timer", "_trusted",
         "_undecided", "_watcher",
     )  # fmt: skip
 
@@ -82,7 +83,7 @@ class _Header(Step):
         self._due = monotonic() + HEADER_SECONDS
         # Something has come, which may begin a header.
         self._undecided = False
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._pause_timer: Any = None
         self._over = False
         self._watcher: Watcher = entrant.wire.watch(self._loop, READ)
@@ -139,9 +140,8 @@ class _Header(Step):
         if not self._undecided:
             self._undecided = True
             self.entrant.limit(self._due - monotonic())
-        self._pause_timer = start_timer(self._loop, self._pause, self._pause_over)
+        self._pause_timer = start_timer(self._loop, self._backoff.pause(), self._pause_over)
         self._watcher.stop()
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _pause_over(self) -> None:
         if not self._over:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import gevent
 
 from .._core.emitter import Listener
+from .._loop.signals import handlers_kept
 from .._values import arguments
 from . import bind, notify
 from .server import Server
 
 __all__ = ["serve", "serve_with"]
 
-_LISTEN_OPTIONS = (
-    "backlog", "port", "path", "fd", "exclusive", "ipv6_only", "reuse_port", "readable_all",
-    "writable_all", "replace_stale", "signal",
-)  # fmt: skip
+_LISTEN_OPTIONS = {"backlog"} | arguments.keywords(Server.listen)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -47,20 +45,13 @@ class _Stop:
 @contextmanager
 def _stopping(stop: _Stop) -> Iterator[None]:
     """Have SIGTERM and SIGINT call ``stop`` inside; only the main thread is told of signals."""
-    before: dict[int, Any] = {}
     # A cluster's worker minds the signals itself, for all of its servers.
     numbers = STOPPING if bind.ask_primary is None else ()
-    try:
-        for number in numbers:
-            before[number] = signal.signal(number, stop)
-    except ValueError:
-        pass
-    try:
+    with handlers_kept(numbers):
+        with suppress(ValueError):
+            for number in numbers:
+                signal.signal(number, stop)
         yield
-    finally:
-        for stopping, handler in before.items():
-            # None: a handler that was not installed from Python, and cannot be put back.
-            signal.signal(stopping, handler if handler is not None else signal.SIG_DFL)
 
 
 def serve(

@@ -26,11 +26,11 @@ from .._socket.socket import Socket
 from .._transport.protocol import Transport
 from .._transport.tcp_options import address_info, common_address
 from .._values import arguments
-from .._values.addresses import AddressInfo
+from .._values.addresses import AddressInfo, place_text
 from .._values.blocklist import BlockList
 from .._values.prefix import checked_prefix
 from .._values.publish import publish
-from .._values.report import report
+from .._values.report import guarded
 from .._values.token_buckets import checked_rate
 from ..errors import (
     AlreadyListeningError,
@@ -228,8 +228,7 @@ class Server(Held):
             return "<gnet.Server closed>"
         address = self.address()
         if isinstance(address, AddressInfo):
-            host = f"[{address.address}]" if ":" in address.address else address.address
-            return f"<gnet.Server {host}:{address.port}>"
+            return f"<gnet.Server {place_text(address.address, address.port)}>"
         return f"<gnet.Server {address!r}>"
 
     # -- listening ----------------------------------------------------------------------------
@@ -464,10 +463,7 @@ class Server(Held):
     # -- events -------------------------------------------------------------------------------
 
     def _deliver(self, event: str, *args: Any) -> None:
-        try:
-            self.emit(event, *args)
-        except BaseException as exc:
-            report(self._loop.hub, self, exc)
+        guarded(self._loop.hub, self, self.emit, event, *args)
 
     def _accept_failed(self, error: OSError) -> None:
         self._loop.defer(partial(self._emit_error, error))
@@ -582,10 +578,7 @@ class Server(Held):
             self._run_callback(callback, None, count)
 
     def _run_callback(self, callback: Callable[..., object], *args: Any) -> None:
-        try:
-            callback(*args)
-        except BaseException as exc:
-            report(self._loop.hub, self, exc)
+        guarded(self._loop.hub, self, callback, *args)
 
     def _keep(self, sock: Socket, keep: bool) -> None:
         """Refer to a connection, or leave that to the program."""

@@ -24,6 +24,7 @@ from .._transport import unix_path
 from .._transport.protocol import WRITE, Transport, Watcher
 from .._transport.stream_socket import Wire, sockaddr
 from .._values.addresses import is_ip
+from .._values.backoff import Backoff
 from .._values.blocklist import BlockList
 from .._values.publish import publish
 from .._values.race import Race, interleave
@@ -324,14 +325,13 @@ class Connector:
         return wire, path
 
     def _until_admitted(self, connect: Callable[..., _T], address: Any) -> _T:
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 return connect(address)
             except BlockingIOError:
                 # The listener's queue is full, and nothing tells when there is a place in it.
-                gevent.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                gevent.sleep(backoff.pause())
 
 
 def _annotate_lookup(exc: Exception, hostname: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from .._values.addresses import AddressInfo, is_ip
+from .._values.addresses import AddressInfo, is_ip, place_text
 from ..errors import printable
 from .protocol import Transport
 
@@ -47,8 +47,7 @@ def address_text(sockaddr: Any) -> str:
     """An address of the system's for people to read: a peer may have chosen its path."""
     info = address_info(sockaddr)
     if isinstance(info, AddressInfo):
-        host = f"[{info.address}]" if info.family == "IPv6" else info.address
-        return f"{host}:{info.port}"
+        return place_text(info.address, info.port)
     return printable(info) if info else (repr(sockaddr) if sockaddr else "-")
 
 

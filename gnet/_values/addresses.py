@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ..errors import type_error
 from . import arguments
 
-__all__ = ["AddressInfo", "SocketAddress", "is_ip", "is_ipv4", "is_ipv6"]
+__all__ = ["AddressInfo", "SocketAddress", "is_ip", "is_ipv4", "is_ipv6", "place_text"]
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -46,6 +46,11 @@ class AddressInfo(NamedTuple):
         :param sockaddr: ``(host, port)``, or ``(host, port, flowinfo, scope_id)``.
         """
         return cls(sockaddr[0], family_of(sockaddr[0]), sockaddr[1])
+
+
+def place_text(host: str, port: int | None) -> str:
+    """A host and a port for people to read: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_ip(value: object) -> int:
@@ -251,5 +256,4 @@ class SocketAddress:
 
     def __str__(self) -> str:
         """The address and the port, as :meth:`parse` reads them."""
-        host = self.address if self.family == "ipv4" else f"[{self.address}]"
-        return f"{host}:{self.port}"
+        return place_text(self.address, self.port)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from types import CodeType, MethodType
 from typing import Any
@@ -210,10 +210,7 @@ def family(value: Any, name: str = "family") -> int:
     return _FAMILIES[value]
 
 
-def known_options(call: str, options: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse a keyword that ``call`` does not have."""
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise type_error(
-            f"{call} has no option {unknown[0]!r}; it takes {', '.join(sorted(known))}"
-        )
+def keywords(call: Any) -> frozenset[str]:
+    """The names of the options that a function takes by keyword only."""
+    # Each has a default. inspect knows as well: see above.
+    return frozenset(call.__kwdefaults__ or ())

@@ -1,28 +1,31 @@
-"""How long to wait before a worker that has died is replaced."""
+"""Pauses between tries, each twice as long as the one before."""
 
 from __future__ import annotations
 
 __all__ = ["Backoff"]
 
-#: A worker that lived so long, in seconds, is not one of a series that cannot start.
-STEADY_SECONDS = 10.0
-#: The pause ahead of the second replacement in a series, in seconds; then it doubles.
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 10.0
-
 
 class Backoff:
-    """The pauses: none at first, and longer and longer while what is started dies at once."""
+    """The pauses of one series of tries.
 
-    def __init__(self) -> None:
-        self._pause = 0.0
+    :param first: the first one, in seconds.
+    :param longest: none is longer, in seconds.
+    :param at_once: whether there is none ahead of the first try of a series.
+    """
 
-    def pause(self, lived: float) -> float:
-        """How long to wait now.
+    __slots__ = ("_first", "_longest", "_pause", "_start")
 
-        :param lived: how long the worker had lived, in seconds.
-        :returns: the pause, in seconds.
-        """
-        pause = 0.0 if lived >= STEADY_SECONDS else self._pause
-        self._pause = min(max(FIRST_PAUSE, pause * 2), LONGEST_PAUSE)
+    def __init__(self, first: float, longest: float, at_once: bool = False) -> None:
+        self._first = first
+        self._longest = longest
+        self._start = self._pause = 0.0 if at_once else first
+
+    def pause(self) -> float:
+        """How long to wait now, in seconds."""
+        pause = self._pause
+        self._pause = min(max(self._first, pause * 2), self._longest)
         return pause
+
+    def reset(self) -> None:
+        """A try has succeeded: the next one begins another series."""
+        self._pause = self._start

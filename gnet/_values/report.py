@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from _socket import gaierror, herror
+from collections.abc import Callable
 from typing import Any
 
 from gevent.hub import Hub
 
-__all__ = ["report"]
+__all__ = ["guarded", "report"]
 
 
 def report(hub: Any, context: object, error: BaseException) -> None:
@@ -23,3 +24,14 @@ def report(hub: Any, context: object, error: BaseException) -> None:
         handler = getattr(hub.handle_error, "__func__", None)
         if handler is Hub.handle_error:
             hub.print_exception(context, type(error), error, error.__traceback__)
+
+
+def guarded(hub: Any, context: object, function: Callable[..., object], *args: Any) -> None:
+    """Call a function of the program's; what it raises is the hub's to tell of.
+
+    :param context: what has failed then, for the text.
+    """
+    try:
+        function(*args)
+    except BaseException as exc:
+        report(hub, context, exc)

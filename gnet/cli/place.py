@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from .._values.addresses import is_ip, is_ipv6
+from .._values.addresses import is_ip, is_ipv6, place_text
 
 __all__ = ["Place"]
 
@@ -52,7 +52,7 @@ class Place(NamedTuple):
             return UNIX + ("@" + self.path[1:] if self.path.startswith("\0") else self.path)
         if self.host is None:
             return str(self.port)
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return place_text(self.host, self.port)
 
 
 def _wrong(text: str, why: str) -> ValueError:

@@ -15,6 +15,7 @@ import zope.event
 
 import gnet
 
+from .._loop.signals import handlers_kept
 from .._server import notify
 from . import report, streams
 from .console import Console
@@ -56,16 +57,15 @@ class Session:
     @contextmanager
     def signals(self) -> Iterator[None]:
         """Stop in good order at the first signal; the second one ends the process as ever."""
-        before = {number: signal.getsignal(number) for number in SIGNALS}
-        watchers = [gevent.signal_handler(number, self._signalled, number) for number in SIGNALS]
-        try:
-            yield
-        finally:
-            for watcher in watchers:
-                watcher.cancel()
-            for number, handler in before.items():
-                # None: one that was not installed from Python, and cannot be put back.
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        with handlers_kept(SIGNALS):
+            watchers = [
+                gevent.signal_handler(number, self._signalled, number) for number in SIGNALS
+            ]
+            try:
+                yield
+            finally:
+                for watcher in watchers:
+                    watcher.cancel()
 
     def _signalled(self, number: int) -> None:
         for each in SIGNALS:

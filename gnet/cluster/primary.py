@@ -21,12 +21,13 @@ from greenlet import getcurrent
 
 from .._core.dispatcher import dispatcher
 from .._core.emitter import EventEmitter
+from .._loop.signals import handlers_kept
 from .._loop.timers import wait_patiently
 from .._processes.channel import Message
 from .._server import bind, notify
 from .._values import arguments
 from .._values.backoff import Backoff
-from .._values.report import report
+from .._values.report import guarded
 from ..errors import system_error
 from . import this_worker
 from .shared_listeners import Handles, Place, error_fields
@@ -43,6 +44,11 @@ _log = logging.getLogger("gnet")
 GRACE_SECONDS = 30.0
 #: How long a worker has until it listens, when another waits to be replaced by it, in seconds.
 START_SECONDS = 30.0
+#: A worker that lived so long, in seconds, is not one of a series that cannot start.
+STEADY_SECONDS = 10.0
+#: The pause ahead of the second replacement in such a series, in seconds; then it doubles.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 10.0
 #: How long after its grace a worker is killed that has not ended, in seconds: a second more than
 #: it takes for its last steps.
 KILL_SECONDS = this_worker.LAST_SECONDS + this_worker.EXIT_SECONDS + 1.0
@@ -94,7 +100,7 @@ class Cluster(EventEmitter):
         # How many workers there should be, and how many are being started, perhaps after a pause.
         self._target = 0
         self._coming = 0
-        self._backoff = Backoff()
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, at_once=True)
         self._handles = Handles()
         self._restarting = Semaphore()
         self._stopping = Event()
@@ -166,7 +172,9 @@ class Cluster(EventEmitter):
         """Replace workers that are missing; perhaps it is all over."""
         serving = sum(not each.retiring for each in self._workers.values())
         for _ in range(self._target - serving - self._coming):
-            pause = self._backoff.pause(lived)
+            if lived >= STEADY_SECONDS:
+                self._backoff.reset()
+            pause = self._backoff.pause()
             self._coming += 1
             self._loop.hold()
             gevent.spawn(self._start_after, pause)
@@ -262,11 +270,8 @@ class Cluster(EventEmitter):
             self._handles.close_unused()
 
     def _report(self, subject: Worker, event: str, *args: Any) -> None:
-        for emitter, values in ((subject, args), (self, (subject, *args))):
-            try:
-                emitter.emit(event, *values)
-            except BaseException as exc:
-                report(self._loop.hub, emitter, exc)
+        guarded(self._loop.hub, subject, subject.emit, event, *args)
+        guarded(self._loop.hub, self, self.emit, event, subject, *args)
 
     # -- counting -----------------------------------------------------------------------------
 
@@ -447,16 +452,12 @@ class Cluster(EventEmitter):
     def _signals_handled(self) -> Iterator[None]:
         numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # type: ignore[attr-defined,unused-ignore]
         actions = (self._interrupted, self._interrupted, self._hung_up)
-        self._signals = list(map(gevent.signal_handler, numbers, actions))
-        try:
-            yield
-        finally:
-            self._release_signals()
-            for number in numbers:
-                # The loop leaves the system's default, and not what Python has had there.
-                former = signal.getsignal(number)
-                if former is not None:
-                    signal.signal(number, former)
+        with handlers_kept(numbers):
+            self._signals = list(map(gevent.signal_handler, numbers, actions))
+            try:
+                yield
+            finally:
+                self._release_signals()
 
     def _release_signals(self) -> None:
         for each in self._signals:

@@ -22,7 +22,7 @@ from .._transport import unix_path
 from .._transport.stream_socket import Wire
 from .._values import arguments
 from .._values.addresses import is_ip
-from .._values.report import report
+from .._values.report import guarded
 from ..errors import system_error
 from .shared_listeners import Place, error_of
 
@@ -249,10 +249,7 @@ class Member(EventEmitter):
             raise SystemExit(code)
 
     def _deliver(self, event: str) -> None:
-        try:
-            self.emit(event)
-        except BaseException as exc:
-            report(self._loop.hub, self, exc)
+        guarded(self._loop.hub, self, self.emit, event)
 
     def main_has_returned(self) -> None:
         """The worker has begun all that it does: block until nothing is left of it."""

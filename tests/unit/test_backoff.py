@@ -1,37 +1,42 @@
-"""How long a cluster waits before it replaces a worker."""
+"""How long whoever tries again waits before that."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._values.backoff import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS, Backoff
-
-LIVES = st.floats(min_value=0, max_value=1000)
-
-
-def test_the_first_is_replaced_at_once() -> None:
-    assert Backoff().pause(0) == 0
+from gnet._values.backoff import Backoff
 
 
 def test_the_pauses_double_up_to_the_longest() -> None:
-    backoff = Backoff()
-    pauses = [backoff.pause(0) for _ in range(10)]
-    assert pauses[:5] == [0, 0.1, 0.2, 0.4, 0.8]
-    assert pauses[-1] == LONGEST_PAUSE
+    backoff = Backoff(0.1, 10)
+    pauses = [backoff.pause() for _ in range(10)]
+    assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert pauses[-1] == 10
 
 
-def test_one_that_has_lived_is_replaced_at_once_and_begins_anew() -> None:
-    backoff = Backoff()
-    for _ in range(5):
-        backoff.pause(0)
-    assert backoff.pause(STEADY_SECONDS) == 0
-    assert backoff.pause(0) == FIRST_PAUSE
+def test_the_first_try_may_come_at_once() -> None:
+    backoff = Backoff(0.1, 10, at_once=True)
+    assert [backoff.pause() for _ in range(4)] == [0, 0.1, 0.2, 0.4]
 
 
-@given(st.lists(LIVES, min_size=1))
-def test_a_pause_is_never_longer_than_twice_the_one_before(lives: list[float]) -> None:
-    backoff = Backoff()
-    pauses = [backoff.pause(lived) for lived in lives]
-    for before, after in zip(pauses, pauses[1:]):
-        assert 0 <= after <= min(max(FIRST_PAUSE, 2 * before), LONGEST_PAUSE)
+def test_behind_a_success_it_begins_anew() -> None:
+    for at_once in (False, True):
+        backoff = Backoff(0.1, 10, at_once)
+        series = [backoff.pause() for _ in range(5)]
+        backoff.reset()
+        assert [backoff.pause() for _ in range(5)] == series
+
+
+@given(st.lists(st.booleans(), min_size=1), st.booleans())
+def test_a_pause_is_never_longer_than_twice_the_one_before(
+    successes: list[bool], at_once: bool
+) -> None:
+    backoff = Backoff(0.1, 10, at_once)
+    before = 0.0
+    for success in successes:
+        if success:
+            backoff.reset()
+        pause = backoff.pause()
+        assert 0 <= pause <= min(max(0.1, 2 * before), 10)
+        before = pause

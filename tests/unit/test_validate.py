@@ -230,16 +230,8 @@ def test_a_family_of_another_kind_is_a_type_error(value: Any) -> None:
     assert '"family"' in message
 
 
-def test_an_unknown_option_is_a_type_error_that_names_it_and_the_known_ones() -> None:
-    arguments.known_options("listen()", ["port"], ["port", "path"])
-    message = refused(
-        TypeError,
-        "ERR_INVALID_ARG_TYPE",
-        arguments.known_options,
-        "listen()",
-        ["port", "porf"],
-        ["port", "path"],
-    )
-    assert "porf" in message
-    assert "port, " in message or "path, port" in message
-    assert "listen()" in message
+def test_the_options_of_a_call_are_its_keywords() -> None:
+    def call(self: Any, target: Any = None, *, port: int = 0, path: Any = None) -> None: ...
+
+    assert arguments.keywords(call) == {"port", "path"}
+    assert arguments.keywords(test_the_options_of_a_call_are_its_keywords) == frozenset()
