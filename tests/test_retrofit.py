@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from gevent import socket
 
 from tests.helpers.peers import python, running
+from tests.helpers.servers import receive_all
 from tests.test_docs import PORT, ROOT, RUNNER, blocks
 
 CONNECTIONS = 2000
@@ -23,6 +25,30 @@ PROGRAMS = [
     for block in blocks(ROOT / "docs" / "howto-retrofit.rst")
     if block.language == "diff"
 ]
+
+[PATCH, *_] = [
+    block.text.strip()
+    for block in blocks(ROOT / "docs" / "howto-retrofit.rst")
+    if block.language == "python"
+]
+
+# A handler as it was written for threads: a lock over sendall(), and its name in a local.
+THREADED = """
+import threading
+import gnet
+
+mine = threading.local()
+turn = threading.Lock()
+
+def greet(conn):
+    lines = conn.makefile("rb")
+    mine.name = lines.readline()
+    lines.readline()
+    with turn:
+        conn.sendall(mine.name * 1_000_000)
+
+gnet.serve(greet, 0)
+"""
 
 
 def side(diff: str, marks: str) -> str:
@@ -51,8 +77,9 @@ def test_the_documentation_has_both_servers() -> None:
 
 
 @pytest.mark.parametrize("diff", PROGRAMS)
-def test_no_more_than_two_lines_are_changed(diff: str) -> None:
-    added = [line for line in diff.splitlines() if line.startswith("+")]
+def test_no_more_than_two_lines_are_changed_behind_the_patch(diff: str) -> None:
+    first, *added = [line for line in diff.splitlines() if line.startswith("+")]
+    assert first == "+" + PATCH and diff.startswith(first)
     assert len(added) <= 2
     assert side(diff, "+").count("gnet.serve(") == 1
     compile(side(diff, " -"), "before", "exec")
@@ -105,3 +132,30 @@ def test_it_holds_two_thousand_connections(
 def threads(pid: int) -> int:
     tasks = Path(f"/proc/{pid}/task")
     return len(list(tasks.iterdir())) if tasks.exists() else 1
+
+
+@pytest.mark.limit(60)
+def test_a_lock_over_sendall_and_a_local_of_threads_are_right_behind_the_patch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    program = tmp_path / "server.py"
+    program.write_text(PATCH + "\n" + THREADED, encoding="utf-8")
+    with running(*python(RUNNER, str(program)), limit=60) as server:
+        port = int(server.line().decode().removeprefix("listening on "))
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+        try:
+            for number, client in enumerate(clients):
+                client.sendall(b"%4d\n" % number)
+            # None of them reads, so that each sendall() waits; then all do, the last one first.
+            for client in clients:
+                client.sendall(b"go\n")
+            readers = [gevent.spawn(receive_all, client) for client in reversed(clients)]
+            gevent.joinall(readers, raise_error=True)
+            for number, reader in enumerate(reversed(readers)):
+                assert reader.value == b"%4d\n" % number * 1_000_000
+        finally:
+            for client in clients:
+                client.close()
+        server.signal(signal.SIGTERM)
+        assert server.wait().status == 0
