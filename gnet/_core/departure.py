@@ -51,10 +51,10 @@ class Departure(Writing):
     def interrupt_on_peer_end(self) -> Iterator[None]:
         """Interrupt the calling greenlet inside the ``with`` block when the peer leaves.
 
-        Whatever the greenlet is blocked in, a slow query for example, raises
-        :class:`~gnet.errors.PeerEndError` as soon as the peer has ended or reset, also while
-        input is unread; and when the connection is closed at this end. Where the system cannot
-        tell (all but Linux), only an end that nothing stands before is noticed.
+        A call in which the greenlet is blocked, a slow query for example, raises
+        :class:`~gnet.errors.PeerEndError` as soon as the peer has ended or reset, even while
+        input is unread, and when the connection is closed at this end. On other systems than
+        Linux, an end is noticed only when nothing unread stands before it.
 
         :raises PeerEndError: the peer has left.
         """

@@ -50,9 +50,9 @@ def _unwrap(listener: Listener) -> Listener:
 class EventEmitter:
     """Calls the listeners of an event, in the order in which they were added.
 
-    A listener that was added twice is called twice. Listeners may be added and removed while
-    an event is emitted: that changes the next emit, not the one under way. An ``'error'`` that
-    nobody listens to is raised.
+    A listener that was added twice is called twice. A listener that is added or removed while
+    an event is emitted changes the next emit, not the one under way. An ``'error'`` without a
+    listener is raised.
 
     ``'new_listener'`` (event, listener) is emitted before a listener is added, and
     ``'remove_listener'`` (event, listener) after one was removed.
@@ -76,9 +76,9 @@ class EventEmitter:
         """Add a listener behind those that the event has.
 
         :param event: the name of the event.
-        :param listener: called with the event's arguments. Left out, ``on`` is a decorator.
+        :param listener: called with the event's arguments. Without it, ``on`` is a decorator.
         :returns: the emitter; as a decorator, the listener.
-        :raises TypeError: ``listener`` cannot be called, or ``event`` is no ``str``.
+        :raises TypeError: ``listener`` cannot be called, or ``event`` is not a ``str``.
         """
         return self._listen(event, listener, once=False, first=False)
 
@@ -112,10 +112,10 @@ class EventEmitter:
         return self._listen(event, listener, once=True, first=True)
 
     def off(self: _E, event: str, listener: Listener) -> _E:
-        """Remove a listener; of one that was added several times, the latest.
+        """Remove a listener. If it was added several times, the latest of these is removed.
 
         :param event: the name of the event.
-        :param listener: the function that was added; an unknown one is no error.
+        :param listener: the function that was added; an unknown one is ignored.
         :returns: the emitter.
         :raises TypeError: ``listener`` cannot be called.
         """
@@ -147,8 +147,8 @@ class EventEmitter:
         :param event: the name of the event.
         :param args: what the listeners are called with.
         :returns: whether there was a listener.
-        :raises BaseException: whatever a listener raises, when all have been called: of several
-            exceptions the first, while the hub reports the others; and for ``'error'`` without
+        :raises BaseException: what a listener raises, after all have been called: the first one
+            of several exceptions, while the hub reports the others; and for ``'error'`` without
             a listener, the error itself.
         """
         listeners = self._listeners.get(event)
@@ -167,7 +167,7 @@ class EventEmitter:
         return [_unwrap(each) for each in self._entries(event)]
 
     def listener_count(self, event: str, listener: Listener | None = None) -> int:
-        """How many listeners the event has; with ``listener``, how often that one is there."""
+        """How many listeners the event has; with ``listener``, how often it is among them."""
         if listener is None:
             return len(self._entries(event))
         return self.listeners(event).count(listener)
@@ -181,9 +181,9 @@ class EventEmitter:
 
         :param event: the name of the event.
         :param timeout: how long to wait at the most, in seconds; ``None`` for no limit.
-        :returns: what the event was emitted with.
+        :returns: the arguments that the event was emitted with.
         :raises TimeoutError: the time is over.
-        :raises BaseException: the error of an ``'error'`` that came first.
+        :raises BaseException: the error, if ``'error'`` comes first.
         """
         limit = arguments.limit("timeout", timeout)
         waiter: AsyncResult[tuple[Any, ...]] = AsyncResult()

@@ -125,7 +125,7 @@ class Endpoint(Held):
 
     @property
     def destroyed(self) -> bool:
-        """Whether the connection is over: no more data can be transferred."""
+        """Whether the connection is over, so that no more data can be transferred."""
         return self._life is CLOSED
 
     @property
@@ -140,7 +140,7 @@ class Endpoint(Held):
 
     @property
     def pending(self) -> bool:
-        """Whether the socket is not connected: not yet, still connecting, or no more."""
+        """Whether the socket is not connected: not yet, still connecting, or no longer."""
         return self._life is not OPEN
 
     def destroy(self, error: BaseException | None = None) -> Self:
@@ -151,7 +151,7 @@ class Endpoint(Held):
 
         :param error: emitted as ``'error'`` ahead of ``'close'``.
         :returns: the socket.
-        :raises TypeError: ``error`` is no exception.
+        :raises TypeError: ``error`` is not an exception.
         """
         if error is not None and not isinstance(error, BaseException):
             raise arguments.wrong_kind("error", error, "an exception")
@@ -390,16 +390,17 @@ class Endpoint(Held):
     def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
         """Block the calling greenlet until the event is emitted.
 
-        ``'connect'``, ``'ready'``, ``'end'``, ``'finish'`` and ``'close'`` come once: if they
-        have come, it returns at once.
+        ``'connect'``, ``'ready'``, ``'end'``, ``'finish'`` and ``'close'`` come once: if the
+        event has come already, the call returns at once.
 
         :param event: the name of the event.
         :param timeout: how long to wait at the most, in seconds; ``None`` for no limit.
         :returns: what the event was emitted with.
         :raises TimeoutError: the time is over, or the socket's idle timeout fired and
             ``'timeout'`` has no listener.
-        :raises OSError: the connection has failed, or was closed so that the event cannot come.
-        :raises RuntimeError: only the calling greenlet itself could make the event come.
+        :raises OSError: the connection has failed, or was closed and the event cannot come.
+        :raises RuntimeError: the wait could never end, as only this greenlet makes the event
+            come.
         """
         self._check_thread()
         came = self._came(event)
@@ -436,10 +437,10 @@ class Endpoint(Held):
     def set_timeout(self, seconds: float | None, callback: Listener | None = None) -> Self:
         """Notice when nothing was sent or received for some time.
 
-        ``'timeout'`` is emitted then; where that has no listener, a blocked call raises
+        ``'timeout'`` is emitted then. If that has no listener, a blocked call raises
         :class:`TimeoutError`. The connection stays open. From Node's ``socket.setTimeout()``.
 
-        :param seconds: ``0`` and ``None`` switch it off, as it is in the beginning.
+        :param seconds: the time; ``0`` and ``None``, the default of a socket, switch it off.
         :param callback: added as a listener of ``'timeout'``, once; with ``0`` removed.
         :returns: the socket.
         """

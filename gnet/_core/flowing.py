@@ -104,7 +104,7 @@ class Flowing(Departure):
 
     @property
     def readable(self) -> bool:
-        """Whether there may be something to read: neither ended nor closed."""
+        """Whether something may still be read: the peer has not ended, the socket not closed."""
         return self._life is not CLOSED and not self._read_ended and not self._given_up
 
     @property
@@ -126,7 +126,7 @@ class Flowing(Departure):
         return self
 
     def resume(self) -> Self:
-        """Emit ``'data'`` again. Without a listener what arrives is lost. From ``resume()``.
+        """Emit ``'data'`` again; without a listener, what arrives is dropped. From ``resume()``.
 
         :returns: the socket.
         """
@@ -137,7 +137,7 @@ class Flowing(Departure):
         return self
 
     def is_paused(self) -> bool:
-        """Whether :meth:`pause` was called, and :meth:`resume` was not since."""
+        """Whether :meth:`pause` was called, and :meth:`resume` was not called since."""
         return self._flow is False
 
     def _set_flow(self, flow: bool | None) -> None:
@@ -159,12 +159,12 @@ class Flowing(Departure):
     def set_encoding(self, encoding: str | None = "utf-8") -> Self:
         """Emit ``'data'`` as ``str``. A character that is split over chunks comes out whole.
 
-        From Node's ``socket.setEncoding()``. Blocking reads give bytes all the same.
+        From Node's ``socket.setEncoding()``. Blocking reads still give bytes.
 
         :param encoding: a name of Python's or Node's (``"utf8"``, ``"latin1"``, ``"hex"``,
             ``"base64"`` …); ``None`` for bytes again.
         :returns: the socket.
-        :raises ValueError: the encoding is unknown, or not one of a stream (``idna``).
+        :raises ValueError: the encoding is unknown, or cannot decode a stream (``idna``).
         """
         self._check_thread()
         decoder = encodings.decoder(encoding) if encoding is not None else None
@@ -546,13 +546,12 @@ class Flowing(Departure):
 
         From Node's ``readable.pipe()``.
 
-        A destination that ends is left alone: this socket is unpiped and paused. When this
-        socket fails, the destination stays open. A pipe from a socket that has ended before
-        ends its destination.
+        When the destination ends, this socket is unpiped and paused. When this socket fails,
+        the destination stays open. If this socket had ended before, the destination is ended.
 
-        :param destination: anything with a ``write()``: a socket, a file. A ``False`` from it
-            pauses this socket until its ``'drain'``. A file is flushed behind each chunk, and
-            one that takes a part gets the rest when it can.
+        :param destination: anything with a ``write()``: a socket, a file. When that returns
+            ``False``, this socket pauses until the destination's ``'drain'``. A file is flushed
+            behind each chunk; when it takes a part of one, it gets the rest next.
         :param end: whether to ``end()`` the destination, or close the file, when the peer has
             ended; standard output and error are never closed.
         :returns: the destination.

@@ -11,16 +11,16 @@ __all__ = ["OnRead", "writable_view"]
 
 
 class OnRead:
-    """The ``onread`` option: read into a buffer of yours, with no allocation per chunk.
+    """The ``onread`` option: read into a buffer of yours, without an allocation for each chunk.
 
     From Node's ``new net.Socket({ onread })``.
 
-    :param buffer: a writable bytes-like object whose bytes lie one behind the other; it cannot be
-        resized while it is read into (a :class:`BufferError`). Or a function, called once per
-        read, that gives one.
-    :param callback: called with the number of bytes and the buffer. ``False`` from it pauses
-        the socket.
-    :raises TypeError: ``buffer`` is no such object, or ``callback`` cannot be called.
+    :param buffer: a writable bytes-like object whose bytes lie one behind the other. It cannot be
+        resized during a read: that is a :class:`BufferError`. Or a function that gives such an
+        object, and is called once for each read.
+    :param callback: called with the number of bytes and the buffer. When it returns ``False``,
+        the socket is paused.
+    :raises TypeError: ``buffer`` is not such an object, or ``callback`` cannot be called.
     :raises ValueError: ``buffer`` is empty.
     """
 

@@ -41,12 +41,13 @@ class Reading(Flowing):
     __slots__ = ()
 
     def recv(self, bufsize: int = RECV_BYTES, flags: int = 0) -> bytes:
-        """Receive what is there; block until there is something. From ``socket.recv()``.
+        """Receive what is there; block until there is something. From Python's ``socket.recv()``.
 
-        :param bufsize: the most bytes to give.
+        :param bufsize: the maximum of bytes to give.
         :param flags: the system's ``MSG_`` flags: ``MSG_PEEK``; ``MSG_WAITALL``, which blocks
-            until all is there; ``MSG_DONTWAIT``, which raises :class:`BlockingIOError` instead
-            of blocking, as every call does after ``settimeout(0)``.
+            until ``bufsize`` bytes are there; ``MSG_DONTWAIT``, which raises
+            :class:`BlockingIOError` instead of blocking, as every call does after
+            ``settimeout(0)``.
         :returns: the bytes, or ``b""`` at the end of the stream.
         :raises BlockingIOError: there is nothing yet, and the call must not wait.
         :raises OSError: the connection has failed, or is closed.
@@ -112,10 +113,10 @@ class Reading(Flowing):
                 self._put_back(*parts)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        """:meth:`recv` into a buffer. From Python's ``socket.recv_into()``.
+        """Receive as :meth:`recv`, into a buffer. From Python's ``socket.recv_into()``.
 
         :param buffer: a writable bytes-like object.
-        :param nbytes: the most bytes to put there; ``0`` for as many as fit.
+        :param nbytes: the maximum of bytes to put there; ``0`` for as many as fit.
         :param flags: as for :meth:`recv`.
         :returns: how many bytes were put there; ``0`` at the end of the stream.
         """
@@ -195,7 +196,7 @@ class Reading(Flowing):
         return len(data)
 
     def __iter__(self) -> Iterator[bytes]:
-        """The received chunks, up to the end of the stream."""
+        """Give what was received, piece by piece, up to the end of the stream."""
         while True:
             chunk = self.recv()
             if not chunk:

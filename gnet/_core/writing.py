@@ -38,7 +38,7 @@ __all__ = ["HIGH_WATER_BYTES", "Writing"]
 
 Callback = Callable[..., object]
 
-#: Above so many queued bytes ``write()`` returns ``False``.
+#: ``write()`` returns ``False`` while this many bytes or more are queued.
 HIGH_WATER_BYTES = 65536
 # So many times the queue is sent of before others get their turn; each may be some megabytes.
 MAX_SENDS = 4
@@ -60,7 +60,7 @@ class Writing(Endpoint):
         self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
     ) -> None:
         super().__init__(loop)
-        #: Above so many queued bytes :meth:`write` returns ``False``.
+        #: :meth:`write` returns ``False`` while this many bytes or more are queued.
         self.high_water_mark = high_water_mark
         self._out: WriteQueue | None = None
         self._write_watcher: Any = None
@@ -77,12 +77,12 @@ class Writing(Endpoint):
 
     @property
     def bytes_written(self) -> int:
-        """How many bytes were written, those included that are queued."""
+        """How many bytes were written, including those that are still queued."""
         return self._written
 
     @property
     def writable(self) -> bool:
-        """Whether data can be written: neither ended nor closed."""
+        """Whether data can be written: the writable side has neither ended nor closed."""
         return not self._ending and self._life is not CLOSED
 
     @property
@@ -92,7 +92,7 @@ class Writing(Endpoint):
 
     @property
     def writable_finished(self) -> bool:
-        """Whether everything is sent and the end with it: just before ``'finish'``."""
+        """Whether everything was sent, and the end with it; true just before ``'finish'``."""
         return self._finished
 
     @property
@@ -116,7 +116,7 @@ class Writing(Endpoint):
 
         :param data: a bytes-like object, or a ``str``.
         :param encoding: how to encode a ``str``; the callback may stand in its place.
-        :param callback: called when all of it is with the kernel, with ``None``; or with the
+        :param callback: called with ``None`` when all of it is with the kernel; or with the
             error that kept it from being sent.
         :returns: whether the queue is below ``high_water_mark``. After a ``False``,
             ``'drain'`` is emitted once the queue is empty.
@@ -260,17 +260,17 @@ class Writing(Endpoint):
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send all of the data; block until its last byte is with the kernel.
 
-        Interrupted (by a :class:`gevent.Timeout`, a kill, the idle timeout) it leaves the rest
-        in the queue, ahead of the next message: a message is never torn.
+        When the call is interrupted (by a :class:`gevent.Timeout`, a kill, the idle timeout),
+        the rest stays in the queue, ahead of the next message: a message is never torn.
         From Python's ``socket.sendall()``.
 
         :param data: a bytes-like object.
-        :param flags: the system's ``MSG_`` flags, for example ``MSG_OOB``: the message is sent
-            with them when everything before it has been.
+        :param flags: the system's ``MSG_`` flags, for example ``MSG_OOB``. The message is sent
+            with them, after everything that was written before.
         :raises TypeError: ``data`` is not bytes-like.
         :raises BlockingIOError: the kernel does not take all of it now, and the call must not
-            wait (``settimeout(0)``, or ``MSG_DONTWAIT``). What it took is sent, and counted by
-            the error's ``characters_written``; nothing is queued.
+            wait (``settimeout(0)``, or ``MSG_DONTWAIT``). What the kernel took is sent, and
+            counted by the error's ``characters_written``; nothing is queued.
         :raises OSError: the connection has failed, is closed, or its writable side has ended.
         :raises TimeoutError: the idle timeout fired and ``'timeout'`` has no listener.
         """
@@ -328,9 +328,9 @@ class Writing(Endpoint):
         self._await_sent(self._push(data, None))
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """:meth:`sendall`, which gives the number of bytes. From Python's ``socket.send()``.
+        """Send as :meth:`sendall`; give the number of bytes. From Python's ``socket.send()``.
 
-        Where it must not wait (``settimeout(0)``, or ``MSG_DONTWAIT``) it may send a part.
+        When the call must not wait (``settimeout(0)``, or ``MSG_DONTWAIT``), it may send a part.
         """
         if self._must_not_wait(flags):
             return self._send_now(encodings.byte_view(data), flags)
@@ -423,15 +423,15 @@ class Writing(Endpoint):
     def cork(self) -> None:
         """Queue every write until :meth:`uncork`, to send small messages as one.
 
-        From Node's ``writable.cork()``. Calls nest. Behind :meth:`end` there is nothing to put
-        together, and what was written before it is not held back.
+        From Node's ``writable.cork()``. Calls nest. After :meth:`end`, a cork holds nothing
+        back.
         """
         self._check_thread()
         if not self._ending:
             self._corked += 1
 
     def uncork(self) -> None:
-        """Undo one :meth:`cork`; the last one sends what was queued."""
+        """Undo one :meth:`cork`; undoing the last one sends what was queued."""
         self._check_thread()
         if self._corked:
             self._corked -= 1
@@ -549,7 +549,7 @@ class Writing(Endpoint):
 
         :param data: written first, as by :meth:`write`; the callback may stand in its place.
         :param encoding: how to encode a ``str``; the callback may stand in its place.
-        :param callback: called when the end is with the kernel, with ``None``; or with the
+        :param callback: called with ``None`` when the end is with the kernel; or with the
             error that kept it from being sent.
         :returns: the socket.
         """

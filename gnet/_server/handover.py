@@ -144,11 +144,10 @@ def take_over(path: str, timeout: float | None = 5.0) -> TakenOver:
     :param path: what the predecessor's :meth:`gnet.Server.hand_over` was given.
     :param timeout: how long to wait for it, in seconds; ``None`` for no limit.
     :returns: what :meth:`gnet.Server.listen` takes.
-    :raises OSError: nobody is there, or the predecessor has nothing to give; ``ENOTSUP`` on
-        Windows.
-    :raises OSError: ``EPROTO``, who answers is no predecessor.
-    :raises PermissionError: ``EACCES``, who answers is a process neither of this user's nor of
-        root's: nothing is taken from it.
+    :raises OSError: nobody is there, or the predecessor has nothing to give; ``EPROTO``, what
+        answers is not a predecessor; ``ENOTSUP`` on Windows.
+    :raises PermissionError: ``EACCES``, the process that answers belongs neither to this user nor
+        to root: nothing is taken from it.
     :raises TimeoutError: the time is over.
     """
     path = arguments.path("path", path)

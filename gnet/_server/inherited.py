@@ -25,12 +25,12 @@ class InheritedListener(NamedTuple):
 
 
 def inherited_listeners() -> list[InheritedListener]:
-    """The listening descriptors that systemd, or what speaks its protocol, has passed on.
+    """The listening descriptors that systemd, or a program with its protocol, has passed on.
 
-    They are given once: the environment is cleared of them, so that no child takes them for its
-    own. From ``sd_listen_fds(3)``.
+    The first call gives them and clears the environment of them, so that no child takes them for
+    its own. From ``sd_listen_fds(3)``.
 
-    :returns: the descriptors in the order of the unit's file; none where there are none.
+    :returns: the descriptors in the order of the unit's file; an empty list if there are none.
     :raises ValueError: the environment makes no sense.
     """
     pid, count, names = (

@@ -21,17 +21,18 @@ __all__ = ["as_service", "notify", "sign_of_life", "stopping"]
 
 
 def notify(state: str) -> bool:
-    """Tell the service manager the state of this service; nothing where there is none.
+    """Tell the service manager, systemd for example, the state of this service.
 
-    It never blocks. ``"RELOADING=1"`` gets the ``MONOTONIC_USEC`` that systemd wants with it.
-    :func:`gnet.serve`, :func:`gnet.wsgi.serve`, :meth:`gnet.cluster.Cluster.run` and the command
-    ``gnet wsgi`` tell by themselves when they are ready, stop or restart, and that they live.
+    The call never blocks, and does nothing if there is no manager. It adds to ``"RELOADING=1"``
+    the ``MONOTONIC_USEC`` that systemd wants. :func:`gnet.serve`, :func:`gnet.wsgi.serve`,
+    :meth:`gnet.cluster.Cluster.run` and the command ``gnet wsgi`` tell by themselves when they are
+    ready, stop or restart, and that they live.
 
-    :param state: as for ``sd_notify(3)``: ``"READY=1"``, ``"STATUS=warming up"``; several in a
-        line each.
+    :param state: as for ``sd_notify(3)``: ``"READY=1"``, ``"STATUS=warming up"``; several states
+        in a line each.
     :returns: whether there is a manager that could be told.
-    :raises TypeError: ``state`` is no ``str``.
-    :raises ValueError: it says nothing.
+    :raises TypeError: ``state`` is not a ``str``.
+    :raises ValueError: ``state`` is empty.
     """
     if not arguments.string("state", state):
         raise arguments.wrong_value("state", state, "like 'READY=1'")

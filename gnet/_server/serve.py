@@ -65,15 +65,15 @@ def serve(
     """Serve in blocking style: each connection's handler has a greenlet of its own.
 
     Blocks until the server has closed. Each connection is closed when its handler returns, and
-    destroyed when it raises. In the main thread, SIGTERM and SIGINT stop the server: it accepts
-    no more, the handlers read an end and may finish, and what is left after ``grace`` seconds is
-    destroyed. A second signal does not wait. In a worker of :mod:`gnet.cluster` the signals are
-    the cluster's.
+    destroyed when it raises. In the main thread, SIGTERM and SIGINT stop the server: it stops
+    accepting, the handlers read an end and may finish, and what is left after ``grace`` seconds is
+    destroyed. A second signal ends the waiting. In a worker of :mod:`gnet.cluster` the cluster
+    handles the signals.
 
     :param handler: called with the :class:`Socket`.
     :param target: as for :meth:`Server.listen`.
     :param host: as for :meth:`Server.listen`.
-    :param grace: how long the handlers have after a signal, in seconds; ``None``: no limit.
+    :param grace: how long the handlers have after a signal, in seconds; ``None`` for no limit.
     :param options: those of :class:`Server` and of :meth:`Server.listen`.
     :returns: how many connections were destroyed after a signal.
     """

@@ -69,40 +69,43 @@ class Server(Held):
     ``drop(info)`` with a :class:`DropInfo`.
 
     :param connection_listener: added as a listener of ``'connection'``.
-    :param allow_half_open: for its sockets: keep the writable side open when the peer has
-        ended; default ``False``.
-    :param pause_on_connect: its sockets are paused: nothing is read before ``resume()``.
-    :param no_delay: for its sockets, as :meth:`Socket.set_no_delay`.
-    :param keep_alive: for its sockets, as :meth:`Socket.set_keep_alive`.
-    :param keep_alive_initial_delay: in seconds, as for :meth:`Socket.set_keep_alive`.
-    :param high_water_mark: for its sockets, in bytes; default 65,536.
+    :param allow_half_open: keep the writable side of its sockets open when the peer has ended;
+        default ``False``.
+    :param pause_on_connect: pause its sockets: nothing is read before ``resume()``; default
+        ``False``.
+    :param no_delay: whether its sockets begin with :meth:`Socket.set_no_delay`; default
+        ``False``.
+    :param keep_alive: whether its sockets begin with :meth:`Socket.set_keep_alive`; default
+        ``False``.
+    :param keep_alive_initial_delay: the delay for that, in seconds.
+    :param high_water_mark: that of its sockets, in bytes; default 65,536.
     :param block_list: a :class:`~gnet.BlockList` of peers to drop.
-    :param max_connections: so many connections are kept; see :attr:`max_connections`.
-    :param when_full: what becomes of more: ``"drop"``, the default, closes them; ``"wait"``
-        leaves them in the kernel's queue until there is room.
-    :param max_connections_per_address: so many connections are kept of one IP address; more
-        are dropped. ``None``, the default, for no limit.
-    :param max_connection_rate: so many new connections a second are let in; more are dropped.
-        After a quiet second as many may come at once, and always one. ``None``, the default,
-        for no limit.
+    :param max_connections: the maximum of open connections; see :attr:`max_connections`.
+    :param when_full: what happens to further connections: ``"drop"``, the default, closes
+        them; ``"wait"`` leaves them in the kernel's queue until there is room.
+    :param max_connections_per_address: the maximum of open connections from one IP address;
+        further ones are dropped. ``None``, the default, for no limit.
+    :param max_connection_rate: the maximum of new connections a second; further ones are
+        dropped. After a quiet second as many may come at once, and always one. ``None``, the
+        default, for no limit.
     :param max_connection_rate_per_address: the same for each IP address.
     :param per_address_prefix: how many bits of an IPv4 and of an IPv6 address count as one
-        address for the two limits per address; default ``(32, 64)``, since whoever has one IPv6
-        address usually has a ``/64`` of them.
+        address for the two limits per address; default ``(32, 64)``, since a client with one
+        IPv6 address usually has all of a ``/64``.
     :param end_on_return: each connection has a :class:`gevent.Greenlet` of its own for its
         listener; it is closed when the listener returns, and destroyed when it raises.
-    :param write_limit: for its sockets; this and the next four as for :class:`Socket`.
-    :param when_over: for its sockets.
-    :param first_byte_timeout: for its sockets, in seconds.
-    :param write_timeout: for its sockets, in seconds.
-    :param lifetime: for its sockets, in seconds.
+    :param write_limit: that of its sockets; this and the next four as for :class:`Socket`.
+    :param when_over: that of its sockets.
+    :param first_byte_timeout: that of its sockets, in seconds.
+    :param write_timeout: that of its sockets, in seconds.
+    :param lifetime: that of its sockets, in seconds.
     :param proxy_protocol: ``"require"`` or ``"optional"``: connections begin with a header of
-        the PROXY protocol, version 1 or 2, that names the client. ``remote_address``, block
-        list and limits are then the client's. A header that is malformed, too long, too slow
-        or of a peer that is not trusted closes the connection.
+        the PROXY protocol, version 1 or 2, that names the client. ``remote_address`` is then
+        the client's, and block list and limits concern the client. A connection is closed when
+        its header is malformed, too long, too slow, or from a peer that is not trusted.
     :param trusted_proxies: a :class:`~gnet.BlockList` of the proxies to believe.
-    :raises TypeError: an argument of the wrong kind.
-    :raises ValueError: an argument of the wrong value.
+    :raises TypeError: an argument is of the wrong kind.
+    :raises ValueError: an argument has a wrong value.
     """
 
     __slots__ = (
@@ -263,17 +266,17 @@ class Server(Held):
         :param listening_listener: added as a listener of ``'listening'``, once.
         :param port: the port, by keyword.
         :param path: the path of a Unix socket, by keyword; ignored beside a port.
-        :param fd: the descriptor of a bound socket, from then on the server's to close.
+        :param fd: the descriptor of a bound socket; the server closes it in the end.
         :param exclusive: do not share the handle with a cluster's other workers.
         :param ipv6_only: bind ``::`` for IPv6 alone.
         :param reuse_port: let other sockets bind the port, too (``SO_REUSEPORT``).
         :param readable_all: make the Unix socket readable for all users.
         :param writable_all: make the Unix socket writable for all users.
-        :param replace_stale: take over a path whose file nobody answers at.
+        :param replace_stale: take a path over whose file is left from a dead process.
         :param signal: anything of gevent's with ``rawlink``; when it becomes ready the server
             is closed.
         :returns: the server.
-        :raises AlreadyListeningError: it listens already.
+        :raises AlreadyListeningError: the server listens already.
         :raises OSError: the address cannot be bound, and ``'error'`` has no listener.
         :raises TypeError: an argument of the wrong kind.
         :raises ValueError: an argument of the wrong value.
@@ -372,7 +375,7 @@ class Server(Held):
     def address(self) -> AddressInfo | str | None:
         """The bound address: an :class:`~gnet.AddressInfo`, a path, or ``None``.
 
-        It is right as soon as ``listen()`` has returned, and until ``close()``.
+        It is there as soon as ``listen()`` has returned, and until ``close()``.
         """
         if self._bound is None:
             return None
@@ -519,7 +522,7 @@ class Server(Held):
 
     @property
     def max_connections(self) -> int | None:
-        """So many connections are kept; more are dropped. ``None``: no limit; ``0``: drop all."""
+        """The maximum of open connections; ``None``: no limit; ``0``: every one is dropped."""
         return self._room.most
 
     @max_connections.setter
@@ -531,9 +534,9 @@ class Server(Held):
 
     @property
     def drop_max_connection(self) -> bool:
-        """Whether a cluster's worker closes the connections that are too many for it.
+        """Whether a cluster's worker closes connections beyond :attr:`max_connections`.
 
-        Otherwise another worker gets them. From Node's ``server.dropMaxConnection``.
+        Otherwise it leaves them to another worker. From Node's ``server.dropMaxConnection``.
         """
         return self._drop_max_connection
 
@@ -545,13 +548,13 @@ class Server(Held):
 
     @property
     def block_list(self) -> BlockList | None:
-        """Whose connections are dropped."""
+        """The list of peers whose connections are dropped, or ``None``."""
         return self._blocked.block_list
 
     def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
         """How many connections are open. From Node's ``server.getConnections()``.
 
-        In a cluster's worker, those count that the servers of all workers have which share the
+        In a cluster's worker this counts the connections of all workers whose servers share the
         handle.
 
         :param callback: called with ``None`` and the number; in a worker perhaps with an error.
@@ -687,13 +690,14 @@ class Server(Held):
         """Stop accepting, end every connection, and destroy what is left after some time.
 
         A connection listener that owns its connection (``end_on_return``) reads an end, and may
-        still answer. May be called more than once, and from any greenlet; in the hub, a signal
-        handler for example, it does not wait. A listener of one of its own connections may call
-        it, too: neither that connection is waited for, nor are those whose listeners are in
-        ``shutdown()`` themselves. They are destroyed as the others are when the time is over.
+        still answer. ``shutdown()`` may be called more than once, and from any greenlet. In the
+        hub, in a signal handler for example, it does not wait. In a listener of one of the
+        server's own connections it waits neither for that connection nor for others whose
+        listeners are in ``shutdown()`` themselves; they are destroyed with the others when the
+        time is over.
 
         :param grace: how long the connections have, in seconds; ``None`` for no limit. When it
-            is over, :func:`gnet.run` does not wait for the listeners of those destroyed.
+            is over, :func:`gnet.run` does not wait for the listeners of destroyed connections.
         :returns: how many connections were destroyed.
         """
         self._check_thread()
@@ -792,7 +796,7 @@ class Server(Held):
 
         The successor, another process of the same user, calls :func:`gnet.take_over` with the
         same path and listens on what that gives. No connection is refused meanwhile: the
-        descriptor and its queue are the same. This server's own connections go on to their end.
+        descriptor and its queue are the same. This server's own connections go on until they end.
 
         :param path: a path for a Unix socket, over which the descriptor is passed.
         :returns: the server.

@@ -26,14 +26,14 @@ __all__ = ["call_in", "install"]
 
 
 def call_in(owner: Any, function: Callable[..., object], *args: Any) -> None:
-    """Have a function called in the thread that a socket or server belongs to; return at once.
+    """Run a function in the thread that a socket or server belongs to; return at once.
 
-    It runs in a greenlet of that thread's, and may block. Calls from one thread begin in their
-    order. May be called in any thread, and in the owner's as well.
+    The function runs in a greenlet of that thread, and may block. Calls from one thread begin in
+    their order. ``call_in()`` may be called in any thread, the owner's included.
 
     :param owner: a :class:`Socket` or a :class:`Server`.
-    :param function: called with ``args``; what it returns is dropped, and what it raises goes to
-        the hub of the owner's thread, which prints it.
+    :param function: called with ``args``. Its result is dropped; the hub of the owner's thread
+        prints what it raises.
     :raises TypeError: ``owner`` is neither, or ``function`` cannot be called.
     :raises RuntimeError: the owner's thread has ended, or its hub was destroyed; ``code``
         ``"ERR_THREAD_ENDED"``.

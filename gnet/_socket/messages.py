@@ -124,11 +124,11 @@ class Messages(Closing):
     # -- receiving ----------------------------------------------------------------------------
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
-        """:meth:`recv`, and the address that the system tells with it: mostly ``None``.
+        """Receive as :meth:`recv`; give the address that the system tells, too.
 
         From Python's ``socket.recvfrom()``.
 
-        :returns: the bytes and the address.
+        :returns: the bytes and the address, which is mostly ``None``.
         """
         rest = self._begin_reading(bufsize, flags)
         if rest is not None:
@@ -144,11 +144,11 @@ class Messages(Closing):
         return self._complete(data, bufsize, flags), address
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """:meth:`recv_into`, and the address that the system tells with it: mostly ``None``.
+        """Receive as :meth:`recv_into`; give the address that the system tells, too.
 
         From Python's ``socket.recvfrom_into()``.
 
-        :returns: how many bytes were put into the buffer, and the address.
+        :returns: how many bytes were put into the buffer, and the address, mostly ``None``.
         """
         view = writable_view(buffer).cast("B")
         nbytes = arguments.integer("nbytes", nbytes, 0, len(view)) or len(view)
@@ -157,13 +157,13 @@ class Messages(Closing):
         return len(data), address
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> _Message:
-        """:meth:`recv`, with ancillary data: descriptors over a Unix socket, for example.
+        """Receive as :meth:`recv`, with ancillary data, such as descriptors over a Unix socket.
 
         From Python's ``socket.recvmsg()``.
 
         :param bufsize: the most bytes to give.
         :param ancbufsize: the room for ancillary data in bytes, see ``socket.CMSG_SPACE()``;
-            what is longer is cut, and descriptors that nobody has room for are closed.
+            longer data is cut, and descriptors for which there is no room are closed.
         :param flags: as for :meth:`recv`.
         :returns: the bytes (``b""`` at the end of the stream), a list of ``(level, type, data)``,
             the flags of the message, and the peer's address where the system tells it.
@@ -189,9 +189,9 @@ class Messages(Closing):
     def recvmsg_into(
         self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
     ) -> tuple[int, list[Any], int, Any]:
-        """:meth:`recvmsg` into buffers, one after another. From ``socket.recvmsg_into()``.
+        """Receive as :meth:`recvmsg`, into buffers. From Python's ``socket.recvmsg_into()``.
 
-        :param buffers: writable bytes-like objects.
+        :param buffers: writable bytes-like objects, filled one after another.
         :returns: how many bytes were put there, and the rest as from :meth:`recvmsg`.
         """
         arguments.integer("ancbufsize", ancbufsize, 0, 2**31 - 1)
@@ -236,8 +236,8 @@ class Messages(Closing):
             socket, for example. It goes with the first byte.
         :param flags: as for :meth:`send`.
         :param address: ``None``: a connected socket has its peer.
-        :returns: how many bytes were sent: all of them, but where it must not wait.
-        :raises TypeError: the address is none.
+        :returns: how many bytes were sent: all of them, unless the call must not wait.
+        :raises TypeError: ``address`` is not an address.
         :raises OSError: ``EISCONN``, an address was given.
         """
         data = b"".join(buffers)
@@ -248,12 +248,12 @@ class Messages(Closing):
         return self._send_with(data, ancillary, flags)
 
     def sendto(self, data: Any, *args: Any) -> int:
-        """:meth:`send`, with flags or not, to the peer. From Python's ``socket.sendto()``.
+        """Send to the peer, as :meth:`send`. From Python's ``socket.sendto()``.
 
         The arguments are ``sendto(data, None)`` or ``sendto(data, flags, None)``.
 
         :returns: how many bytes were sent.
-        :raises TypeError: the address is none.
+        :raises TypeError: the address is not one.
         :raises OSError: ``EISCONN``, the address is not ``None``.
         """
         if not 1 <= len(args) <= 2:
@@ -315,15 +315,15 @@ class Messages(Closing):
         raise NotImplementedError
 
     def connect_ex(self, address: Any) -> int:
-        """:meth:`connect`, which gives the number of the error. From ``socket.connect_ex()``.
+        """Connect as :meth:`connect`; give the number of the error. From ``socket.connect_ex()``.
 
-        It blocks until the connection is made, or has failed. After ``settimeout(0)`` it gives
-        ``EINPROGRESS`` at once, then ``EALREADY``, and in the end ``EISCONN``, or once what the
-        connection has failed with.
+        The call blocks until the connection is made or has failed. After ``settimeout(0)`` it
+        gives ``EINPROGRESS`` at once, then ``EALREADY``, and in the end ``EISCONN``, or, once,
+        the number of the error that the connection has failed with.
 
         :param address: as for :meth:`connect`: a ``(host, port)`` tuple, a path.
-        :returns: ``0``, or the ``errno`` of what has failed; ``EAGAIN`` where the idle timeout
-            was over before.
+        :returns: ``0``, or the ``errno`` of the failure; ``EAGAIN`` if the idle timeout was over
+            before.
         :raises socket.gaierror: there is no such host.
         """
         if self._life is CLOSED and not self._given_up:
@@ -350,7 +350,7 @@ class Messages(Closing):
         return error.errno or errno.EAGAIN
 
     def gettimeout(self) -> float | None:
-        """The idle timeout in seconds; ``None`` for none; ``0.0`` where no call waits."""
+        """The idle timeout in seconds; ``None`` for none; ``0.0`` in non-blocking mode."""
         return self._timeout
 
 

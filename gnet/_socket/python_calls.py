@@ -126,8 +126,9 @@ class PythonSocket(Messages):
     def fileno(self) -> int:
         """The descriptor; ``-1`` when there is none.
 
-        A connection that fails between two blocking calls keeps it until the next one, or
-        :meth:`close`: who asks with ``select`` whether it is still good hears of something.
+        A connection that fails between two blocking calls keeps its descriptor until the next
+        one, or :meth:`close`. So a connection pool that asks ``select`` whether it is still good
+        finds out.
         """
         wire = self._wire
         if wire is None and self._failed_wire is not None:
@@ -176,9 +177,9 @@ class PythonSocket(Messages):
     def settimeout(self, value: float | None) -> None:
         """:meth:`set_timeout` under Python's name; but ``0`` is the non-blocking mode.
 
-        In it, calls that would block raise :class:`BlockingIOError` instead: ``recv`` and its
-        kin, ``send``, ``sendall``, and what reads a file of :meth:`makefile`. Events,
-        :meth:`wait` and ``with`` are as ever. No idle timeout runs.
+        In that mode calls that would block raise :class:`BlockingIOError` instead: ``recv`` and
+        its kin, ``send``, ``sendall``, and reads of a file of :meth:`makefile`. Events,
+        :meth:`wait` and ``with`` do not change. No idle timeout runs.
 
         :param value: seconds, ``None`` for no timeout, or ``0``.
         """
@@ -229,11 +230,11 @@ class PythonSocket(Messages):
         :param mode: ``"r"``, ``"w"`` or ``"rw"``, and ``"b"`` for bytes.
         :param buffering: the size of the buffer in bytes; ``0`` for none (bytes only).
         :param encoding: for text; with ``errors`` and ``newline`` as for :func:`open`.
-        :returns: the file. :meth:`close` takes effect when the last one is closed. A file of
-            bytes loses nothing when a read is interrupted by a timeout; and what it has read
-            ahead of its caller comes next for whoever reads then: :meth:`recv`, another file, a
-            pipe or a listener of ``'data'``. A file belongs to the connection that it was made
-            of: behind another :meth:`connect` it is at an end, with an error.
+        :returns: the file. :meth:`close` takes effect when the last file is closed. A file of
+            bytes loses nothing when a read is interrupted by a timeout. What it has read ahead
+            of its caller is the next thing that :meth:`recv`, another file, a pipe or a listener
+            of ``'data'`` gets. A file belongs to its connection: after another :meth:`connect`
+            it is at an end, with an error.
         """
         self._check_thread()
         letters = set(arguments.string("mode", mode))
@@ -251,10 +252,10 @@ class PythonSocket(Messages):
     def close(self) -> None:
         """Send what is queued, end the writable side, and let go of the socket; return at once.
 
-        The descriptor goes when the peer has ended as well, or two seconds after everything was
-        sent; what arrives until then is discarded. Greenlets that are blocked on the socket
-        raise :class:`~gnet.errors.SocketClosedError`. While a file of :meth:`makefile` is open,
-        it takes effect when the last one is closed.
+        The descriptor is closed when the peer has ended as well, or two seconds after everything
+        was sent; what arrives until then is discarded. Greenlets that are blocked on the socket
+        raise :class:`~gnet.errors.SocketClosedError`. While files of :meth:`makefile` are open,
+        ``close()`` takes effect when the last one is closed.
         """
         self._check_thread()
         if self._open_files:
@@ -287,7 +288,7 @@ class PythonSocket(Messages):
         return self._given_up or self._close_when_unused or self._life is CLOSED
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """Send a file, as :meth:`sendall` does; leave its position behind what was sent.
+        """Send a file, as :meth:`sendall` sends bytes; leave its position behind what was sent.
 
         From Python's ``socket.sendfile()``.
 
@@ -343,9 +344,9 @@ class PythonSocket(Messages):
         _set_inheritable(self._open_wire().fileno(), inheritable)
 
     def dup(self) -> Any:
-        """Not there, as in ``ssl.SSLSocket``: two sockets would take each other's bytes away.
+        """Not supported, as in ``ssl.SSLSocket``: two sockets would take each other's bytes.
 
-        :raises NotImplementedError: always. Who can do without it catches that.
+        :raises NotImplementedError: always.
         """
         raise NotImplementedError("a connection has one gnet.Socket; os.dup(fileno()) is plain")
 
@@ -355,7 +356,7 @@ class PythonSocket(Messages):
         What is queued is dropped. From Python's ``socket.detach()``.
 
         :returns: the descriptor, in non-blocking mode; ``-1`` if there is none.
-        :raises OSError: the connection was being made, and that has failed.
+        :raises OSError: the connection was still being made, and has failed.
         """
         self._check_thread()
         if self._life is CONNECTING:

@@ -63,21 +63,21 @@ class PeerCredentials(NamedTuple):
 class Socket(PythonSocket):
     """A TCP or Unix-domain stream socket that emits events and whose calls block one greenlet.
 
-    It is made by :func:`gnet.create_connection`, given to a server's connection listener, or
-    made here and connected with :meth:`connect`.
+    :func:`gnet.create_connection` makes one, and a server gives one to its connection listener.
+    One that is made here is connected with :meth:`connect`.
 
     Emits ``connect()``, ``ready()``, ``data(chunk)``, ``end()``, ``peer_end()``, ``finish()``,
     ``drain()``, ``timeout()``, ``error(exc)``, ``close(had_error)``, ``lookup(error, address,
     family, host)``, ``connection_attempt(ip, port, family)``, ``connection_attempt_failed(ip,
     port, family, error)``, ``connection_attempt_timeout(ip, port, family)``, ``pipe(source)``,
-    ``unpipe(source)``, ``pause()`` and ``resume()``. ``'peer_end'``, where the system can tell
-    (Linux), comes although input is still unread.
+    ``unpipe(source)``, ``pause()`` and ``resume()``. On Linux ``'peer_end'`` comes although
+    input is still unread; other systems do not tell.
 
-    :param fd: the descriptor of a socket, pipe, FIFO or terminal; from then on the socket's
-        to close. A pipe, FIFO or terminal that others have as well is opened anew where it has
-        a name; else threads of its own read and write it, one for each direction that is used.
-        Theirs blocks as before, and what is unread at :meth:`close` is theirs.
-    :param handle: a Python socket of any kind, taken over.
+    :param fd: the descriptor of a socket, pipe, FIFO or terminal; the socket closes it in the
+        end. A pipe, FIFO or terminal that other processes have as well is opened anew if it has
+        a name; otherwise threads of its own read and write it, one for each direction that is
+        used. For the others it blocks as before, and they keep what is unread at :meth:`close`.
+    :param handle: a Python socket of any kind, which is taken over.
     :param allow_half_open: keep the writable side open when the peer has ended; default
         ``False``.
     :param readable: with ``fd``: whether to read; default: what the descriptor allows.
@@ -86,20 +86,20 @@ class Socket(PythonSocket):
         ``'data'``.
     :param signal: anything of gevent's with ``rawlink``; when it becomes ready the socket is
         destroyed with an :class:`~gnet.errors.AbortError`.
-    :param high_water_mark: above so many queued bytes :meth:`write` returns ``False``; default
-        65,536.
-    :param write_limit: so many bytes may be queued by ``write()`` calls; ``None``, the default,
+    :param high_water_mark: :meth:`write` returns ``False`` while this many bytes or more are
+        queued; default 65,536.
+    :param write_limit: the maximum of bytes that ``write()`` may queue; ``None``, the default,
         for no limit. One message is always taken.
-    :param when_over: what becomes of a ``write()`` beyond that: ``"destroy"``, the default,
-        destroys the connection with a :class:`~gnet.errors.WriteLimitError`, ``"raise"`` raises
-        that, ``"block"`` blocks the greenlet until there is room.
-    :param first_byte_timeout: destroy a connection whose peer has sent nothing after so many
-        seconds.
-    :param write_timeout: destroy a connection whose peer has taken nothing of what is queued
-        for so many seconds.
-    :param lifetime: destroy a connection after so many seconds.
-    :raises TypeError: an argument of the wrong kind.
-    :raises ValueError: an argument of the wrong value; ``fd`` is no stream.
+    :param when_over: what a ``write()`` beyond that does: ``"destroy"``, the default, destroys
+        the connection with a :class:`~gnet.errors.WriteLimitError`, ``"raise"`` raises that
+        error, ``"block"`` blocks the greenlet until there is room.
+    :param first_byte_timeout: destroy the connection when the peer has sent nothing for this
+        many seconds from its beginning.
+    :param write_timeout: destroy the connection when the peer has taken nothing of what is
+        queued for this many seconds.
+    :param lifetime: destroy the connection this many seconds after its beginning.
+    :raises TypeError: an argument is of the wrong kind.
+    :raises ValueError: an argument has a wrong value, or ``fd`` is not a stream.
     """
 
     __slots__ = (
@@ -258,11 +258,11 @@ class Socket(PythonSocket):
             it starts the next beside it, in seconds, 0.01 or more; the default is
             :func:`gnet.get_default_auto_select_family_attempt_timeout`.
         :param block_list: a :class:`~gnet.BlockList` of addresses not to connect to.
-        :param connect_timeout: how long it may take in all, the lookup and every attempt
-            included, in seconds; then it fails with a :class:`~gnet.errors.DeadlineError`.
+        :param connect_timeout: how long the lookup and all attempts may take together, in
+            seconds; then the connection fails with a :class:`~gnet.errors.DeadlineError`.
         :returns: the socket.
-        :raises TypeError: an argument of the wrong kind, or no address at all.
-        :raises ValueError: an argument of the wrong value.
+        :raises TypeError: an argument is of the wrong kind, or there is no address.
+        :raises ValueError: an argument has a wrong value.
         :raises OSError: the socket is connected or connecting already.
         """
         self._check_thread()
@@ -495,9 +495,9 @@ class Socket(PythonSocket):
 
     @property
     def peer_credentials(self) -> PeerCredentials | None:
-        """Who is at the other end of a Unix socket: process, user and group.
+        """The process, user and group at the other end of a Unix socket.
 
-        ``None`` where there is none, or where the system does not tell.
+        ``None`` for other sockets, and where the system does not tell.
         """
         found = unix_path.peer_credentials(self._wire) if self._wire is not None else None
         return None if found is None else PeerCredentials(*found)
@@ -529,7 +529,7 @@ class Socket(PythonSocket):
     def set_no_delay(self, no_delay: bool = True) -> Self:
         """Send small writes at once (``TCP_NODELAY``) instead of gathering them (Nagle).
 
-        From Node's ``socket.setNoDelay()``. Before the connection it is remembered.
+        From Node's ``socket.setNoDelay()``. A call before the connection is remembered.
 
         :returns: the socket.
         """
@@ -538,7 +538,7 @@ class Socket(PythonSocket):
     def set_keep_alive(self, enable: bool = False, initial_delay: float = 0) -> Self:
         """Probe an idle connection: ``SO_KEEPALIVE``, ten probes a second apart.
 
-        From Node's ``socket.setKeepAlive()``. Before the connection it is remembered.
+        From Node's ``socket.setKeepAlive()``. A call before the connection is remembered.
 
         :param enable: whether to probe.
         :param initial_delay: after how many idle seconds the first probe is sent; below one
@@ -551,7 +551,8 @@ class Socket(PythonSocket):
     def set_type_of_service(self, tos: int) -> Self:
         """Set the type of service of what is sent (``IP_TOS``, ``IPV6_TCLASS``).
 
-        From later Node's ``socket.setTypeOfService()``. Before the connection it is remembered.
+        From later Node's ``socket.setTypeOfService()``. A call before the connection is
+        remembered.
 
         :param tos: from 0 to 255.
         :returns: the socket.
@@ -595,7 +596,7 @@ class Socket(PythonSocket):
         From Node's ``socket.resetAndDestroy()``.
 
         :returns: the socket.
-        :raises HandleTypeError: the socket is not TCP's; ``code``
+        :raises HandleTypeError: this is not a TCP socket; ``code``
             ``"ERR_INVALID_HANDLE_TYPE"``.
         """
         self._check_thread()
