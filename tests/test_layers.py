@@ -39,13 +39,13 @@ ROOMS = {
         writing on_read departure flowing reading closing
     """,
     "_socket": "__init__ text_file makefile messages python_calls dial socket",
-    "_processes": "__init__ channel",
+    "_processes": "__init__ kinds channel",
     "_server": """
         __init__ bind inherited acceptor handover connections dropped entrance limits proxy_gate
         listen_request server notify serve after_fork at_exit threads
     """,
     "__init__": "",
-    "cluster": "shared_listeners this_worker worker_process primary __init__",
+    "cluster": "shared_listeners this_worker worker_process staff service primary __init__",
     "logging": "",
     "monkey": "",
     "wsgi": """

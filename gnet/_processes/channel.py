@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, cast
 from weakref import WeakSet
 
@@ -66,7 +67,9 @@ class Channel:
     :param lost: called, in a borrowed greenlet, when the other process has gone.
     :param ref: whether the channel keeps the loop running.
     :param kinds: the kinds of messages that ``receive`` is called with, and of each the fields
-        with their types; another closes the channel. ``None`` for all kinds.
+        with their types, or what :mod:`gnet._processes.kinds` has in their place; another closes
+        the channel. ``None`` for all kinds.
+    :param error: the type of the field ``error`` of an answer, which may stand for all others.
     :param max_bytes: a longer message closes the channel.
     """
 
@@ -81,9 +84,11 @@ class Channel:
         *,
         ref: bool = True,
         kinds: Mapping[str, Mapping[str, Any]] | None = None,
+        error: Any = object,
         max_bytes: int | None = None,
     ) -> None:
         self._wire = wire
+        self._error = error
         self._kinds = kinds
         self._max_bytes = max_bytes
         self._receive = receive
@@ -94,7 +99,8 @@ class Channel:
         self._fds: deque[int | None] = deque()
         self._out: deque[tuple[memoryview, int | None]] = deque()
         self._numbers = count(1)
-        self._asked: dict[int, AsyncResult[Any]] = {}
+        # What is waited for, and the fields of an answer to that.
+        self._asked: dict[int, tuple[AsyncResult[Any], Mapping[str, Any]]] = {}
         self._reading = self._loop.loop.io(wire.fileno(), READ, ref=ref)
         self._writing = self._loop.loop.io(wire.fileno(), WRITE, ref=ref)
         # Not directly: a signal's exception in it would stop the watcher for ever.
@@ -152,11 +158,18 @@ class Channel:
 
     # -- questions ----------------------------------------------------------------------------
 
-    def ask(self, kind: str, limit: float | None = None, **fields: Any) -> Message:
+    def ask(
+        self,
+        kind: str,
+        limit: float | None = None,
+        expects: Mapping[str, Any] = MappingProxyType({}),
+        **fields: Any,
+    ) -> Message:
         """Send a message and block until it is answered. A descriptor is the caller's to close.
 
         :param kind: what it is about.
         :param limit: how long to wait at the most, in seconds; ``None`` for no limit.
+        :param expects: the fields of an answer, with their types; another one closes the channel.
         :param fields: its values.
         :returns: the answer.
         :raises TimeoutError: the time is over.
@@ -165,7 +178,7 @@ class Channel:
         """
         number = next(self._numbers)
         answer: AsyncResult[Any] = AsyncResult()
-        self._asked[number] = answer
+        self._asked[number] = answer, expects
         # Somebody waits: that the loop has nothing else to do is no reason to end.
         self._reading.ref = True
         try:
@@ -235,12 +248,19 @@ class Channel:
 
     def _check(self, message: Message) -> None:
         """Raise an error for what is no message of the program's."""
-        fields: dict[str, Any] = {"number": int}
-        if message.kind != _ANSWER:
-            fields = {} if self._kinds is None else dict(self._kinds[message.kind])
+        if message.kind == _ANSWER:
+            fields = self._fields_of_answer(message)
+        else:
+            fields = {} if self._kinds is None else self._kinds[message.kind]
         for name, kind in fields.items():
             if not isinstance(message.fields[name], kind):
                 raise TypeError(f"a {name} of another type")
+
+    def _fields_of_answer(self, message: Message) -> Mapping[str, Any]:
+        if "error" in message.fields:
+            return {"number": int, "error": self._error}
+        asked = self._asked.get(message.fields["number"])
+        return {"number": int, **(asked[1] if asked is not None else {})}
 
     def _check_rest(self) -> None:
         """What is left belongs to the message that has not come yet, and to no other."""
@@ -257,11 +277,11 @@ class Channel:
                 message = message.drop()
             self._loop.defer(partial(self._receive, message))
             return
-        waiting = self._asked.get(message.fields["number"])
-        if waiting is None or waiting.ready():
+        asked = self._asked.get(message.fields["number"])
+        if asked is None or asked[0].ready():
             message.drop()
         else:
-            waiting.set(message)
+            asked[0].set(message)
 
     def _end(self, number: int) -> None:
         """The other process has gone, or is not to be talked to any more."""
@@ -284,7 +304,7 @@ class Channel:
             if fd is not None:
                 _socket.close(fd)
         self._fds.clear()
-        for waiting in self._asked.values():
+        for waiting, _ in self._asked.values():
             if not waiting.ready():
                 waiting.set_exception(system_error(number, "ask"))
 

@@ -37,6 +37,9 @@ class ListenOptions(NamedTuple):
 class Share(Protocol):
     """A worker's share in a handle of its cluster."""
 
+    def listening(self) -> None:
+        """This process listens there."""
+
     def close(self) -> None:
         """This process does not listen there any more."""
 

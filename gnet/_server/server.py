@@ -305,6 +305,8 @@ class Server(Held):
             if request.place.listener is not None:
                 self.once("listening", request.place.listener)
             self._start(bound)
+            if bound.share is not None:
+                bound.share.listening()
             request.opened()
         return self
 

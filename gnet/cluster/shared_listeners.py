@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from .._processes.kinds import Between, Fields, Parts
 from .._server import bind
 from .._transport.tcp_options import address_info
+from .._values import arguments
 from .._values.addresses import AddressInfo
 from ..errors import coded, system_error, value_error
 
-__all__ = ["Handle", "Handles", "Place", "error_fields", "error_of"]
+__all__ = ["ERROR", "OPTIONS", "PLACE", "Handle", "Handles", "Place", "error_fields", "error_of"]
 
 
 class Place(NamedTuple):
@@ -35,18 +37,51 @@ class Place(NamedTuple):
     number: int
 
 
+_TEXT = (str, type(None))
+_MOST = 2**31 - 1
+
+#: A :class:`Place` in a message.
+PLACE = Parts(
+    _TEXT,
+    (Between(0, arguments.MAX_PORT), type(None)),
+    _TEXT,
+    (Between(0, _MOST), type(None)),
+    Between(0, _MOST),
+)
+#: And the options of ``listen()``.
+OPTIONS = Parts(Between(0, _MOST), bool, bool, bool, bool, bool)
+#: And what :func:`error_fields` gives.
+ERROR = Fields(
+    {
+        "errno": (int, type(None)),
+        "syscall": _TEXT,
+        "address": _TEXT,
+        "port": (int, type(None)),
+        "code": _TEXT,
+        "message": str,
+    }
+)
+
+
 class Handle:
     """A listening handle.
 
     :ivar bound: the socket, and its file.
     :ivar users: the ids of the workers that have a duplicate.
+    :ivar listeners: those of them whose server listens on it.
     """
 
-    __slots__ = ("bound", "users")
+    __slots__ = ("bound", "listeners", "users")
 
     def __init__(self, bound: bind.Bound) -> None:
         self.bound = bound
         self.users: set[int] = set()
+        self.listeners: set[int] = set()
+
+    def forget(self, user: int) -> None:
+        """A worker does not use it any more."""
+        self.users.discard(user)
+        self.listeners.discard(user)
 
     @property
     def address(self) -> AddressInfo | str | None:
@@ -76,22 +111,30 @@ class Handles:
         handle.users.add(user)
         return handle
 
+    def listening(self, user: int, place: Place) -> Handle | None:
+        """A worker's server listens there; ``None`` if it has not got the handle."""
+        handle = self._handles.get(place)
+        if handle is None or user not in handle.users:
+            return None
+        handle.listeners.add(user)
+        return handle
+
     def give_back(self, user: int, place: Place) -> None:
         """A worker does not listen there any more."""
         handle = self._handles.get(place)
         if handle is not None:
-            handle.users.discard(user)
+            handle.forget(user)
             if not handle.users:
                 self._close(place)
 
     def forget(self, user: int) -> None:
         """A worker has died."""
         for handle in self._handles.values():
-            handle.users.discard(user)
+            handle.forget(user)
 
-    def used_by(self, user: int) -> set[Place]:
+    def listened_by(self, user: int) -> set[Place]:
         """Where a worker listens."""
-        return {place for place, handle in self._handles.items() if user in handle.users}
+        return {place for place, handle in self._handles.items() if user in handle.listeners}
 
     def close_unused(self) -> None:
         """Close those that no worker has come back to."""

@@ -24,7 +24,7 @@ from .._values import arguments
 from .._values.addresses import is_ip
 from .._values.report import guarded
 from ..errors import system_error
-from .shared_listeners import Place, error_of
+from .shared_listeners import ERROR, PLACE, Place, error_of
 
 __all__ = ["ENVIRONMENT", "EXIT_SECONDS", "LAST_SECONDS", "Member", "current", "join"]
 
@@ -42,7 +42,7 @@ LAST_SECONDS = 1.0
 _KINDS_OF_PRIMARY: dict[str, dict[str, Any]] = {
     "message": {"value": object},
     "stop": {"grace": (int, float, type(None)), "drain": bool},
-    "count": {"number": int, "place": (list, type(None))},
+    "count": {"number": int, "place": (PLACE, type(None))},
 }
 
 
@@ -52,6 +52,9 @@ class Share:
     def __init__(self, member: Member, place: Place) -> None:
         self._member = member
         self.place = place
+
+    def listening(self) -> None:
+        self._member.listening(self.place)
 
     def close(self) -> None:
         self._member.give_back(self.place)
@@ -86,7 +89,12 @@ class Member(EventEmitter):
         self._signals: list[Any] = []
         # Waiting for messages is no reason to go on.
         self._channel = Channel(
-            wire, self._receive, self._primary_gone, ref=False, kinds=_KINDS_OF_PRIMARY
+            wire,
+            self._receive,
+            self._primary_gone,
+            ref=False,
+            kinds=_KINDS_OF_PRIMARY,
+            error=ERROR,
         )
         self._channel.post("online")
 
@@ -154,6 +162,10 @@ class Member(EventEmitter):
             number += 1
         return place
 
+    def listening(self, place: Place) -> None:
+        """A server listens there, with the handle that it was given."""
+        self._channel.post("listening", place=place)
+
     def give_back(self, place: Place) -> None:
         """A server does not listen there any more."""
         self._places.discard(place)
@@ -163,7 +175,8 @@ class Member(EventEmitter):
 
     def count_connections(self, place: Place) -> int:
         """Block for the number of connections of all workers' servers there."""
-        return int(self._ask("count", place=place).drop().fields["count"])
+        answer = self._ask("count", expects={"count": int}, place=place).drop()
+        return int(answer.fields["count"])
 
     def _ask(self, kind: str, **fields: Any) -> Message:
         answer = self._channel.ask(kind, **fields)

@@ -7,10 +7,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from gevent import subprocess
 from gevent.event import Event
@@ -19,9 +19,10 @@ from .._core.emitter import EventEmitter
 from .._processes.channel import Channel, Message
 from .._transport.stream_socket import Wire
 from ..errors import annotate
+from .shared_listeners import ERROR, OPTIONS, PLACE
 from .this_worker import ENVIRONMENT
 
-__all__ = ["Worker", "own_command", "start"]
+__all__ = ["Worker", "WorkerProcess", "own_command", "start"]
 
 #: How long a worker has to say how many connections it has, in seconds.
 COUNT_SECONDS = 5.0
@@ -30,11 +31,25 @@ COUNT_SECONDS = 5.0
 _KINDS_OF_WORKER: dict[str, dict[str, Any]] = {
     "online": {},
     "ready": {},
-    "listen": {"number": int, "place": list, "options": list},
-    "close": {"place": list},
-    "count": {"number": int, "place": (list, type(None))},
+    "listen": {"number": int, "place": PLACE, "options": OPTIONS},
+    "listening": {"place": PLACE},
+    "close": {"place": PLACE},
+    "count": {"number": int, "place": (PLACE, type(None))},
     "message": {"value": object},
 }
+
+
+class Owner(Protocol):
+    """What has workers."""
+
+    def receive(self, sender: WorkerProcess, message: Message) -> None:
+        """A worker has said something."""
+
+    def lost(self, worker: WorkerProcess) -> None:
+        """A worker has closed its end of the channel."""
+
+    def dismiss(self, worker: WorkerProcess, grace: float | None) -> None:
+        """A worker is to stop for good."""
 
 
 class Worker(EventEmitter):
@@ -45,34 +60,13 @@ class Worker(EventEmitter):
 
     :ivar id: the worker's number, from 1, which no other worker of the cluster has had.
     :ivar process: its :class:`gevent.subprocess.Popen`.
-    :ivar retiring: whether it was told to stop, so that its end is no accident.
     """
 
-    def __init__(
-        self,
-        number: int,
-        process: Any,
-        wire: Wire,
-        receive: Callable[[Worker, Message], object],
-        lost: Callable[[Worker], object],
-        dismiss: Callable[[Worker, float | None], object],
-    ) -> None:
+    def __init__(self, of: WorkerProcess) -> None:
         super().__init__()
-        self.id = number
-        self.process = process
-        self.retiring = False
-        self._dismiss = dismiss
-        self._started = monotonic()
-        self._online = self._ready = False
-        # Not needed yet: it is to replace another one that is still there.
-        self._spare = False
-        self._pid = os.getpid()
-        self._exited = Event()
-        # Set when anything about the worker has changed.
-        self._news = Event()
-        self._channel = Channel(
-            wire, partial(receive, self), partial(lost, self), kinds=_KINDS_OF_WORKER
-        )
+        self.id = of.id
+        self.process = of.process
+        self._of = of
 
     def __repr__(self) -> str:
         return f"<gnet.cluster.Worker {self.id} pid={self.pid}>"
@@ -82,20 +76,25 @@ class Worker(EventEmitter):
         """The number of its process."""
         return int(self.process.pid)
 
+    @property
+    def retiring(self) -> bool:
+        """Whether it was told to stop, so that its end is no accident."""
+        return self._of.retiring
+
     def is_connected(self) -> bool:
         """Whether messages reach it. From Node's ``worker.isConnected()``."""
-        return not self._channel.closed
+        return not self._of.channel.closed
 
     def is_dead(self) -> bool:
         """Whether its process has ended. From Node's ``worker.isDead()``."""
-        return self.process.returncode is not None
+        return self._of.is_dead()
 
     def send(self, value: Any) -> None:
         """Send a message, which :data:`gnet.cluster.worker` emits there. From ``worker.send()``.
 
         :param value: whatever JSON has a notation for.
         """
-        self._channel.post("message", value=value)
+        self._of.channel.post("message", value=value)
 
     def disconnect(self, grace: float | None = None) -> None:
         """Stop the worker for good: it is not replaced. From Node's ``worker.disconnect()``.
@@ -105,34 +104,84 @@ class Worker(EventEmitter):
 
         :param grace: in seconds; ``None``: the cluster's.
         """
-        self._dismiss(self, grace)
+        self._of.owner.dismiss(self._of, grace)
 
     def kill(self, signum: int = signal.SIGTERM) -> None:
         """Send a signal. A worker that dies of one is replaced. From Node's ``worker.kill()``.
 
         :param signum: ``SIGTERM`` has the worker end its connections and exit.
         """
+        self._of.kill(signum)
+
+
+class WorkerProcess:
+    """The process of a worker, and how far it has come.
+
+    :ivar id: the number of the worker.
+    :ivar process: its :class:`gevent.subprocess.Popen`.
+    :ivar owner: whose it is.
+    :ivar worker: what the program has of it.
+    :ivar channel: the connection to it.
+    :ivar started: when it was started, by :func:`time.monotonic`.
+    :ivar retiring: whether it was told to stop.
+    :ivar online: whether it has said that it runs.
+    :ivar ready: whether its ``main`` has returned.
+    :ivar spare: whether it is to replace another one that is still there, and not needed yet.
+    :ivar exited: set when it has exited.
+    :ivar news: set when anything about it has changed.
+    """
+
+    def __init__(self, number: int, process: Any, wire: Wire, owner: Owner) -> None:
+        self.id = number
+        self.process = process
+        self.owner = owner
+        self.started = monotonic()
+        self.retiring = self.online = self.ready = self.spare = False
+        self._parent = os.getpid()
+        self.exited = Event()
+        self.news = Event()
+        self.worker = Worker(self)
+        self.channel = Channel(
+            wire,
+            partial(owner.receive, self),
+            partial(owner.lost, self),
+            kinds=_KINDS_OF_WORKER,
+            error=ERROR,
+        )
+
+    def __repr__(self) -> str:
+        return repr(self.worker)
+
+    def is_dead(self) -> bool:
+        """Whether it has ended."""
+        return self.process.returncode is not None
+
+    def kill(self, signum: int) -> None:
+        """Send it a signal."""
         # A forked child of the primary has copies of the greenlets that wait for workers to end.
-        if not self.is_dead() and self._pid == os.getpid():
+        if not self.is_dead() and self._parent == os.getpid():
             self.process.send_signal(signum)
 
-    def _tell_to_stop(self, grace: float | None, drain: bool) -> None:
-        self.retiring = True
-        self._channel.post("stop", grace=grace, drain=drain)
+    def tell_to_stop(self, grace: float | None, drain: bool) -> None:
+        """Have it stop.
 
-    def _count(self, place: Any) -> int | TimeoutError:
+        :param drain: its connections may end by themselves.
+        """
+        self.retiring = True
+        self.channel.post("stop", grace=grace, drain=drain)
+
+    def count(self, place: Any) -> int | TimeoutError:
         """Block for the number of its connections."""
         try:
-            return int(
-                self._channel.ask("count", COUNT_SECONDS, place=place).drop().fields["count"]
-            )
+            answer = self.channel.ask("count", COUNT_SECONDS, {"count": int}, place=place).drop()
         except TimeoutError as exc:
             return exc
         except OSError:
             # It has died, and its connections with it.
             return 0
+        return int(answer.fields.get("count", 0))
 
-    def _end(self) -> tuple[int | None, int | None]:
+    def cause_of_end(self) -> tuple[int | None, int | None]:
         """Its exit code, or the signal that it has died of."""
         code = self.process.returncode
         return (None, -code) if code < 0 else (code, None)

@@ -111,6 +111,24 @@ def test_an_answer_that_does_not_come_in_time_is_an_error(ends: tuple[End, End])
     there.received.get()
 
 
+@pytest.mark.parametrize("answer", [{"count": "one"}, {"count": None}, {}])
+def test_an_answer_without_what_was_asked_for_closes_the_channel(
+    ends: tuple[End, End], answer: dict[str, Any]
+) -> None:
+    here, there = ends
+    there.answers["question"] = answer
+    with pytest.raises(OSError) as caught:
+        here.channel.ask("question", expects={"count": int})
+    assert caught.value.errno == errno.EPROTO
+    here.lost.wait()
+
+
+def test_an_error_may_stand_for_what_was_asked_for(ends: tuple[End, End]) -> None:
+    here, there = ends
+    there.answers["question"] = {"error": "none"}
+    assert here.channel.ask("question", expects={"count": int}).fields["error"] == "none"
+
+
 def test_when_one_end_closes_the_other_is_told(ends: tuple[End, End]) -> None:
     here, there = ends
     asked = gevent.spawn(_caught, here.channel.ask, "question")

@@ -22,8 +22,7 @@ from gevent.event import Event
 
 import gnet
 from gnet import cluster
-from gnet.cluster import primary as primary_module
-from gnet.cluster import worker_process
+from gnet.cluster import staff, worker_process
 from tests.helpers import forks
 from tests.helpers.clusters import HOLD, SAY_PID, SERVE, cluster_of, environment, program
 from tests.helpers.counts import descriptors
@@ -296,27 +295,26 @@ def test_a_worker_that_does_not_answer_makes_counting_fail(
 # What goes wrong with a handle
 
 
-def test_the_handle_that_a_worker_does_not_wait_for_any_more_is_closed() -> None:
+def test_the_handle_that_a_worker_does_not_wait_for_any_more_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "abandoned"
     code = """
     def main():
         # As soon as it blocks, and before an answer can have come.
         gevent.get_hub().loop.run_callback(gevent.getcurrent().throw, InterruptedError)
         try:
-            gnet.create_server().listen(0, "127.0.0.1")
+            gnet.create_server().listen("PATH")
         except InterruptedError:
             pass
         gnet.create_server().listen(0, "127.0.0.1")
         # By now it has closed the copy that it was sent for the first.
         cluster.worker.send("listening")
     """
-    with cluster_of(1, code) as group:
-        (_, abandoned), (_, used) = group.all("listening", 2)
+    with cluster_of(1, code.replace("PATH", str(path))) as group:
+        group.next("listening")
         group.next("message")
-        assert abandoned != used
+        assert group.none("listening")
+        assert not path.exists()
         group.connect().close()
-        group.address = abandoned
-        with pytest.raises(ConnectionRefusedError):
-            group.connect()
 
 
 def test_the_handle_of_a_worker_that_has_finished_is_closed() -> None:
@@ -354,6 +352,139 @@ def test_a_primary_without_descriptors_left_says_so_to_the_worker(
         assert group.next("message")[1] == [errno.EMFILE, "EMFILE", "dup"]
         group.next("listening")
         group.connect().close()
+
+
+def test_a_worker_without_descriptors_left_does_not_listen() -> None:
+    code = """
+    def main():
+        import resource
+
+        taken = []
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, most))
+        while True:
+            try:
+                taken.append(os.dup(0))
+            except OSError:
+                break
+        try:
+            gnet.create_server().listen(0, "127.0.0.1")
+        except OSError as exc:
+            cluster.worker.send([exc.code, exc.syscall])
+        os.close(taken.pop())
+        gnet.create_server().listen(0, "127.0.0.1")
+        cluster.worker.send("listening")
+    """
+    with cluster_of(1, code) as group:
+        assert group.next("message")[1] == ["EMFILE", "listen"]
+        assert group.none("listening")
+        group.next("listening")
+        assert group.next("message")[1] == "listening"
+        assert group.none("listening")
+
+
+def test_a_port_that_was_closed_while_it_was_asked_for_is_not_listened_on() -> None:
+    code = """
+    def main():
+        server = gnet.create_server()
+        gevent.get_hub().loop.run_callback(gevent.spawn, server.close)
+        server.listen(0, "127.0.0.1")
+        cluster.worker.send(server.listening)
+        gnet.create_server().listen(0, "127.0.0.1")
+        cluster.worker.send("listening")
+    """
+    with cluster_of(1, code) as group:
+        assert group.next("message")[1] is False
+        group.next("listening")
+        group.next("message")
+        assert group.none("listening")
+
+
+# ---------------------------------------------------------------------------------------------
+# What is no message
+
+PLACE = ["127.0.0.1", 0, None, None, 0]
+OPTIONS = [511, False, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("listen", {"place": PLACE[:4], "options": OPTIONS}),
+        ("listen", {"place": [*PLACE, 0], "options": OPTIONS}),
+        ("listen", {"place": PLACE, "options": OPTIONS[:5]}),
+        ("listen", {"place": PLACE, "options": [*OPTIONS, False]}),
+        ("listen", {"place": [80, *PLACE[1:]], "options": OPTIONS}),
+        ("listen", {"place": ["127.0.0.1", 65536, None, None, 0], "options": OPTIONS}),
+        ("listen", {"place": ["127.0.0.1", True, None, None, 0], "options": OPTIONS}),
+        ("listen", {"place": [None, None, None, 1 << 64, 0], "options": OPTIONS}),
+        ("listen", {"place": PLACE, "options": [-1, *OPTIONS[1:]]}),
+        ("listen", {"place": PLACE, "options": [511, 2, *OPTIONS[2:]]}),
+        ("listen", {"place": {}, "options": OPTIONS}),
+        ("listening", {"place": []}),
+        ("listening", {}),
+        ("close", {"place": [[], [], [], [], []]}),
+        ("count", {"place": [1]}),
+        ("nothing of ours", {}),
+    ],
+)
+def test_what_a_worker_says_that_is_no_message_ends_its_channel(
+    kind: str, fields: dict[str, Any]
+) -> None:
+    code = f"""
+    def main():
+        cluster.worker._channel.post({kind!r}, **{{"number": 1, **{fields!r}}})
+    """
+    with cluster_of(1, code) as group:
+        (worker,) = group.next("disconnect")
+        assert not worker.is_connected()
+        assert group.none("listening")
+
+
+def test_a_place_that_a_worker_does_not_have_is_not_listened_on() -> None:
+    code = f"""
+    def main():
+        cluster.worker._channel.post("listening", place={PLACE!r})
+        cluster.worker._channel.post("close", place={PLACE!r})
+        cluster.worker.send("said")
+    """
+    with cluster_of(1, code) as group:
+        group.next("message")
+        assert group.none("listening")
+        assert group.none("disconnect")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("count", {"number": 1, "place": PLACE[:4]}),
+        ("count", {"number": 1, "place": "place"}),
+        ("stop", {"grace": "long", "drain": True}),
+    ],
+)
+def test_what_a_primary_says_that_is_no_message_is_as_if_it_had_gone(
+    kind: str, fields: dict[str, Any]
+) -> None:
+    with cluster_of(1, SAY_PID) as group:
+        (worker, _) = group.next("listening")
+        group.cluster._staff.workers[worker.id].channel.post(kind, **fields)
+        assert group.next("exit") == (worker, 1, None)
+
+
+@pytest.mark.parametrize("answer", [{}, {"count": "many"}, {"count": 1.5}, {"error": {}}])
+def test_a_number_of_connections_that_is_none_is_not_counted(answer: dict[str, Any]) -> None:
+    code = f"""
+    def main():
+        channel = cluster.worker._channel
+        channel.answer = lambda message, **fields: channel.post(
+            "answer", number=message.fields["number"], **{answer!r}
+        )
+        gnet.create_server().listen(0, "127.0.0.1")
+    """
+    with cluster_of(1, code) as group:
+        worker, _ = group.next("listening")
+        assert group.cluster.get_connections() == 0
+        assert group.next("disconnect") == (worker,)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -544,7 +675,7 @@ def test_a_restart_whose_new_worker_dies_is_given_up() -> None:
     with cluster_of(1, SAY_PID) as group:
         group.next("listening")
         before = group.pids
-        group.cluster._argv = program("def main(): raise SystemExit(1)")
+        group.cluster._staff.argv = program("def main(): raise SystemExit(1)")
         with pytest.raises(RuntimeError, match="has ended before it listened"):
             group.cluster.restart()
         assert group.pids == before
@@ -555,7 +686,7 @@ def test_a_restart_whose_new_worker_does_not_listen_in_time_is_given_up() -> Non
     with cluster_of(1, SAY_PID, start_timeout=1) as group:
         group.next("listening")
         before = group.pids
-        group.cluster._argv = program("def main(): gevent.sleep(60)")
+        group.cluster._staff.argv = program("def main(): gevent.sleep(60)")
         with pytest.raises(RuntimeError, match="has not listened in 1 seconds"):
             group.cluster.restart()
         group.next("exit")
@@ -567,7 +698,7 @@ def test_a_port_that_new_workers_do_not_want_is_closed() -> None:
     with cluster_of(1, SAY_PID) as group:
         group.next("listening")
         former = group.address
-        group.cluster._argv = program("def main(): gnet.create_server().listen(0, '::1')")
+        group.cluster._staff.argv = program("def main(): gnet.create_server().listen(0, '::1')")
         group.cluster.restart()
         assert group.next("listening")[1].address == "::1"
         group.address = former
@@ -595,7 +726,7 @@ def test_shutdown_ends_the_connections_and_the_workers() -> None:
 
 
 def test_shutdown_kills_who_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(primary_module, "KILL_SECONDS", 0.1)
+    monkeypatch.setattr(staff, "KILL_SECONDS", 0.1)
     with cluster_of(1, SAY_PID) as group:
         worker, _ = group.next("listening")
         worker.kill(signal.SIGSTOP)
