@@ -125,7 +125,10 @@ connect = create_connection
 
 
 def run(timeout: float | None = None) -> bool:
-    """Block until no server and no socket is open any more that was not ``unref()``-ed.
+    """Block until nothing is open any more, except what was ``unref()``-ed.
+
+    That is every server and socket, every event that is still to be emitted, and every listener
+    that has not returned. Greenlets that the program has started are not waited for.
 
     :param timeout: how long to block at the most, in seconds; ``None`` for no limit.
     :returns: ``True`` when nothing was left, ``False`` when the time was over.
@@ -134,7 +137,7 @@ def run(timeout: float | None = None) -> bool:
 
 
 def get_default_auto_select_family() -> bool:
-    """The default of ``connect()``'s ``auto_select_family``; ``True`` in the beginning."""
+    """The default of ``connect()``'s ``auto_select_family``: ``True``, unless it was set."""
     return Defaults.auto_select_family
 
 

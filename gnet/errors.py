@@ -60,7 +60,7 @@ def _rebuild(kind: type[OSError], args: tuple[Any, ...], fields: dict[str, Any])
 
 
 class AbortError(_Copyable, OSError):
-    """A ``signal`` became ready: the operation that it was given to is over."""
+    """A ``signal`` became ready, and has ended the operation that it was given to."""
 
     code = "ABORT_ERR"
 
@@ -80,7 +80,7 @@ class SocketClosedError(_Copyable, OSError):
 
 
 class StreamDestroyedError(SocketClosedError):
-    """The call came after, or was undone by, ``destroy()``: its data was not sent."""
+    """The data of a call was not sent, because ``destroy()`` came before or meanwhile."""
 
     code = "ERR_STREAM_DESTROYED"
 
@@ -89,7 +89,7 @@ class StreamDestroyedError(SocketClosedError):
 
 
 class WriteAfterEndError(_Copyable, BrokenPipeError):
-    """Data was written after ``end()``; ``errno`` is ``EPIPE``, as for the kernel's own."""
+    """Data was written after ``end()``; ``errno`` is ``EPIPE``, as in the kernel's own error."""
 
     code = "ERR_STREAM_WRITE_AFTER_END"
 
@@ -118,9 +118,9 @@ class PeerEndError(_Copyable, ConnectionAbortedError):
 class DeadlineError(_Copyable, TimeoutError):
     """A peer was too slow, and its connection was destroyed; ``code`` is ``"ETIMEDOUT"``.
 
-    :ivar deadline: which one: ``"connect_timeout"``, ``"first_byte_timeout"``,
+    :ivar deadline: the one that was over: ``"connect_timeout"``, ``"first_byte_timeout"``,
         ``"write_timeout"`` or ``"lifetime"``.
-    :ivar seconds: how long it was.
+    :ivar seconds: its length.
     """
 
     code = "ETIMEDOUT"
@@ -132,7 +132,7 @@ class DeadlineError(_Copyable, TimeoutError):
 
 
 class WriteLimitError(_Copyable, OSError):
-    """More was written than the peer takes and ``write_limit`` allows to wait for it."""
+    """More was written than ``write_limit`` allows to be queued."""
 
     code = "ERR_WRITE_LIMIT"
 
@@ -163,7 +163,7 @@ class HandleTypeError(TypeError):
 
 
 class AlreadyListeningError(_Copyable, OSError, RuntimeError):
-    """``listen()`` was called a second time without a ``close()``, or an error, between."""
+    """``listen()`` was called twice, with neither a ``close()`` nor an error in between."""
 
     code = "ERR_SERVER_ALREADY_LISTEN"
 

@@ -1,8 +1,8 @@
 """Events of a whole process, for logging and metrics, published through ``zope.event``.
 
-A subscriber is a function in ``zope.event.subscribers``; it gets every event, in a greenlet, and
-should not block for long. They cost nothing while there is no subscriber. One that raises harms
-no connection: the hub reports what it raised.
+A subscriber is a function in ``zope.event.subscribers``. It gets every event, in a greenlet, and
+should not block for long. Events cost nothing while there is no subscriber. A subscriber that
+raises harms no connection: the hub reports the exception.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ConnectionDropped:
     """A server has closed a connection instead of accepting it.
 
     :ivar server: the :class:`gnet.Server`.
-    :ivar reason: why: the ``reason`` of ``info``.
+    :ivar reason: the ``reason`` of ``info``.
     :ivar info: the :class:`gnet.DropInfo` that ``'drop'`` was emitted with.
     """
 
@@ -85,7 +85,7 @@ class ConnectionFailed:
     """A socket could not connect.
 
     :ivar socket: the :class:`gnet.Socket`.
-    :ivar error: why; ``None`` if it was destroyed meanwhile.
+    :ivar error: the reason; ``None`` if the socket was destroyed meanwhile.
     """
 
     socket: Any
@@ -97,7 +97,7 @@ class ConnectionClosed:
     """A connection has closed.
 
     :ivar socket: the :class:`gnet.Socket`.
-    :ivar error: what has ended it, or ``None``.
+    :ivar error: the error that has ended it, or ``None``.
     """
 
     socket: Any
@@ -110,8 +110,8 @@ class LookupFinished:
 
     :ivar socket: the :class:`gnet.Socket` that connects.
     :ivar hostname: the name.
-    :ivar addresses: (address, family) pairs; empty when it has failed.
-    :ivar error: what it has failed with, or ``None``.
+    :ivar addresses: (address, family) pairs; empty when the lookup has failed.
+    :ivar error: the error that it has failed with, or ``None``.
     :ivar seconds: how long it took.
     """
 

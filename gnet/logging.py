@@ -11,8 +11,8 @@
     logging.basicConfig(level=logging.INFO)
     zope.event.subscribers.append(subscriber)
 
-The logger is ``gnet``. What a server does is ``INFO``; connections and lookups are ``DEBUG``; and
-what has failed, or was dropped, is ``WARNING``.
+The logger is ``gnet``. Servers are told of at the level ``INFO``, connections and lookups at
+``DEBUG``, and what has failed, or was dropped, at ``WARNING``.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _log = logging.getLogger("gnet")
 
 
 def subscriber(event: object) -> None:
-    """Write an event of gnet's to the log; any other is passed over.
+    """Write an event of gnet to the log; ignore any other.
 
-    It is for ``zope.event.subscribers``. A handler that blocks holds back those events that
-    follow, and no connection.
+    Append it to ``zope.event.subscribers``. A log handler that blocks holds back later events,
+    and no connection.
 
     :param event: what ``zope.event.notify`` was called with.
     """

@@ -10,12 +10,12 @@
     private.add_subnet("127.0.0.0", 8)
 
     with monkey.patch(block_list=private):
-        ...         # whatever connects here cannot reach these networks
+        ...         # nothing that connects here can reach these networks
 
-Nothing is patched at import, and all of it is undone by :func:`unpatch`, or at the end of the
-``with`` statement. Before or after ``gevent.monkey.patch_all()`` makes no difference.
+The import of this module patches nothing. :func:`unpatch`, or the end of the ``with`` statement,
+undoes all of it. It may come before or after ``gevent.monkey.patch_all()``.
 
-What is patched, for the whole process:
+:func:`patch` concerns the whole process, and replaces:
 
 * ``socket.create_connection``, and gevent's function of that name: ``http.client``,
   ``urllib.request``, ``smtplib``, ``ftplib``, ``imaplib``, ``poplib``, ``xmlrpc.client``, PyMySQL,
@@ -25,14 +25,15 @@ What is patched, for the whole process:
 * with a ``block_list`` also ``connect`` and ``connect_ex`` of ``socket.socket`` and of gevent's,
   and ``sendto`` and ``sendmsg`` with an address, which connect as well (``MSG_FASTOPEN``):
   redis-py, pymemcache, paramiko, asyncio and all others that make TCP sockets themselves. These
-  are kept from the forbidden addresses, and otherwise connect as ever.
+  cannot reach the forbidden addresses, and otherwise connect as before.
 
-What comes out is what came out before, errors included: they say what the system says
-(``Connection refused``), and have gnet's ``code`` besides. A ``getaddrinfo`` of the program's own,
-which pins a name or stands there for a test, is asked, unless there is a ``lookup``; behind a
-``socket.socket`` of its own, a proxy's for example, that connects as without the patch.
+Callers get the same sockets and errors as before. The errors say what the system says
+(``Connection refused``), and have gnet's ``code`` besides. If the program has replaced
+``socket.getaddrinfo``, to pin a name or for a test, the patch uses that, unless it has a
+``lookup`` of its own. If the program has replaced ``socket.socket``, for a proxy for example, that
+class connects as without the patch.
 
-What connects without Python's ``socket`` is out of reach: libraries in C (``pycurl``,
+Out of reach is what connects without Python's ``socket``: libraries in C (``pycurl``,
 ``psycopg2``, ``mysqlclient``, uvloop, asyncio's proactor on Windows), other processes,
 ``_socket``.
 """
@@ -83,8 +84,8 @@ _SETTLING_SECONDS = 1.0
 class Patch:
     """What :func:`patch` returns: in a ``with`` statement it undoes the patch in the end.
 
-    The options are those of :func:`patch`. Of several patches the latest holds, alone; when it has
-    ended, the latest of those that have not.
+    The options are those of :func:`patch`. Of several patches only the latest one is in force;
+    when it ends, the one before it is again.
     """
 
     def __init__(
@@ -135,22 +136,21 @@ def patch(
 ) -> Patch:
     """Have ``socket.create_connection`` connect through gnet, in the whole process.
 
-    The addresses of a host are raced, and what comes out is what the caller expects: a socket
-    of ``socket.socket`` where gevent has patched that; a cooperative one of gevent's where it has
-    not, but the calling thread has a hub of gevent's; otherwise, in a plain script or thread, a
-    plain blocking one. A ``timeout`` is the time for the whole of the connecting, and then the
-    socket's.
+    The addresses of a host are raced, and the caller gets the socket that it expects: a
+    ``socket.socket`` where gevent has patched that; otherwise a cooperative one of gevent's if the
+    calling thread has a hub, and a plain blocking one if it has not. A ``timeout`` holds for the
+    whole of the connecting, and then for each call on the socket.
 
     :param lookup: a hook of the form of :func:`gnet.dns.lookup`; each thread that connects
         calls it.
-    :param block_list: addresses not to connect to, whatever name has led there; a connection
+    :param block_list: addresses not to connect to, whichever name leads there; a connection
         to one raises :class:`~gnet.errors.IPBlockedError`, a :class:`PermissionError`.
     :param auto_select_family: race the addresses; default as for :meth:`gnet.Socket.connect`.
     :param local_address: the IP address to connect from, where the caller gives none.
     :returns: the patch, for a ``with`` statement.
-    :raises TypeError: an argument of the wrong kind.
-    :raises ValueError: an argument of the wrong value.
-    :raises RuntimeError: ``socket.create_connection`` is not Python's any more.
+    :raises TypeError: an argument is of the wrong kind.
+    :raises ValueError: an argument has a wrong value.
+    :raises RuntimeError: ``socket.create_connection`` is no longer Python's own.
     """
     made = Patch(lookup, block_list, auto_select_family, local_address)
     _patches.append(made)
@@ -164,7 +164,7 @@ def patch(
 
 
 def unpatch() -> None:
-    """Undo every :func:`patch`; without one it does nothing."""
+    """Undo every :func:`patch`; do nothing if there is none."""
     _patches.clear()
     _apply()
 

@@ -56,11 +56,11 @@ def place_text(host: str, port: int | None) -> str:
 def is_ip(value: object) -> int:
     """Tell whether something is an IP address.
 
-    Nothing but the whole text counts: no blanks around it, no port, no prefix. A zone id is
+    The whole text must be an address: no blanks around it, no port, no prefix. A zone id is
     part of an IPv6 address.
 
-    :param value: anything; its :class:`str` is looked at.
-    :returns: ``4``, ``6``, or ``0`` for what is no address.
+    :param value: any object; its :class:`str` is looked at.
+    :returns: ``4``, ``6``, or ``0`` if it is not an address.
 
     From Node's ``net``: *net.isIP(input)*.
     """
@@ -165,7 +165,7 @@ class SocketAddress:
     :param port: from 0 to 65535.
     :param flowlabel: of IPv6 (RFC 6437), from 0 to 1048575; with IPv4 it is 0.
     :raises TypeError: an argument is of the wrong kind.
-    :raises ValueError: an argument is of the wrong value; the address is not one of ``family``
+    :raises ValueError: an argument has a wrong value, or the address is not of ``family``
         (``ERR_INVALID_ADDRESS``).
 
     From Node's ``net``: *Class: net.SocketAddress*. Unlike Node's, it keeps the zone id, without
@@ -232,16 +232,16 @@ class SocketAddress:
     def parse(text: str) -> SocketAddress | None:
         """Read an IP address with a port or without.
 
-        ``"123.1.2.3:1234"``, ``"[1::1]:1234"``, ``"123.1.2.3"``, ``"[1::1]"`` and ``"1::1"``
-        are read; without a port it is 0. Nothing is looked up.
+        It reads ``"123.1.2.3:1234"``, ``"[1::1]:1234"``, ``"123.1.2.3"``, ``"[1::1]"`` and
+        ``"1::1"``; without a port, that is 0. It looks nothing up.
 
         Node passes the text through a URL parser, and so also takes octal, hexadecimal and
         short IPv4 forms (``0x7f.1``), and a user's name in front. Other programs read those
-        as something else, or not at all; here they are no addresses.
+        as something else, or not at all; for gnet they are not addresses.
 
         :param text: the address.
-        :returns: the address, or ``None`` for what is none.
-        :raises TypeError: ``text`` is no :class:`str`.
+        :returns: the address, or ``None`` if the text is not one.
+        :raises TypeError: ``text`` is not a :class:`str`.
 
         From Node's ``net``: *SocketAddress.parse(input)*.
         """

@@ -50,10 +50,10 @@ _INSERTED_SHARE = 1 / 32
 
 
 class BlockList:
-    """Rules for IP addresses, of both families; an address is blocked if any rule holds it.
+    """Rules for IP addresses of both families; an address is blocked if any rule contains it.
 
-    To be passed as ``block_list`` to a server or a connect, where it is asked about every peer,
-    or to be used alone::
+    Pass it as ``block_list`` to a server or to ``connect``, which ask it about every peer, or use
+    it alone::
 
         block_list = BlockList()
         block_list.add_address("123.123.123.123")
@@ -63,14 +63,14 @@ class BlockList:
         block_list.check("::ffff:7b7b:7b7b", "ipv6")  # True: 123.123.123.123
 
     An IPv4 address and its IPv4-mapped IPv6 form are one address, in rules and in checks; an
-    IPv6 rule round all mapped addresses, as the subnet ``::/0`` is, blocks all of IPv4. Other
-    ways to wrap IPv4 into IPv6, such as NAT64 and 6to4, are addresses of their own. A zone id
-    (``fe80::1%eth0``) is ignored: a rule holds in every zone. Octal and short IPv4 forms
-    (``0177.1``) are no addresses.
+    IPv6 rule that contains all mapped addresses, as the subnet ``::/0`` does, blocks all of IPv4.
+    Other ways to wrap IPv4 into IPv6, such as NAT64 and 6to4, are addresses of their own. A zone
+    id (``fe80::1%eth0``) is ignored: a rule holds in every zone. Octal and short IPv4 forms
+    (``0177.1``) are not addresses.
 
-    A check costs a binary search, whatever the number of rules. Rules may be added at any
-    time and by any thread, also while servers use the list and other threads ask: a check that
-    begins when ``add_address()`` and the like have returned knows of the rule.
+    A check costs a binary search, whatever the number of rules. Any thread may add rules at any
+    time, also while servers use the list and other threads ask. A check that begins after
+    ``add_address()`` and the like have returned knows the rule.
 
     From Node's ``net``: *Class: net.BlockList*.
     """
@@ -91,8 +91,9 @@ class BlockList:
         :param family: its family, ``"ipv4"`` or ``"ipv6"``, in any case; that of a
             :class:`SocketAddress` is its own.
         :raises TypeError: an argument is of the wrong kind.
-        :raises ValueError: ``address`` is no address of ``family`` (``ERR_INVALID_ADDRESS``),
-            or ``family`` is none (``ERR_INVALID_ARG_VALUE``).
+        :raises ValueError: ``address`` is not an address of ``family``
+            (``ERR_INVALID_ADDRESS``), or ``family`` is neither of the two
+            (``ERR_INVALID_ARG_VALUE``).
 
         From Node's ``net``: *blockList.addAddress(address[, type])*.
         """
@@ -130,15 +131,15 @@ class BlockList:
     def check(self, address: AnyAddress, family: str = "ipv4") -> bool:
         """Tell whether an address is blocked.
 
-        As in Node, text that is no address *of this family* is in no rule: for an address that
-        may be of either family say which, as in ``check(sock.remote_address,
-        sock.remote_family)``, or use :meth:`blocks`.
+        As in Node, the answer is ``False`` for text that is not an address *of this family*. If
+        an address may be of either family, say which one it is, as in
+        ``check(sock.remote_address, sock.remote_family)``, or use :meth:`blocks`.
 
         :param address: an IP address.
         :param family: as for :meth:`add_address`.
-        :returns: ``True`` if any rule holds the address.
+        :returns: ``True`` if any rule contains the address.
         :raises TypeError: an argument is of the wrong kind.
-        :raises ValueError: ``family`` is none (``ERR_INVALID_ARG_VALUE``).
+        :raises ValueError: ``family`` is neither of the two (``ERR_INVALID_ARG_VALUE``).
 
         From Node's ``net``: *blockList.check(address[, type])*.
         """
@@ -151,11 +152,11 @@ class BlockList:
     def blocks(self, address: str) -> bool:
         """Tell whether an address of either family is blocked.
 
-        What servers and sockets ask about their peers. Unlike :meth:`check` it answers for no
-        text but an address, so that nothing slips through by not being understood.
+        Servers and sockets ask this about their peers. Unlike :meth:`check` it raises for text
+        that is not an address, so that nothing slips through because it is not understood.
 
-        :param address: as the system gives it, mapped or with a zone id included.
-        :raises ValueError: it is no IP address (``ERR_INVALID_ADDRESS``).
+        :param address: as the system gives it, in mapped form or with a zone id, too.
+        :raises ValueError: ``address`` is not an IP address (``ERR_INVALID_ADDRESS``).
         """
         number = _number(address)
         if number is None:
@@ -180,14 +181,14 @@ class BlockList:
     def from_json(self, data: str | list[str] | tuple[str, ...]) -> None:
         """Add the rules that :meth:`to_json` gave.
 
-        They become the newest ones, in the order that they have in ``data``. Node skips what it
-        cannot read; here a list with such a rule in it is refused and adds nothing, since a
-        rule left out lets somebody in.
+        They become the newest ones, in the order that they have in ``data``. Node skips a rule
+        that it cannot read. gnet refuses a list with such a rule, and adds nothing, since a
+        missing rule lets somebody in.
 
         :param data: a list of rules as in :attr:`rules`, or such a list in JSON.
-        :raises TypeError: it is something else.
-        :raises ValueError: it is no JSON, or a rule cannot be read (``ERR_INVALID_ARG_VALUE``,
-            or as for the method that adds such a rule).
+        :raises TypeError: ``data`` is something else.
+        :raises ValueError: ``data`` is not JSON, or a rule cannot be read
+            (``ERR_INVALID_ARG_VALUE``, or as for the method that adds such a rule).
 
         From later Node's ``net``: *blockList.fromJSON(value)*.
         """

@@ -15,10 +15,10 @@ From Node's ``cluster``, by which ``net`` shares the handles of ``exclusive=Fals
         cluster.run(main, workers=4)
 
 The primary starts its own program again, once for each worker; it does not fork itself. A forked
-child has a copy of every greenlet, timer and connection, which run on in it, and of every lock
-that a thread held at that moment, those of gevent's own pool included, which nobody releases any
-more. A program that was started has what it was given, and nothing else; and a restart brings new
-code.
+child would have a copy of every greenlet, timer and connection, which run on in it, and of every
+lock that a thread held at that moment, those of gevent's own pool included, which nobody would
+ever release. A program that was started has what it was given, and nothing else; and a restart
+brings new code.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ is_primary = worker is None
 
 
 def run(main: Callable[[], object], workers: int | None = None, **options: Any) -> None:
-    """Run ``main`` in several workers; block until it is over.
+    """Run ``main`` in several workers; block until all have finished.
 
-    In the primary it starts the workers, and replaces those that die; see :meth:`Cluster.run` for
-    the signals. In a worker, which comes to the same call, it runs ``main``, and then blocks as
+    In the primary this starts the workers, and replaces those that die; see :meth:`Cluster.run`
+    for the signals. A worker comes to the same call, which there runs ``main``, and then blocks as
     long as :func:`gnet.run` does.
 
     :param main: called without arguments; it may return when its servers listen, or block.
@@ -67,7 +67,7 @@ def run(main: Callable[[], object], workers: int | None = None, **options: Any) 
 def fork(n: int = 1, **options: Any) -> Cluster:
     """Start a cluster.
 
-    :param n: of how many workers.
+    :param n: the number of workers.
     :param options: those of :class:`Cluster`.
     :returns: the cluster; :meth:`Cluster.fork` adds workers to it.
     :raises OSError: the program cannot be started.

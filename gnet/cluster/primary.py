@@ -46,16 +46,16 @@ class Cluster(EventEmitter):
     ``fork(worker)``, ``online(worker)``, ``listening(worker, address)``, ``message(worker,
     value)``, ``disconnect(worker)`` and ``exit(worker, code, signal)``.
 
-    A worker that dies is replaced: at once the first time, and after a pause when its kind keep
-    dying. One that exits with 0 has finished, and is not. While there are workers,
-    :func:`gnet.run` does not return. Workers whose primary has gone stop by themselves.
+    A worker that dies is replaced: at once the first time, and after a pause when its replacements
+    die as well. A worker that exits with 0 has finished, and is not replaced. While there are
+    workers, :func:`gnet.run` does not return. Workers whose primary has gone stop by themselves.
 
-    :param argv: what a worker is started with; default: what this process was started with.
-    :param env: environment variables that a worker has besides this process' own.
-    :param grace: how long workers that are told to stop let their connections go on, in seconds;
+    :param argv: the command of a worker; default: the one that this process was started with.
+    :param env: environment variables for the workers, besides this process' own.
+    :param grace: how long a worker that is told to stop lets its connections go on, in seconds;
         ``None`` for no limit. Default 30.
-    :param start_timeout: how long a worker may take until it listens, when another one waits to
-        be replaced by it, in seconds. Default 30.
+    :param start_timeout: how long a worker that is to replace another one may take until it
+        listens, in seconds. Default 30.
     :raises OSError: ``ENOTSUP``, the system cannot pass descriptors on.
     :raises RuntimeError: this process is a worker itself, or there is no program to start again.
     """
@@ -113,7 +113,7 @@ class Cluster(EventEmitter):
     # -- counting -----------------------------------------------------------------------------
 
     def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
-        """How many connections the workers' servers have, those that listen alone left out.
+        """How many connections the workers' servers have, except those that listen alone.
 
         :param callback: called with ``None`` and the number, or with an error.
         :returns: without a callback the number, otherwise the cluster.
@@ -138,14 +138,14 @@ class Cluster(EventEmitter):
     def restart(self, grace: float | None = None) -> None:
         """Replace the workers one after another, and lose no connection; block until it is done.
 
-        A new worker is started, and when it listens wherever the old one does, or its ``main``
-        has returned, the old one is told to accept no more. That exits when its connections have
-        ended by themselves; what is left after ``grace`` seconds is ended. A second call waits
-        for the first.
+        A new worker is started. When it listens wherever the old one does, or its ``main`` has
+        returned, the old one stops accepting. The old one exits when its connections have ended by
+        themselves; those that are left after ``grace`` seconds are ended. A second call waits for
+        the first.
 
-        :param grace: in seconds; ``None``: the cluster's.
-        :raises RuntimeError: a new worker has died, or has not come to listen within
-            ``start_timeout``: the old workers that are left stay.
+        :param grace: how long the connections have, in seconds; ``None``: the cluster's grace.
+        :raises RuntimeError: a new worker has died, or does not listen within ``start_timeout``.
+            The old workers that are left go on.
         :raises OSError: the program cannot be started.
         """
         limit = self._staff.limit(grace)
@@ -200,10 +200,10 @@ class Cluster(EventEmitter):
     def shutdown(self, grace: float | None = None) -> int:
         """Stop every worker for good; block until the last one has exited.
 
-        They accept no more and end their connections, as :meth:`gnet.Server.shutdown` does. May
-        be called more than once, and makes it quicker then; in the hub it does not block.
+        The workers stop accepting and end their connections, as :meth:`gnet.Server.shutdown`
+        does. A second call may shorten the grace. In the hub the call does not block.
 
-        :param grace: how long the connections have, in seconds; ``None``: the cluster's.
+        :param grace: how long the connections have, in seconds; ``None``: the cluster's grace.
         :returns: how many workers had to be killed.
         """
         limit = self._staff.limit(grace)
@@ -215,11 +215,11 @@ class Cluster(EventEmitter):
         return self._staff.stop(limit)
 
     def run(self) -> None:
-        """Block until no worker is left, and none to come.
+        """Block until no worker is left, and none is to come.
 
-        Meanwhile ``SIGTERM`` and ``SIGINT`` shut the cluster down, the second one without grace,
-        and ``SIGHUP`` restarts it. To be called in the main thread. However it ends, the workers
-        have ended as well.
+        Meanwhile ``SIGTERM`` and ``SIGINT`` shut the cluster down, a second one without grace,
+        and ``SIGHUP`` restarts it. Call it in the main thread. When it returns or raises, all
+        workers have ended.
         """
         with self._service.running(self._staff.all_serve):
             try:

@@ -67,10 +67,10 @@ class Member(EventEmitter):
     """This process as a worker of its cluster.
 
     Emits ``message(value)`` with what the primary has sent, and ``disconnect()`` when the worker
-    has been told to stop, or the primary has gone: the time to end whatever would not end by
-    itself.
+    has been told to stop, or the primary has gone. Listen to ``'disconnect'`` to end what would
+    not end by itself.
 
-    :ivar id: the worker's number, which no other worker of the cluster has had.
+    :ivar id: the worker's number, which no other worker of the cluster has or had.
     """
 
     def __init__(self, wire: Wire, number: int, grace: float | None) -> None:
@@ -106,17 +106,17 @@ class Member(EventEmitter):
 
         From Node's ``process.send()``.
 
-        :param value: whatever JSON has a notation for.
+        :param value: any value that JSON can express.
         """
         self._channel.post("message", value=value)
 
     def disconnect(self, grace: float | None = None) -> None:
         """Stop this worker for good: it has finished, and is not replaced.
 
-        Its servers accept no more. When their connections have ended by themselves, or ``grace``
+        Its servers stop accepting. When their connections have ended by themselves, or ``grace``
         seconds have passed, the process exits. From Node's ``worker.disconnect()``.
 
-        :param grace: in seconds; ``None``: the cluster's.
+        :param grace: how long the connections have, in seconds; ``None``: the cluster's grace.
         """
         limit = arguments.limit("grace", grace)
         self._stop(self._grace if limit is None else limit, drain=True, code=0)

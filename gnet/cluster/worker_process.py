@@ -58,7 +58,7 @@ class Worker(EventEmitter):
     Emits ``online()``, ``listening(address)``, ``message(value)``, ``disconnect()`` and
     ``exit(code, signal)``.
 
-    :ivar id: the worker's number, from 1, which no other worker of the cluster has had.
+    :ivar id: the worker's number, from 1, which no other worker of the cluster has or had.
     :ivar process: its :class:`gevent.subprocess.Popen`.
     """
 
@@ -92,24 +92,24 @@ class Worker(EventEmitter):
     def send(self, value: Any) -> None:
         """Send a message, which :data:`gnet.cluster.worker` emits there. From ``worker.send()``.
 
-        :param value: whatever JSON has a notation for.
+        :param value: any value that JSON can express.
         """
         self._of.channel.post("message", value=value)
 
     def disconnect(self, grace: float | None = None) -> None:
         """Stop the worker for good: it is not replaced. From Node's ``worker.disconnect()``.
 
-        It accepts no more, and exits when its connections have ended by themselves. What is left
-        of them after ``grace`` seconds is ended.
+        It stops accepting, and exits when its connections have ended by themselves. Those that
+        are left after ``grace`` seconds are ended.
 
-        :param grace: in seconds; ``None``: the cluster's.
+        :param grace: how long the connections have, in seconds; ``None``: the cluster's grace.
         """
         self._of.owner.dismiss(self._of, grace)
 
     def kill(self, signum: int = signal.SIGTERM) -> None:
         """Send a signal. A worker that dies of one is replaced. From Node's ``worker.kill()``.
 
-        :param signum: ``SIGTERM`` has the worker end its connections and exit.
+        :param signum: the signal; on ``SIGTERM`` the worker ends its connections and exits.
         """
         self._of.kill(signum)
 

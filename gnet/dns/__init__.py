@@ -67,7 +67,7 @@ def lookup(
     """Look a host name up with the resolver of gevent's hub.
 
     That is ``getaddrinfo`` in a thread, unless gevent was told otherwise
-    (``GEVENT_RESOLVER``); only the calling greenlet waits. An IP address answers itself,
+    (``GEVENT_RESOLVER``); only the calling greenlet waits. An IP address is its own answer,
     whatever the family.
 
     :param hostname: a name, or an IP address.
@@ -77,13 +77,13 @@ def lookup(
     :returns: ``(address, family)``, the family as ``4`` or ``6``; with ``all``, a list of
         these in the resolver's order, without repetitions.
     :raises socket.gaierror: with ``code`` (``ENOTFOUND``, ``EAI_AGAIN``, …), ``hostname``, and
-        ``syscall`` ``"getaddrinfo"``. A name that cannot be one is ``ENOTFOUND`` before
+        ``syscall`` ``"getaddrinfo"``. A name that cannot exist is ``ENOTFOUND`` before
         anything is asked.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument is of the wrong value.
 
-    From Node's ``dns``: *dns.lookup(hostname, options, callback)*. Unlike Node's, a name that
-    is empty is not found.
+    From Node's ``dns``: *dns.lookup(hostname, options, callback)*. Unlike in Node, an empty
+    name is not found.
     """
     wanted, every = check_lookup(hostname, family, hints, all)
     literal = is_ip(hostname)

@@ -53,47 +53,47 @@ _EAI = {
 class Resolver:
     """Looks names up in DNS without the system's resolver, and without its threads.
 
-    Any number of greenlets may use one resolver at once: each call blocks its own greenlet
-    only, equal questions that are on their way are asked once, and a call that a
-    :class:`gevent.Timeout` or a kill ends leaves nothing behind. It is cooperative whether or
-    not :mod:`gevent.monkey` has patched anything. Between calls it holds no descriptor, so
+    Any number of greenlets may use one resolver at once. Each call blocks its own greenlet only,
+    equal questions are asked once while they are on their way, and a call that is ended by a
+    :class:`gevent.Timeout` or a kill leaves nothing behind. The resolver is cooperative whether
+    or not :mod:`gevent.monkey` has patched anything. Between calls it holds no descriptor, so
     there is nothing to close.
 
     :param nameservers: IP addresses of the servers, ``"192.0.2.1"``, ``"192.0.2.1:5353"`` or
         ``"[2001:db8::1]:5353"``, in the order in which they are asked; the one that answered
-        last is asked first. Default: those of ``/etc/resolv.conf`` (Windows: of the registry),
-        as they are now; one behind an interface that is down is passed over as long as it is.
+        last is asked first. Default: those of ``/etc/resolv.conf`` (on Windows, of the
+        registry), as they are now; a server behind an interface that is down is skipped.
     :param port: the port of the servers that are given without one.
-    :param timeout: seconds for a whole call, all servers, tries, aliases and search domains
-        included. The time that one server has for its answer is a part of it, and doubles
-        with each try. Default: where ``resolv.conf`` has a ``timeout``, each server has that
-        time for each try, and the call what they have together; else 5.
-    :param cache: whether answers are kept for their time to live, also those that say that
-        there is nothing (RFC 2308); or how many are kept, ``True`` is 1,024. One above 1 KiB
-        counts for several.
+    :param timeout: seconds for a whole call, including all servers, tries, aliases and search
+        domains. The time that one server has for its answer is a part of it, and doubles with
+        each try. Default: if ``resolv.conf`` has a ``timeout``, each server has that time for
+        each try, and the call has the sum of them; otherwise 5.
+    :param cache: whether to keep answers for their time to live, including those that say that
+        there is nothing (RFC 2308); or how many to keep: ``True`` means 1,024. An answer above
+        1 KiB counts for several.
     :param tries: how often each server is asked; from 1 to 10. Default: the ``attempts`` of
         ``resolv.conf``, else 3.
     :param search: domains in which a name with fewer than ``ndots`` dots is looked for first,
-        and others last; one with a final dot never. Default: the system's, which without a
-        ``search`` or ``domain`` is the host's own domain.
+        and another name last; a name with a final dot is not looked for there. Default: the
+        system's, which without a ``search`` or ``domain`` is the host's own domain.
     :param ndots: see ``search``; from 0 to 15. Default: the system's.
-    :param hosts: a file as ``/etc/hosts``, in which :meth:`lookup` and :meth:`reverse` look
-        first; it is read again when it has changed. ``None`` for none.
+    :param hosts: a file like ``/etc/hosts``, in which :meth:`lookup` and :meth:`reverse` look
+        first; it is read again when it has changed. ``None`` for no file.
     :raises TypeError: an argument is of the wrong kind.
-    :raises ValueError: an argument is of the wrong value; a name server is no IP address
+    :raises ValueError: an argument has a wrong value, or a name server is not an IP address
         (``ERR_INVALID_IP_ADDRESS``).
 
-    Of ``resolv.conf(5)`` the options ``ndots``, ``timeout``, ``attempts``, ``rotate``,
-    ``edns0``, ``use-vc``, ``single-request``, ``no-aaaa`` and ``trust-ad`` are obeyed, and of
-    the environment ``LOCALDOMAIN`` and ``RES_OPTIONS``.
+    The resolver obeys the options ``ndots``, ``timeout``, ``attempts``, ``rotate``, ``edns0``,
+    ``use-vc``, ``single-request``, ``no-aaaa`` and ``trust-ad`` of ``resolv.conf(5)``, and
+    ``LOCALDOMAIN`` and ``RES_OPTIONS`` in the environment.
 
-    An answer is read in turns with everything else, however long it is: whoever owns a name
-    cannot hold the loop with what its records say. Of a chain of aliases 16 are followed.
+    It reads an answer in turns with everything else, however long it is, so the owner of a name
+    cannot hold the loop with long records. It follows at most 16 aliases in a chain.
 
     Every method raises :class:`socket.gaierror` with Node's ``code``, ``syscall`` and
     ``hostname``: ``ENOTFOUND`` (there is no such name), ``ENODATA`` (it has no such records),
     ``ETIMEOUT``, ``ECONNREFUSED`` (no server can be reached), ``ESERVFAIL``, ``EREFUSED``,
-    ``EFORMERR``, ``ENOTIMP`` (a server said so), ``EBADRESP`` (it sent what cannot be read),
+    ``EFORMERR``, ``ENOTIMP`` (a server said so), ``EBADRESP`` (a server's answer cannot be read),
     ``ECANCELLED`` (see :meth:`cancel`).
 
     From Node's ``dns``: *Class: dns.Resolver*; RFC 1034, RFC 1035.
@@ -143,10 +143,11 @@ class Resolver:
     ) -> Address | list[Address]:
         """Look up the addresses of a host; this is a ``lookup=`` hook.
 
-        An IP address answers itself. Otherwise the hosts file, or else the name servers, which
-        are asked for A and AAAA at the same time. ``localhost`` and what ends in it is this
-        host without a question (RFC 6761, section 6.3). Where there are addresses of both
-        families, IPv6 comes first, unless the system has a route for IPv4 only.
+        An IP address is its own answer. Other names are looked for in the hosts file, and then
+        asked of the name servers, A and AAAA at the same time. ``localhost``, and every name
+        that ends in it, is this host, and nobody is asked (RFC 6761, section 6.3). If there are
+        addresses of both families, IPv6 comes first, unless the system has a route for IPv4
+        only.
 
         :param hostname: a name, or an IP address.
         :param family: ``4`` or ``6`` (``"IPv4"``, ``"IPv6"``), or ``0`` for both.
@@ -177,13 +178,14 @@ class Resolver:
         :returns: for ``A``, ``AAAA``, ``CNAME``, ``NS`` and ``PTR`` a list of :class:`str`; for
             ``TXT`` a list of each record's list of strings; for ``MX``, ``SRV``, ``SOA``,
             ``NAPTR`` and ``CAA`` a list of the named tuples of :mod:`gnet.dns`; for any other
-            type a list of the records' text in a zone file; what is very long there and no key
-            has the generic form of RFC 3597.
+            type a list of the records' text in a zone file. A very long record, other than a
+            key, has the generic form of RFC 3597.
         :raises socket.gaierror: see the class; ``syscall`` is for example ``"queryMx"``.
         :raises TypeError: an argument is of the wrong kind.
-        :raises ValueError: there is no such type, or it is none of records (``ANY``, ``AXFR``).
+        :raises ValueError: there is no such type, or it is not a type of records (``ANY``,
+            ``AXFR``).
 
-        From Node's ``dns``: *dns.resolve(hostname, rrtype, callback)*. Unlike Node's, the
+        From Node's ``dns``: *dns.resolve(hostname, rrtype, callback)*. Unlike in Node, the
         search domains apply, and ``SOA`` gives a list as well.
         """
         arguments.string("hostname", hostname)
@@ -241,13 +243,13 @@ class Resolver:
         return self.resolve(hostname, "CAA")
 
     def reverse(self, ip: str) -> list[str]:
-        """The names of an IP address: those of the hosts file, or else of DNS.
+        """The names of an IP address, from the hosts file or else from DNS.
 
-        :param ip: an IPv4 or IPv6 address; a zone id does not count.
+        :param ip: an IPv4 or IPv6 address; a zone id is ignored.
         :returns: the names, without a final dot.
         :raises socket.gaierror: see the class; ``syscall`` is ``"getHostByAddr"``.
-        :raises TypeError: ``ip`` is no :class:`str`.
-        :raises ValueError: it is no IP address (``ERR_INVALID_IP_ADDRESS``).
+        :raises TypeError: ``ip`` is not a :class:`str`.
+        :raises ValueError: ``ip`` is not an IP address (``ERR_INVALID_IP_ADDRESS``).
 
         From Node's ``dns``: *dns.reverse(ip, callback)*.
         """
@@ -264,7 +266,7 @@ class Resolver:
         return list(answer.records)
 
     def cancel(self) -> None:
-        """End every call of this thread that waits for an answer: with ``ECANCELLED``.
+        """End every call of this thread that waits for an answer, with ``ECANCELLED``.
 
         From Node's ``dns``: *resolver.cancel()*.
         """

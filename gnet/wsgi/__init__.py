@@ -19,29 +19,29 @@ r"""WSGI applications on a gnet server: HTTP/1.1 that may face the internet.
 lives beside any other server in one process. It needs the package httptools, which
 ``pip install "gevent-net[wsgi]"`` brings: llhttp, Node's parser, reads the requests.
 
-An application that blocks other than through gevent blocks the whole process: have
-``gevent.monkey.patch_all()`` run first, or have it run in ``threads``. One that keeps the loop for
-more than a second is told of in the log ``gnet``, once, with its stack.
+An application that blocks, and does not do it through gevent, blocks the whole process: call
+``gevent.monkey.patch_all()`` first, or use ``threads``. When an application holds the loop for
+more than a second, the log ``gnet`` gets a warning with its stack, once.
 
-**What is refused.** What two readers could understand differently: two lengths, a length beside
-a transfer coding, codings other than ``chunked``, spaces where none belong, line ends that are
-none, control characters, no ``Host`` or two. The answer is 400 or what is more to the point, says
-nothing but that, and ends the connection; ``error_log`` has the reason. Bytes of a body are never
-a request.
+**What is refused.** Requests that two readers could understand differently: with two lengths, a
+length beside a transfer coding, codings other than ``chunked``, spaces where none belong,
+malformed line ends, control characters, no ``Host`` or two. The answer is 400 or a more precise
+status, says nothing else, and ends the connection; ``error_log`` has the reason. Bytes of a body
+are never a request.
 
 **The environ** has PEP 3333's keys, and ``wsgi.input_terminated``; ``REMOTE_PORT``,
 ``REQUEST_URI`` and ``RAW_URI``, the target as it was sent; ``"gnet.socket"``, the connection, a
-:class:`gnet.Socket`; ``"gnet.trailers"``, a list of the fields behind a body in chunks as soon as
-that was read to its end; and ``"gnet.response_trailers"``, a list for those of the response, which
-are sent behind chunks to clients that want them. Fields whose names have an underscore are left
-out, as another's variable would be theirs.
+:class:`gnet.Socket`; ``"gnet.trailers"``, a list of the fields behind a body in chunks, as soon as
+the body was read to its end; and ``"gnet.response_trailers"``, a list for such fields of the
+response, which are sent behind chunks to clients that want them. Fields whose names have an
+underscore are left out, because they could pass for another field.
 
-**Upgrades.** A request for an upgrade (RFC 9110, section 7.8), a WebSocket's for example, has one
-more key in its ``environ``: ``"gnet.head"`` are the bytes that came with the request and belong to
-the new protocol, mostly ``b""``; and its socket has no idle timeout. The application answers with
-``101`` through ``start_response`` and ``write``, or on the socket itself, and has the connection
+**Upgrades.** A request for an upgrade (RFC 9110, section 7.8), to a WebSocket for example, has one
+more key in its ``environ``: ``"gnet.head"`` has the bytes that came with the request and belong to
+the new protocol, mostly ``b""``. Its socket has no idle timeout. The application answers with
+``101`` through ``start_response`` and ``write``, or on the socket itself, and owns the connection
 until it returns. If it has left ``'data'`` listeners on the socket, the connection lives on until
-its ``'close'``. So it is with ``CONNECT``, where ``allow_connect`` has it.
+its ``'close'``. The same is true of ``CONNECT`` with ``allow_connect``.
 
 From PEP 3333, RFC 9110 and 9112, and Node's ``http``: *server.close()*, *server.headersTimeout*,
 *Event: 'upgrade'*.
@@ -84,40 +84,40 @@ MAX_HEADERS = 100
 
 
 class WSGIServer(Server):
-    """A server that has a WSGI application answer HTTP requests.
+    """A server whose HTTP requests a WSGI application answers.
 
     It emits what :class:`gnet.Server` emits. A ``'connection'`` listener may set a connection
     up; the first request is read when it has returned.
 
     :param application: the WSGI application.
-    :param log: where a line per request goes: an object with ``write()``, or a
-        :class:`logging.Logger`; default: nowhere.
-    :param error_log: where errors of clients go, and what the application writes to
-        ``wsgi.errors``: as ``log``; default: the standard error.
+    :param log: gets a line for each request: an object with ``write()``, or a
+        :class:`logging.Logger`. Default: no log.
+    :param error_log: gets the errors of clients, and what the application writes to
+        ``wsgi.errors``; of the same kind as ``log``. Default: the standard error.
     :param environ: values for the ``environ`` of every request.
     :param idle_timeout: how long a client may send or take nothing while it is waited for, in
         seconds; ``None`` for no limit. It closes idle keep-alive connections, and slow ones.
     :param header_timeout: how long a client may take to send the head of a request, from its
         first byte to its last, in seconds; ``None`` for no limit. Then it is answered with 408.
-    :param min_body_rate: how many bytes a second of a body must come at the least while they are
-        waited for, from the third second on; ``None``, the default, for no limit. A read of a
-        slower one raises :class:`RequestError`, which is a :class:`TimeoutError`, too.
-    :param max_body: how large a body may be, in bytes; ``None``, the default, for no limit. A
-        larger one is answered with 413, before the application is called where its length is
-        announced, and otherwise by what a read raises.
-    :param max_header_bytes: how large a head may be, in bytes; more is answered with 431, and a
-        first line above that, or above 8192 bytes, with 414.
-    :param max_headers: how many fields a head may have; more are answered with 431.
+    :param min_body_rate: the minimum of bytes a second in which a body must come while it is
+        waited for, from the third second on; ``None``, the default, for no limit. When a body is
+        slower, a read of it raises :class:`RequestError`, which is a :class:`TimeoutError`, too.
+    :param max_body: the maximum size of a body, in bytes; ``None``, the default, for no limit. A
+        larger one is answered with 413: before the application is called if its length is
+        announced, and otherwise by the exception that a read raises.
+    :param max_header_bytes: the maximum size of a head, in bytes; a larger one is answered with
+        431, and a first line above that, or above 8192 bytes, with 414.
+    :param max_headers: the maximum number of fields in a head; more are answered with 431.
     :param interrupt_on_disconnect: raise :class:`~gnet.errors.PeerEndError` in an application
-        whose client leaves meanwhile, wherever it is blocked. A client that ends only its own
-        side looks the same.
-    :param threads: call the application in a pool of so many threads; ``None``, the default, for
-        the connection's greenlet.
+        when its client leaves, wherever it is blocked. A client that ends only its own side
+        looks the same.
+    :param threads: call the application in a pool with this many threads; ``None``, the default,
+        calls it in the connection's greenlet.
     :param allow_connect: pass ``CONNECT`` to the application, as an upgrade; otherwise it is
         answered with 501.
     :param options: those of :class:`gnet.Server`. ``no_delay`` is ``True`` by default.
-    :raises TypeError: an argument of the wrong kind.
-    :raises ValueError: an argument of the wrong value.
+    :raises TypeError: an argument is of the wrong kind.
+    :raises ValueError: an argument has a wrong value.
     """
 
     __slots__ = (
@@ -197,7 +197,7 @@ class WSGIServer(Server):
         return self.request_limits.header_timeout
 
     def report(self, what: str, error: BaseException) -> None:
-        """An application has raised: the hub's error handler tells of it, with its traceback."""
+        """Have the hub's error handler report what an application has raised."""
         self._loop.hub.handle_error(what, type(error), error, error.__traceback__)
 
     # -- connections --------------------------------------------------------------------------
@@ -269,13 +269,13 @@ class WSGIServer(Server):
     def shutdown(self, grace: float | None = None) -> int:
         """Stop accepting, finish the requests, and destroy what is left after some time.
 
-        Every response says ``Connection: close`` from now on. With a ``grace``, requests are
-        answered also that come meanwhile, on connections that were accepted before: a client
-        that has just sent one cannot know. Without, connections that wait for a request end at
-        once. Upgraded connections end as those of :meth:`gnet.Server.shutdown`.
+        Every response says ``Connection: close`` from now on. With a ``grace``, the server also
+        answers requests that come meanwhile on connections that were accepted before, since a
+        client that has just sent one cannot know. Without a grace, connections that wait for a
+        request end at once. Upgraded connections end as in :meth:`gnet.Server.shutdown`.
 
         :param grace: how long the requests have, in seconds; ``None`` for no limit.
-        :returns: how many connections were destroyed that were not idle.
+        :returns: how many connections were destroyed, idle ones not counted.
         """
         if not grace and (self.listening or self._handlers):
             arguments.limit("grace", grace)
@@ -311,9 +311,9 @@ def serve(
 ) -> int:
     """Serve a WSGI application; block until the server has closed.
 
-    In the main thread, SIGTERM and SIGINT have it shut down: the requests in flight are
-    finished, and those that still come on connections that are there. A second signal does not
-    wait.
+    In the main thread, SIGTERM and SIGINT shut the server down: it finishes the requests in
+    flight, and those that still come on connections that are already there. A second signal ends
+    the waiting.
 
     :param application: the WSGI application.
     :param target: as for :meth:`gnet.Server.listen`.

@@ -67,7 +67,7 @@ class WSGIHandler:
         self._body: Body | None = None
 
     def handle(self) -> None:
-        """Answer requests until one side wants no more."""
+        """Answer requests until one side wants to end."""
         try:
             while self._handle_one():
                 pass
