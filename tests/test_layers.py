@@ -28,7 +28,7 @@ ROOMS = {
         questions resolver __init__
     """,
     "_transport": """
-        __init__ windows.__init__ protocol sigpipe file_thread file blocking_file
+        __init__ windows.__init__ protocol sigpipe wakeup memory file_thread file blocking_file
         windows.stream_socket stream_socket windows.completion windows.pipe_access
         windows.named_pipe tcp_options
         unix_path
@@ -45,6 +45,7 @@ ROOMS = {
         listen_request server notify serve after_fork at_exit threads
     """,
     "__init__": "",
+    "testing": "",
     "cluster": "shared_listeners this_worker worker_process staff service primary __init__",
     "logging": "",
     "monkey": "",

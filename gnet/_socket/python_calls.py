@@ -356,7 +356,8 @@ class PythonSocket(Messages):
         What is queued is dropped. From Python's ``socket.detach()``.
 
         :returns: the descriptor, in non-blocking mode; ``-1`` if there is none.
-        :raises OSError: the connection was still being made, and has failed.
+        :raises OSError: the connection was still being made, and has failed; or ``ENOTSUP``: no
+            descriptor stands for it.
         """
         self._check_thread()
         if self._life is CONNECTING:
@@ -368,7 +369,7 @@ class PythonSocket(Messages):
             return -1
         self._local_name(), self._remote_name()
         self._unwatch_peer()
-        fd = self._wire.detach()
+        fd: int = _annotated("detach", self._wire.detach)
         self.destroy()
         return fd
 

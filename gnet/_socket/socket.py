@@ -631,6 +631,8 @@ def _wire_of(fd: Any, handle: Any) -> Transport | None:
     if handle is not None:
         if fd is not None:
             raise type_error("give fd or handle, not both")
+        if isinstance(handle, Transport):
+            return handle
         fd = _descriptor_of(handle)
         if fd < 0:
             raise arguments.wrong_value("handle", handle, "open")

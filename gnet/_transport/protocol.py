@@ -15,7 +15,7 @@ import errno
 import os
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 __all__ = ["READ", "WRITE", "Listener", "Transport", "Watcher", "refuse"]
 
@@ -48,6 +48,7 @@ class Watcher(Protocol):
         """:meth:`stop` for good. The transport closes those that are left, before itself."""
 
 
+@runtime_checkable
 class Transport(Protocol):
     """One end of a connection. A class that names it as its base can nothing but what it must."""
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import annotate, system_error, type_error, value_error
-from .protocol import Transport, Watcher
+from .protocol import Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL
 
 if sys.platform == "win32":
@@ -162,7 +162,8 @@ class Wire(SystemSocket):
         return not self.recv(1, _socket.MSG_PEEK)
 
     def reset_on_close(self) -> None:
-        self.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NO_LINGER)
+        # The Unix domain has none, and the option does nothing there.
+        refuse(errno.EOPNOTSUPP)
 
     def sides(self) -> tuple[bool, bool]:
         return True, True
@@ -227,6 +228,9 @@ class TcpWire(Wire):
 
     TCP_OPTIONS = True
     RESET = True
+
+    def reset_on_close(self) -> None:
+        self.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NO_LINGER)
 
 
 def _class_of(family: int) -> type[Wire]:

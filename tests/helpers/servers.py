@@ -27,6 +27,9 @@ Place = tuple[Any, ...]
 
 LOOPBACK: Place = (0, "127.0.0.1")
 
+# Whose connections pair() makes where it is not told: "kernel" or "memory".
+carrier = "kernel"
+
 MOST_PORTS = 20
 
 
@@ -108,20 +111,36 @@ def _echo_blocking(sock: gnet.Socket) -> None:
 
 @contextmanager
 def pair(
-    at: Place = LOOPBACK, *, allow_half_open: bool = False, **options: Any
+    at: Place | None = None, *, allow_half_open: bool = False, **options: Any
 ) -> Iterator[tuple[gnet.Socket, gnet.Socket]]:
     """The client's and the server's end of one connection, both of gnet.
 
-    ``allow_half_open`` is for both, further options for the client's.
+    ``allow_half_open`` is for both, further options for the client's. A test that is about the
+    kernel says where.
     """
-    with serving(at=at, allow_half_open=allow_half_open) as server:
-        client = gnet.connect(*place_at(server), allow_half_open=allow_half_open, **options)
+    place = gnet.testing.Place(("127.0.0.1", 8124)) if at is None and carrier == "memory" else None
+    where = (place,) if place is not None else at or LOOPBACK
+    with serving(at=where, allow_half_open=allow_half_open) as server:
+        if place is not None:
+            client = place.connect(
+                ("127.0.0.1", 40000), allow_half_open=allow_half_open, **options
+            )
+        else:
+            client = gnet.connect(*place_at(server), allow_half_open=allow_half_open, **options)
         try:
             (served,) = server.wait("connection")
             client.wait("connect")
             yield client, served
         finally:
             client.destroy()
+
+
+@contextmanager
+def memory_pair(**options: Any) -> Iterator[tuple[gnet.Socket, gnet.Socket]]:
+    """The two ends of a connection in memory; the options are those of both."""
+    here, there = gnet.testing.pair(**options)
+    with closing(here, there):
+        yield here, there
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.checks import PAIR_CHECKS, Check
-from tests.helpers.servers import TRANSPORTS, pair, place_of
+from tests.helpers.servers import TRANSPORTS, memory_pair, pair, place_of
 
 
 @pytest.mark.limit(30)
@@ -16,3 +16,9 @@ from tests.helpers.servers import TRANSPORTS, pair, place_of
 @pytest.mark.parametrize("check", PAIR_CHECKS, ids=lambda check: check.__name__)
 def test_a_pair(check: Check, transport: str, tmp_path: Path) -> None:
     check(partial(pair, place_of(transport, tmp_path)))
+
+
+@pytest.mark.limit(30)
+@pytest.mark.parametrize("check", PAIR_CHECKS, ids=lambda check: check.__name__)
+def test_a_pair_in_memory(check: Check) -> None:
+    check(memory_pair)

@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 )
 
 import gnet
-from tests.helpers.servers import pair
+from tests.helpers.servers import memory_pair, pair
 
 PROGRAMS = int(os.environ.get("GNET_PROGRAMS", "25"))
 STEPS = 60
@@ -105,17 +105,20 @@ class Programs(RuleBasedStateMachine):
     #: What has been done, in all programs. A rule that finds nobody able does not count.
     done: ClassVar[Counter[str]] = Counter()
 
-    @initialize(unix=st.booleans(), ends_from=st.integers(0, STEPS))
-    def connect(self, unix: bool, ends_from: int) -> None:
+    @initialize(
+        carrier=st.sampled_from(["tcp", "unix", "memory"]), ends_from=st.integers(0, STEPS)
+    )
+    def connect(self, carrier: str, ends_from: int) -> None:
         self.stack = ExitStack()
-        if unix:
+        if carrier == "unix":
             self.socks = [
                 gnet.Socket(handle=end, allow_half_open=True) for end in socket.socketpair()
             ]
             for sock in self.socks:
                 self.stack.callback(sock.destroy)
         else:
-            self.socks = list(self.stack.enter_context(pair(allow_half_open=True)))
+            make = memory_pair if carrier == "memory" else pair
+            self.socks = list(self.stack.enter_context(make(allow_half_open=True)))
         # What end 0 writes is direction 0, which end 1 reads.
         self.directions = [Direction(), Direction()]
         self.corked = [0, 0]

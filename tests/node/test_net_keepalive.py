@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tests.helpers.options import keep_alive, keep_alive_delay
-from tests.helpers.servers import pair
+from tests.helpers.servers import LOOPBACK, pair
 
 
 def test_keep_alive_is_switched_on_and_the_connection_goes_on() -> None:
-    with pair() as (client, served):
+    with pair(LOOPBACK) as (client, served):
         client.set_timeout(0)
         served.set_timeout(0)
         assert not keep_alive(served)
@@ -22,7 +22,7 @@ def test_keep_alive_is_switched_on_and_the_connection_goes_on() -> None:
 
 
 def test_keep_alive_is_switched_off_again() -> None:
-    with pair() as (_, served):
+    with pair(LOOPBACK) as (_, served):
         served.set_keep_alive(True)
         served.set_keep_alive(False)
         assert not keep_alive(served)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import gnet
-from tests.helpers.servers import pair, place_at, serving
+from tests.helpers.servers import LOOPBACK, pair, place_at, serving
 
 
 def no_delay(sock: gnet.Socket) -> bool:
@@ -23,7 +23,7 @@ def test_it_is_remembered_until_there_is_a_connection() -> None:
 
 
 def test_on_and_off() -> None:
-    with pair() as (client, _):
+    with pair(LOOPBACK) as (client, _):
         for wanted in (True, False, True):
             client.set_no_delay(wanted)
             assert no_delay(client) is wanted

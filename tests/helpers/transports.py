@@ -1,0 +1,207 @@
+"""Connections of every transport there is, below the stream: two ends each."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from gnet._transport.memory import memory_pair
+from gnet._transport.protocol import READ, WRITE, Transport, Watcher
+from gnet._transport.stream_socket import Wire, wire_of_fd
+
+Ends = tuple[Transport, Transport]
+LOOPBACK = "127.0.0.1"
+
+
+class Kind(NamedTuple):
+    """A kind of transport.
+
+    :ivar make: a context manager of two connected ends, which are closed behind it.
+    :ivar both_ways: whether the second end can be written to, too.
+    :ivar half_open: whether one way can end and the other go on.
+    :ivar largest: how many bytes are more than what it takes unread.
+    """
+
+    name: str
+    make: Callable[[], Any]
+    both_ways: bool = True
+    half_open: bool = True
+    largest: int = 1 << 24
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@contextmanager
+def _closed(*ends: Transport) -> Iterator[Ends]:
+    with ExitStack() as stack:
+        for end in ends:
+            stack.callback(end.close)
+        yield ends  # type: ignore[misc]
+
+
+@contextmanager
+def _tcp() -> Iterator[Ends]:
+    listener = Wire.open(socket.AF_INET)
+    with ExitStack() as stack:
+        stack.callback(listener.close)
+        listener.bind((LOOPBACK, 0))
+        listener.listen(1)
+        client = Wire.open(socket.AF_INET)
+        stack.callback(client.close)
+        assert client.connect_ex(listener.getsockname()) in (0, errno.EINPROGRESS, 10035)
+        await_event(listener, READ)
+        served, _ = listener.accept_wire()
+        stack.callback(served.close)
+        await_event(client, WRITE)
+        yield client, served
+
+
+@contextmanager
+def _unix() -> Iterator[Ends]:
+    with _closed(*(Wire.adopt(each.detach()) for each in socket.socketpair())) as ends:
+        yield ends
+
+
+@contextmanager
+def _memory() -> Iterator[Ends]:
+    with _closed(*memory_pair()) as ends:
+        yield ends
+
+
+@contextmanager
+def _pipe(blocking: bool = True) -> Iterator[Ends]:
+    reader, writer = os.pipe()
+    for fd in reader, writer:
+        os.set_blocking(fd, blocking)
+    with _closed(wire_of_fd(writer), wire_of_fd(reader)) as ends:
+        yield ends
+
+
+@contextmanager
+def _threaded_pipe() -> Iterator[Ends]:
+    """A pipe that cannot be opened anew, and so has threads that read and write it."""
+    from gnet._transport import blocking_file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocking_file, "opened_anew", lambda fd: None)
+        with _pipe() as ends:
+            yield ends
+
+
+@contextmanager
+def _terminal() -> Iterator[Ends]:
+    import pty
+    import tty
+
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    with _closed(wire_of_fd(master), wire_of_fd(slave)) as ends:
+        yield ends
+
+
+@contextmanager
+def _named_pipe() -> Iterator[Ends]:
+    from gnet._transport.windows import named_pipe
+
+    name = rf"\\.\pipe\gnet-test-{uuid4()}"
+    with ExitStack() as stack:
+        listener = named_pipe.listen(name, 1, False, False)
+        stack.callback(listener.close)
+        client = named_pipe.PipeWire.connect(name)
+        stack.callback(client.close)
+        await_event(listener, READ)
+        served, _ = listener.accept_wire()
+        stack.callback(served.close)
+        yield client, served
+
+
+TCP = Kind("tcp", _tcp)
+MEMORY = Kind("memory", _memory)
+if sys.platform == "win32":
+    KINDS = (TCP, MEMORY, Kind("named pipe", _named_pipe))
+else:
+    KINDS = (
+        TCP,
+        Kind("unix", _unix),
+        MEMORY,
+        Kind("pipe", _pipe, both_ways=False, half_open=False),
+        Kind("shared pipe", lambda: _pipe(blocking=False), both_ways=False, half_open=False),
+        Kind("threaded pipe", _threaded_pipe, both_ways=False, half_open=False),
+        Kind("terminal", _terminal, half_open=False),
+    )
+
+
+class Firing:
+    """A watcher of the loop's, and how often it has fired."""
+
+    def __init__(self, transport: Any, events: int) -> None:
+        self.watcher: Watcher = transport.watch(gevent.get_hub().loop, events)
+        self.count = 0
+        self._fired = Event()
+
+    def start(self) -> None:
+        self.watcher.start(self._note)
+
+    def _note(self) -> None:
+        self.count += 1
+        self._fired.set()
+
+    def wait(self) -> None:
+        """Block until it fires again."""
+        self._fired.clear()
+        self._fired.wait()
+
+
+def await_event(transport: Any, events: int) -> None:
+    """Block until a transport, or a listener, is ready."""
+    firing = Firing(transport, events)
+    firing.start()
+    firing.wait()
+    firing.watcher.close()
+
+
+def receive(reader: Transport, size: int) -> bytes:
+    """So many bytes, or all up to the end."""
+    data = b""
+    while len(data) < size:
+        try:
+            chunk = reader.recv(size - len(data))
+        except BlockingIOError:
+            await_event(reader, READ)
+            continue
+        if not chunk:
+            break
+        data += chunk
+    return data
+
+
+def send(writer: Transport, data: bytes) -> None:
+    """All of the data, which fits."""
+    while data:
+        try:
+            data = data[writer.send(data) :]
+        except BlockingIOError:
+            await_event(writer, WRITE)
+
+
+def fill(writer: Transport, most: int) -> int:
+    """Send until nothing more is taken; gives how many bytes that were."""
+    sent = 0
+    chunk = bytes(range(251)) * 262
+    while sent < most:
+        try:
+            sent += writer.send(memoryview(chunk)[sent % 251 :])
+        except BlockingIOError:
+            return sent
+    raise AssertionError(f"more than {most} bytes were taken")
