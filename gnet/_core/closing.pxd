@@ -1,6 +1,6 @@
 from .reading cimport Reading
 
-cdef object CLOSED, CONNECTING, IDLE, OPEN
+cdef int CLOSED, END_MET, FAILED, HALF_OPEN, HASTY, LEFT, OPEN, QUEUED, SENT, SHARED, SHUT
 
 
 cdef class Closing(Reading):

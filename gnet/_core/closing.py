@@ -8,11 +8,24 @@ from contextlib import suppress
 from typing import Any
 
 from .._loop.timers import Deadline
+from .._transport.protocol import Transport
 from ..errors import annotate
 from .dispatcher import Dispatcher
 from .flowing import MAX_READS, READ_BYTES
 from .reading import Reading
-from .states import CLOSED, CONNECTING, IDLE, OPEN
+from .states import (
+    CLOSED,
+    END_MET,
+    FAILED,
+    HALF_OPEN,
+    HASTY,
+    LEFT,
+    OPEN,
+    QUEUED,
+    SENT,
+    SHARED,
+    SHUT,
+)
 from .writing import HIGH_WATER_BYTES
 
 __all__ = ["LINGER_SECONDS", "Closing"]
@@ -37,29 +50,51 @@ class Closing(Reading):
 
     def _give_up(self) -> None:
         """``close()``: send what is queued, end, and let go of the descriptor in good time."""
-        if self._life is CLOSED:
+        if self._life >= SHUT:
             self._close_failed()
-            if self._close_emitted or "error" not in self._listeners:
+            if self._life == CLOSED or "error" not in self._listeners:
                 # Else 'error' is on its way to who listens.
                 self._report_unheard()
             return
-        self._given_up = True
-        if self._life is IDLE or (self._life is CONNECTING and self._out is None):
-            self._shut(None)
-            return
-        self._interrupt()
-        shared = self._wire is not None and self._wire.SHARED
-        if (self._read_ended or shared) and self._out is None and not self._ending:
-            # Both sides are over: the close itself sends the end, without a shutdown before it.
-            self._ending = self._finished = True
-            self._loop.defer(self._emit_finish)
-            self._shut(None)
-            return
-        self._update_hold()
-        self._end()
-        self._rearm()
-        if self._finished:
-            self._linger()
+        self._step("close")
+
+    def _abandon(self, error: BaseException, let_go: Callable[[Transport], object]) -> None:
+        """Close without an event: nobody is left to hear of it.
+
+        :param error: what blocking calls raise from now on.
+        :param let_go: closes a wire.
+        """
+        failed, self._failed_wire = self._failed_wire, None
+        if failed is not None:
+            let_go(failed)
+        if self._life < SHUT:
+            # Not for _teardown() to close.
+            wire, self._wire = self._wire, None
+            # Who waits for the peer to leave is not told that there is none any more.
+            self._peer = None
+            self._stop_timers()
+            try:
+                self._teardown()
+            finally:
+                if wire is not None:
+                    let_go(wire)
+            self._error = error
+            self._heard = True
+        self._step("abandon")
+
+    def _facts(self) -> int:
+        facts = 0
+        if self._out is not None:
+            facts |= QUEUED
+        if self.allow_half_open:
+            facts |= HALF_OPEN
+        if self._wire is not None and self._wire.SHARED:
+            facts |= SHARED
+        if self._destroy_when_sent:
+            facts |= HASTY
+        if self._error is not None:
+            facts |= FAILED
+        return facts
 
     def _handle(self) -> None:
         """In a greenlet of its own: the connection is its listener's until that returns."""
@@ -78,9 +113,9 @@ class Closing(Reading):
 
     def _finish_up(self) -> None:
         """The server shuts down: the connection ends, in a way that leaves time to answer."""
-        if not self._handled:
-            self._end()
-        elif self._wire is not None and not self._read_ended:
+        if not self._is_handlers():
+            self._step("end")
+        elif self._wire is not None and self._receiving < END_MET:
             # Its listener reads to the end and then may answer; this is the end.
             self._hide_peer()
             with suppress(OSError):
@@ -89,22 +124,14 @@ class Closing(Reading):
 
     def _linger(self) -> None:
         """Everything is sent: the peer has some time to end as well."""
-        if self._life is not OPEN:
-            return
-        if self._read_ended or self._wire.SHARED:  # type: ignore[union-attr]
-            # What comes behind that on a pipe is not the socket's to throw away.
-            self._loop.defer(self._linger_over)
-        elif self._linger_timer is None:
+        if self._life == OPEN and self._linger_timer is None:
             timers = self._loop.timers
-            self._linger_timer = Deadline(timers, LINGER_SECONDS, self, "_linger_over")
-
-    def _linger_over(self) -> None:
-        self._shut(None)
+            self._linger_timer = Deadline(timers, LINGER_SECONDS, self, "_shut")
 
     def _discard(self) -> None:
         """In the hub: something arrived after ``close()``."""
         wire = self._wire
-        if wire is None or self._read_ended or not self._given_up:
+        if wire is None or self._receiving >= END_MET or self._owner < LEFT:
             return
         try:
             for _ in range(MAX_READS):
@@ -116,12 +143,9 @@ class Closing(Reading):
             return
         except OSError as exc:
             # Nobody is there to hear of it, unless data of the program's was still to be sent.
-            self._shut(self._own(annotate(exc, "read")), heard=self._finished)
+            self._shut(self._own(annotate(exc, "read")), heard=self._sending >= SENT)
             return
-        self._read_ended = True
-        self._unwatch()
-        if self._finished:
-            self._linger()
+        self._step("meet_end")
 
     def _teardown(self) -> list[Callable[..., object]]:
         if self._linger_timer is not None:

@@ -1,6 +1,7 @@
 from .writing cimport Writing
 
+cdef int END_MET, LEFT, OPEN, SHUT
+
 
 cdef class Departure(Writing):
     cdef public object _peer
-    cdef public bint _read_ended

@@ -9,7 +9,7 @@ from greenlet import getcurrent, greenlet
 
 from ..errors import PeerEndError
 from .dispatcher import Dispatcher
-from .states import CLOSED, OPEN
+from .states import END_MET, LEFT, OPEN, SHUT
 from .writing import HIGH_WATER_BYTES, Callback, Writing
 
 __all__ = ["Departure"]
@@ -36,7 +36,7 @@ class _Peer:
 class Departure(Writing):
     """An endpoint that can be written to, and that notices when its peer leaves."""
 
-    __slots__ = ("_peer", "_read_ended")
+    __slots__ = ("_peer",)
 
     def __init__(
         self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
@@ -44,8 +44,6 @@ class Departure(Writing):
         super().__init__(high_water_mark, loop)
         # Who awaits the peer's end ahead of what is unread.
         self._peer: _Peer | None = None
-        # Everything up to the peer's end has been read.
-        self._read_ended = False
 
     @contextmanager
     def interrupt_on_peer_end(self) -> Iterator[None]:
@@ -62,8 +60,8 @@ class Departure(Writing):
         me = getcurrent()
         peer.greenlets.append(me)
         try:
-            ended = self._read_ended and not peer.hidden
-            if peer.ended or ended or self._life is CLOSED:
+            ended = self._receiving >= END_MET and not peer.hidden
+            if peer.ended or ended or self._life >= SHUT:
                 raise self._own(PeerEndError())
             yield
         finally:
@@ -77,7 +75,7 @@ class Departure(Writing):
             peer = self._peer = _Peer()
         unwatched = not (peer.watched or peer.hidden)
         wire = self._wire
-        if unwatched and self._life is OPEN and wire is not None and wire.PEER_END:
+        if unwatched and self._life == OPEN and wire is not None and wire.PEER_END:
             peer.watched = True
             self._loop.peers.add(wire, self)
         return peer
@@ -94,6 +92,9 @@ class Departure(Writing):
         if peer is not None and peer.watched and self._wire is not None:
             peer.watched = False
             self._loop.peers.remove(self._wire)
+
+    def _note_peer_end(self) -> None:
+        self._peer_has_ended()
 
     def _peer_has_ended(self) -> None:
         """The peer has ended or reset."""
@@ -124,6 +125,6 @@ class Departure(Writing):
         if self._peer is not None:
             self._unwatch_peer()
             # A reset is the peer's leaving, too.
-            reset = isinstance(self._error, ConnectionError) and not self._given_up
+            reset = isinstance(self._error, ConnectionError) and self._owner < LEFT
             self._peer_is_gone(self._peer, tell=reset)
         return super()._teardown()

@@ -24,7 +24,20 @@ from ..errors import SocketClosedError, StreamDestroyedError, coded, system_erro
 from .dispatcher import Dispatcher, dispatcher
 from .emitter import Listener, fail
 from .held import Held
-from .states import CLOSED, CONNECTING, IDLE, MOVES, OPEN
+from .states import (
+    CLOSED,
+    CONNECTING,
+    HANDLER,
+    IDLE,
+    LEFT,
+    LEFT_BY_HANDLER,
+    LISTENERS,
+    OPEN,
+    SHUT,
+    UNMADE,
+    WRITABLE,
+    step,
+)
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -56,18 +69,16 @@ class Endpoint(Held):
 
     __slots__ = (
         "_blocked",
-        "_blocking_style",
-        "_close_emitted",
-        "_connected",
         "_error",
         "_failed_wire",
         "_generation",
-        "_given_up",
-        "_handled",
         "_heard",
         "_idle",
         "_life",
+        "_owner",
         "_reader",
+        "_receiving",
+        "_sending",
         "_timeout",
         "_waits",
         "_watchdog",
@@ -75,7 +86,6 @@ class Endpoint(Held):
         "server",
     )  # fmt: skip
 
-    _life: str
     _wire: Transport | None
 
     def __init__(self, loop: Dispatcher | None = None) -> None:
@@ -83,20 +93,17 @@ class Endpoint(Held):
         self._wire = None
         # That of a connection which the network has ended, for pools that ask its descriptor.
         self._failed_wire: Transport | None = None
+        # A rung of each ladder of gnet._core.states; _step() alone changes them.
         self._life = IDLE
-        self._connected = False
-        self._close_emitted = False
+        self._receiving = UNMADE
+        self._sending = WRITABLE
+        self._owner = LISTENERS
         # Which of the object's connections it is. What a former one's listener leaves to be done
         # when it returns at last is not done to a later one (connect() may be called again).
         self._generation = 0
-        # The program has closed or destroyed the socket, and uses it no more.
-        self._given_up = False
         self._error: BaseException | None = None
         # Whether somebody knows of the error: a listener, a blocked call, or the hub.
         self._heard = False
-        self._blocking_style = False
-        # The connection is a handler's until it returns: it hears of errors from its calls.
-        self._handled = False
         self._reader: greenlet | None = None
         self._blocked: list[AsyncResult[Any]] | None = None
         self._waits: list[AsyncResult[Any]] | None = None
@@ -107,41 +114,55 @@ class Endpoint(Held):
         self.server: Any = None
 
     def _is_over(self) -> bool:
-        return self._life is CLOSED
+        return self._life >= SHUT
 
     def _in_use(self) -> bool:
-        life = getattr(self, "_life", None)
-        if life is None:
-            return False
-        if life is IDLE:
-            return self._wire is not None
-        return life is not CLOSED or not self._close_emitted
+        life = getattr(self, "_life", IDLE)
+        if life == IDLE:
+            return getattr(self, "_wire", None) is not None
+        return bool(life != CLOSED)
 
     # -- life ---------------------------------------------------------------------------------
 
-    def _move(self, move: str) -> None:
-        self._life = MOVES[self._life, move]
-        self._update_hold()
+    def _step(self, event: str) -> None:
+        """Something has happened: go where that leads to, and do what is to be done then."""
+        self._life, self._receiving, self._sending, self._owner, actions = step(
+            event, self._life, self._receiving, self._sending, self._owner, self._facts()
+        )
+        for action in actions:
+            getattr(self, action)()
+
+    def _facts(self) -> int:
+        """What decides beside the rungs."""
+        raise NotImplementedError
+
+    def _is_blocking(self) -> bool:
+        """Whether blocking calls use the connection, or did to the end."""
+        return self._owner != LISTENERS and self._owner != LEFT
+
+    def _is_handlers(self) -> bool:
+        """Whether the connection is, or was, a handler's: it hears of errors from its calls."""
+        return self._owner == HANDLER or self._owner == LEFT_BY_HANDLER
 
     @property
     def destroyed(self) -> bool:
         """Whether the connection is over, so that no more data can be transferred."""
-        return self._life is CLOSED
+        return self._life >= SHUT
 
     @property
     def closed(self) -> bool:
         """Whether ``'close'`` has been emitted."""
-        return self._close_emitted
+        return self._life == CLOSED
 
     @property
     def connecting(self) -> bool:
         """Whether :meth:`connect` was called and has not finished."""
-        return self._life is CONNECTING
+        return self._life == CONNECTING
 
     @property
     def pending(self) -> bool:
         """Whether the socket is not connected: not yet, still connecting, or no longer."""
-        return self._life is not OPEN
+        return self._life != OPEN
 
     def destroy(self, error: BaseException | None = None) -> Self:
         """Close the connection at once; what is queued or unread is dropped.
@@ -156,7 +177,7 @@ class Endpoint(Held):
         if error is not None and not isinstance(error, BaseException):
             raise arguments.wrong_kind("error", error, "an exception")
         self._check_thread()
-        self._given_up = True
+        self._step("destroy")
         self._shut(error)
         self._close_failed()
         return self
@@ -165,36 +186,39 @@ class Endpoint(Held):
         """The network has failed the connection: an error that is nobody's bug."""
         # A handler that is not blocked on the socket hears of it from its next call, or does
         # not care any more.
-        self._shut(self._own(error), heard=self._handled)
+        self._shut(self._own(error), heard=self._is_handlers())
 
-    def _shut(self, error: BaseException | None, heard: bool = False) -> None:
+    def _shut(self, error: BaseException | None = None, heard: bool = False) -> None:
         """Close the connection; every way to its end comes through here.
 
         :param heard: somebody knows of the error, so that nobody need be told if no one listens.
         """
-        if self._life is CLOSED:
+        if self._life >= SHUT:
             return
         self._error = error
-        self._publish_end(error)
+        self._heard = heard
+        self._step("shut")
+
+    def _shut_later(self) -> None:
+        self._loop.defer(self._shut)
+
+    def _publish_failed(self) -> None:
+        publish(self._loop.defer, "ConnectionFailed", self, self._error)
+
+    def _publish_closed(self) -> None:
+        publish(self._loop.defer, "ConnectionClosed", self, self._error)
+
+    def _stop_timers(self) -> None:
         self._stop_idle_timer()
         if self._watchdog is not None:
             self._watchdog.stop()
-        # The watchers go before the descriptor: its number may be another's at once.
-        dropped = self._teardown()
-        self._move("destroy")
-        self._heard = self._interrupt(error) or heard
-        for callback in dropped:
-            undone = error if error is not None else self._undone_error()
-            self._loop.defer(partial(self._call, callback, undone))
-        if error is not None:
-            self._loop.defer(self._emit_error)
-        self._loop.defer(self._emit_close)
 
-    def _publish_end(self, error: BaseException | None) -> None:
-        if self._life is OPEN:
-            publish(self._loop.defer, "ConnectionClosed", self, error)
-        elif self._life is CONNECTING:
-            publish(self._loop.defer, "ConnectionFailed", self, error)
+    def _release(self) -> None:
+        """Let go of what the connection holds; who waits for its writes is told."""
+        # The watchers go before the descriptor: its number may be another's at once.
+        for callback in self._teardown():
+            undone = self._error if self._error is not None else self._undone_error()
+            self._loop.defer(partial(self._call, callback, undone))
 
     def _teardown(self) -> list[Callable[..., object]]:
         """Stop the watchers, close the wire; gives the callbacks of what was not sent."""
@@ -209,8 +233,8 @@ class Endpoint(Held):
     def _failed_idle(self) -> bool:
         """Whether the network has ended it between two blocking calls: no one knows of it yet."""
         return (
-            self._blocking_style
-            and not (self._given_up or self._blocked)
+            self._is_blocking()
+            and not (self._owner >= LEFT or self._blocked)
             and self._reader is None
             and getattr(self._error, "syscall", None) in ("read", "write")
         )
@@ -231,7 +255,7 @@ class Endpoint(Held):
 
     def _undone_error(self) -> BaseException:
         """What the callback of a write gets that ``destroy()`` has undone."""
-        if not self._connected:
+        if self._receiving == UNMADE:
             return SocketClosedError(
                 "Socket closed before the connection was established",
                 "ERR_SOCKET_CLOSED_BEFORE_CONNECTION",
@@ -274,7 +298,7 @@ class Endpoint(Held):
         :param generation: of which connection it was; a later one goes on.
         """
         own = self._owns(exc)
-        over = self._life is CLOSED or self._generation != generation
+        over = self._life >= SHUT or self._generation != generation
         if isinstance(exc, self._loop.hub.SYSTEM_ERROR):
             if not over:
                 self._shut(None)
@@ -287,6 +311,9 @@ class Endpoint(Held):
         elif not own:
             self._report(exc)
 
+    def _tell_error_later(self) -> None:
+        self._loop.defer(self._emit_error)
+
     def _emit_error(self) -> None:
         error = self._error
         if error is None:
@@ -294,7 +321,7 @@ class Endpoint(Held):
         if "error" in self._listeners:
             self._heard = True
             self._deliver("error", error)
-        elif self._blocking_style and self._owns_mark(error):
+        elif self._is_blocking() and self._owns_mark(error):
             # It fell between two blocking calls: the next one, or close(), hears of it.
             return
         else:
@@ -310,8 +337,13 @@ class Endpoint(Held):
         """Nobody handles the error: the hub prints it with its traceback."""
         report(self._loop.hub, self, error)
 
-    def _emit_close(self) -> None:
-        self._close_emitted = True
+    def _tell_close_later(self) -> None:
+        self._loop.defer(self._tell_close)
+
+    def _tell_close(self) -> None:
+        self._step("tell_close")
+
+    def _deliver_close(self) -> None:
         if self.server is not None:
             self.server._connection_closed(self)
         else:
@@ -340,50 +372,50 @@ class Endpoint(Held):
         for waiter in blocked or ():
             waiter.set(None)
 
-    def _interrupt(self, error: BaseException | None = None) -> bool:
-        """Raise ``error`` in every greenlet that is blocked; tells whether there was one.
+    def _interrupt(self) -> None:
+        """Raise in every greenlet that is blocked what the connection has failed with."""
+        if self._reader is not None or self._blocked:
+            error = self._error
+            self._throw(error if error is not None else self._own(SocketClosedError()))
+            self._heard = True
+
+    def _throw(self, error: BaseException) -> None:
+        """Raise ``error`` in every greenlet that is blocked.
 
         The greenlets of :meth:`wait` are not among them: they listen to ``'error'`` and
         ``'close'``.
-
-        :param error: by default that the socket was closed.
         """
-        if self._reader is None and not self._blocked:
-            return False
-        if error is None:
-            error = self._own(SocketClosedError())
         blocked, self._blocked = self._blocked, None
         for waiter in blocked or ():
             waiter.set_exception(error)
         reader = self._reader
         if reader is not None:
-            self._loop.loop.run_callback(self._throw, reader, error)
-        return True
+            self._loop.loop.run_callback(self._throw_into, reader, error)
 
-    def _throw(self, reader: greenlet, error: BaseException) -> None:
+    def _throw_into(self, reader: greenlet, error: BaseException) -> None:
         """In the hub: raise ``error`` in the greenlet that waits for data, if it still does."""
         if self._reader is reader:
             reader.throw(error)
 
     def _await_connection(self) -> None:
         """Block until the socket is connected; raise what it failed with."""
-        while self._life is CONNECTING:
+        while self._life == CONNECTING:
             self._block()
         self._raise_unless_open()
 
     def _raise_unless_open(self) -> None:
-        if self._life is OPEN:
+        if self._life == OPEN:
             return
-        if self._life is IDLE:
+        if self._life == IDLE:
             raise self._own(system_error(errno.ENOTCONN, "socket"))
         self._heard = True
         raise self._closed_error()
 
     def _came(self, event: str) -> tuple[Any, ...] | None:
         """What an event that comes once was emitted with, if it was."""
-        if event in ("connect", "ready") and self._connected:
+        if event in ("connect", "ready") and self._receiving != UNMADE:
             return ()
-        if event == "close" and self._close_emitted:
+        if event == "close" and self._life == CLOSED:
             return (self._error is not None,)
         return None
 
@@ -406,7 +438,7 @@ class Endpoint(Held):
         came = self._came(event)
         if came is not None:
             return came
-        if self._close_emitted and event in _OF_THE_CONNECTION:
+        if self._life == CLOSED and event in _OF_THE_CONNECTION:
             self._heard = True
             raise self._closed_error()
         return super().wait(event, timeout)
@@ -453,7 +485,7 @@ class Endpoint(Held):
             if function is not None:
                 self.off("timeout", function)
             return self
-        if self._life is not CLOSED:
+        if self._life < SHUT:
             self._start_idle_timer(limit)
         if function is not None:
             self.once("timeout", function)
@@ -485,7 +517,7 @@ class Endpoint(Held):
             self._loop.defer(partial(self._deliver, "timeout"))
             return
         error = self._timeout_error()
-        self._interrupt(error)
+        self._throw(error)
         for waiter in self._waits or ():
             fail(waiter, error)
 
@@ -502,18 +534,16 @@ class Endpoint(Held):
     def _update_hold(self) -> None:
         super()._update_hold()
         # A server refers to its connections in event style itself.
-        if self.server is None or self._blocking_style:
+        if self.server is None or self._is_blocking():
             self._update_kept()
 
     def _must_keep(self) -> bool:
         """Whether the loop refers to the socket although the program may not."""
-        if self._life is CONNECTING:
+        if self._life == CONNECTING:
             return True
-        return self._life is OPEN and (self._given_up or bool(self._listeners))
+        return self._life == OPEN and (self._owner >= LEFT or bool(self._listeners))
 
-    def _begin_blocking(self) -> None:
-        """A blocking call is made on the socket, the first one."""
-        self._blocking_style = True
+    def _update_kept_by_server(self) -> None:
         if self.server is not None:
             self._update_kept()
 
@@ -521,24 +551,24 @@ class Endpoint(Held):
         if self.server is not None:
             # One in blocking style is the program's, which may forget it: a server that kept it
             # would do so for ever. A handler's is its own until it returns, which closes it.
-            if not self._handled:
+            if not self._is_handlers():
                 self.server._keep(self, self._must_keep())
         elif self._must_keep():
             self._loop.kept.add(self)
-        elif self._life is not CLOSED:
+        elif self._life < SHUT:
             self._loop.kept.discard(self)
 
     def _listening(self, event: str) -> None:
-        if (self.server is None or self._blocking_style) and self._life is not IDLE:
+        if (self.server is None or self._is_blocking()) and self._life != IDLE:
             self._update_kept()
 
     def _unlistened(self, event: str) -> None:
-        if (self.server is None or self._blocking_style) and self._life is not IDLE:
+        if (self.server is None or self._is_blocking()) and self._life != IDLE:
             self._update_kept()
 
     def _unused(self) -> None:
         """In the hub: nothing referred to a server's connection any more."""
-        if self._life is OPEN:
+        if self._life == OPEN:
             name = repr(self)
             self._shut(None)
             warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)
@@ -555,7 +585,7 @@ class Endpoint(Held):
                 self._holding = False
                 self._loop.loop.run_callback_threadsafe(self._loop.release)
             return
-        if self.server is not None and self._life is OPEN and self._loop.loop.ptr:
+        if self.server is not None and self._life == OPEN and self._loop.loop.ptr:
             # Its server counts it, and so it closes as any other does: in a turn of the loop,
             # which refers to it until then.
             self.server._connection_unused(self)

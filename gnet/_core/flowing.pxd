@@ -3,15 +3,13 @@ cimport cython
 from .._transport cimport stream_socket
 from .departure cimport Departure
 
-cdef object CLOSED, OPEN
+cdef int CALLER, END_MET, END_TOLD, LEFT, OPEN, SHUT, WRITABLE
 cdef int DISCARD, FLOW, UNREAD, UNWATCHED
 
 
 cdef class Flowing(Departure):
     cdef public bytearray _ahead
     cdef public object _decoder
-    cdef public bint _end_emitted
-    cdef public bint _end_is_callers
     cdef public object _flow
     cdef public bint _more
     cdef public object _onread

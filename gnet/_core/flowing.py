@@ -29,7 +29,19 @@ from .dispatcher import Dispatcher
 from .emitter import call_all
 from .on_read import OnRead
 from .pipe import Pipe
-from .states import CLOSED, DISCARD, FLOW, OPEN, UNREAD, UNWATCHED
+from .states import (
+    CALLER,
+    DISCARD,
+    END_MET,
+    END_TOLD,
+    FLOW,
+    LEFT,
+    OPEN,
+    SHUT,
+    UNREAD,
+    UNWATCHED,
+    WRITABLE,
+)
 from .writing import HIGH_WATER_BYTES, Callback, Writing
 
 if TYPE_CHECKING:
@@ -69,7 +81,7 @@ class Flowing(Departure):
     """An endpoint whose data goes to listeners and pipes."""
 
     __slots__ = (
-        "_ahead", "_decoder", "_end_emitted", "_end_is_callers", "_flow", "_more", "_onread",
+        "_ahead", "_decoder", "_flow", "_more", "_onread",
         "_pipes", "_read_watcher", "_serving", "_unread", "_watching", "allow_half_open",
         "bytes_read",
     )  # fmt: skip
@@ -94,8 +106,6 @@ class Flowing(Departure):
         # Whom the watcher serves.
         self._watching = UNWATCHED
         self._unread: _Unread | None = None
-        self._end_emitted = False
-        self._end_is_callers = False
         self._decoder: encodings.Decoder | None = None
         self._onread: OnRead | None = None
         self._pipes: list[Pipe] | None = None
@@ -105,12 +115,12 @@ class Flowing(Departure):
     @property
     def readable(self) -> bool:
         """Whether something may still be read: the peer has not ended, the socket not closed."""
-        return self._life is not CLOSED and not self._read_ended and not self._given_up
+        return self._life < SHUT and self._receiving < END_MET and self._owner < LEFT
 
     @property
     def readable_ended(self) -> bool:
         """Whether ``'end'`` has been emitted."""
-        return self._end_emitted
+        return self._receiving >= END_TOLD
 
     # -- flowing ------------------------------------------------------------------------------
 
@@ -235,9 +245,9 @@ class Flowing(Departure):
 
     def _rearm(self) -> None:
         """Make the watcher fit who wants the data now."""
-        if self._life is not OPEN or self._read_ended:
+        if self._life != OPEN or self._receiving >= END_MET:
             return
-        if self._given_up:
+        if self._owner >= LEFT:
             if self._wire.SHARED:  # type: ignore[union-attr]
                 self._unwatch()
             else:
@@ -253,7 +263,7 @@ class Flowing(Departure):
 
     def _has_been_spoken_to(self) -> bool:
         """Whether the peer has sent something, unread though it may be, or its end."""
-        if self.bytes_read or self._read_ended:
+        if self.bytes_read or self._receiving >= END_MET:
             return True
         wire = self._wire
         if wire is None:
@@ -300,7 +310,12 @@ class Flowing(Departure):
     def _serve(self) -> None:
         """In a borrowed greenlet: there is something for the listeners."""
         wire = self._wire
-        if wire is None or self._read_ended or self._given_up or self._reader is not None:
+        if (
+            wire is None
+            or self._receiving >= END_MET
+            or self._owner >= LEFT
+            or self._reader is not None
+        ):
             return
         if self._serving is not None:
             # A listener blocks: data and end are held back, but not a reset. Whether it has
@@ -370,15 +385,15 @@ class Flowing(Departure):
         return (
             self._flow is True
             and self._wire is wire
-            and not self._given_up
-            and not self._read_ended
+            and self._owner < LEFT
+            and self._receiving < END_MET
         )
 
     def _served(self) -> None:
         """The listeners have returned: what was held back meanwhile goes on."""
-        if self._read_ended and not self._end_emitted and self._life is OPEN:
+        if self._receiving >= END_MET and self._receiving < END_TOLD and self._life == OPEN:
             # One of them has read up to the end; behind close() it was thrown away with the rest.
-            if not self._given_up:
+            if self._owner < LEFT:
                 self._loop.defer(self._emit_end)
         else:
             self._rearm()
@@ -471,21 +486,19 @@ class Flowing(Departure):
         self.bytes_read += size
         return size
 
-    def _serve_end(self) -> None:
+    def _serve_end(self, event: str = "meet_end") -> None:
         """The peer has ended: tell the listeners, then end the other side (rule 8)."""
         generation = self._generation
-        self._read_ended = True
-        self._peer_has_ended()
-        self._unwatch()
+        self._step(event)
         if self._decoder is not None:
             self._emit_text(b"", final=True)
-        if self._generation == generation and self._life is OPEN:
+        if self._generation == generation and self._life == OPEN:
             self._emit_end()
 
     def _serve_unread_end(self) -> None:
         """In a borrowed greenlet: nobody reads, and the peer has ended."""
         if (
-            self._life is not OPEN or self._read_ended
+            self._life != OPEN or self._receiving >= END_MET
             or self._reader is not None or self._serving is not None
         ):  # fmt: skip
             return
@@ -497,44 +510,30 @@ class Flowing(Departure):
             # That stands before the end.
             return
         generation = self._generation
-        # A program in blocking style has still to read this end, and then to answer.
-        self._end_is_callers = self._blocking_style
         self._serving = getcurrent()
         try:
-            self._serve_end()
+            # A program in blocking style has still to read this end, and then to answer.
+            self._serve_end("caller_meets_end")
         finally:
             if self._generation == generation:
                 self._serving = None
 
     def _emit_end(self) -> None:
-        if self._close_emitted:
-            return
+        self._step("tell_end")
+
+    def _deliver_end(self) -> None:
         generation = self._generation
-        self._end_emitted = True
         self._deliver("end")
-        if self._generation != generation:
-            # A listener has dialled again: what follows would end the new connection.
-            return
-        if not self._ends_with_peer():
-            self._side_ended()
-        elif self._out is None and not self._ending and self._life is OPEN:
-            # Both sides are over: the close itself sends the end, without a shutdown before it.
-            self._ending = self._finished = True
-            self._emit_finish()
-        else:
-            self._end()
-            self._side_ended()
+        # A listener may have dialled again: what follows would end the new connection.
+        if self._generation == generation:
+            self._step("heard_end")
 
     def _ends_with_peer(self) -> bool:
         """Whether the writable side ends by itself when the peer has ended (rule 8)."""
-        return not (self.allow_half_open or self._end_is_callers or self._handled)
-
-    def _side_ended(self) -> None:
-        if self._end_emitted and self._finish_emitted:
-            self._shut(None)
+        return not (self.allow_half_open or self._owner == CALLER or self._is_handlers())
 
     def _refusal(self) -> BaseException:
-        if self._ending and self._end_emitted and not self.allow_half_open:
+        if self._sending != WRITABLE and self._receiving >= END_TOLD and not self.allow_half_open:
             # Both ends have ended, and the connection with them.
             return EndedError()
         return super()._refusal()
@@ -597,21 +596,21 @@ class Flowing(Departure):
 
     def _waits_for_itself(self, event: str) -> bool:
         """Whether the event comes when the listener of the stream that waits has returned."""
-        if event in ("finish", "close") and self._end_emitted:
+        if event in ("finish", "close") and self._receiving >= END_TOLD:
             # This is 'end', whose listeners may still write.
-            return self._life is OPEN and not self._ending and self._ends_with_peer()
+            return self._life == OPEN and self._sending == WRITABLE and self._ends_with_peer()
         return event in ("data", "end")
 
     wait.__doc__ = Departure.wait.__doc__
 
     def _came(self, event: str) -> tuple[Any, ...] | None:
-        if event == "end" and self._end_emitted:
+        if event == "end" and self._receiving >= END_TOLD:
             return ()
         return super()._came(event)
 
     def _holds(self) -> bool:
-        if self._life is OPEN and self._flow is False and self._out is None:
-            return self._given_up and super()._holds()
+        if self._life == OPEN and self._flow is False and self._out is None:
+            return self._owner >= LEFT and super()._holds()
         return super()._holds()
 
     def _teardown(self) -> list[Callback]:

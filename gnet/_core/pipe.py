@@ -12,7 +12,7 @@ from .._transport.protocol import Transport
 from ..errors import annotate
 from .emitter import EventEmitter
 from .out_file import OutFile, is_file
-from .states import CLOSED, OPEN
+from .states import END_TOLD, OPEN, SHUT, WRITABLE
 
 __all__ = ["Pipe", "leave_former"]
 
@@ -40,13 +40,15 @@ class Pipe:
         """Attach the listeners; the source begins to flow."""
         source, destination = self.source, self.destination
         self._tell("pipe")
-        if source._end_emitted or source._life is CLOSED:
+        if source._receiving >= END_TOLD or source._life >= SHUT:
             # Nothing comes any more; a source that has failed ends nothing.
             source._pipes.remove(self)
             # Taken now: the source may have dialled again by the next turn.
             ahead = source._ahead if not self.is_over() else None
             rest = source._take(len(ahead)) if ahead else b""
-            source._loop.defer(partial(source._call, self._conclude, rest, source._end_emitted))
+            source._loop.defer(
+                partial(source._call, self._conclude, rest, source._receiving >= END_TOLD)
+            )
             return
         self._user = True
         source._loop.splicer.acquire()
@@ -86,7 +88,7 @@ class Pipe:
         draining, self._draining = self._draining, False
         if source.listener_count("data"):
             self._go_on(draining)
-        elif pause and source._life is OPEN:
+        elif pause and source._life == OPEN:
             source.pause()
         elif draining:
             # What is still unread stays in the kernel for whoever comes next.
@@ -143,9 +145,9 @@ class Pipe:
             or other is None
             or not other.SPLICE
             or to._out is not None
-            or to._life is not OPEN
+            or to._life != OPEN
             or to._corked
-            or to._ending
+            or to._sending != WRITABLE
             or not self.source._loop.splicer.ready()
         ):
             return None

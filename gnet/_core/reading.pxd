@@ -1,7 +1,7 @@
 from .._transport cimport stream_socket
 from .flowing cimport Flowing
 
-cdef object CONNECTING
+cdef int CONNECTING, END_MET, LEFT, LISTENERS
 cdef Py_ssize_t UNMEASURED_CALLS
 cdef int UNREAD
 

@@ -15,7 +15,7 @@ from ..errors import annotate, coded, would_block
 from .dispatcher import UNMEASURED_CALLS
 from .flowing import Flowing
 from .on_read import writable_view
-from .states import CONNECTING, UNREAD
+from .states import CONNECTING, END_MET, LEFT, LISTENERS, UNREAD
 
 __all__ = ["RECV_BYTES", "Reading"]
 
@@ -62,8 +62,8 @@ class Reading(Flowing):
         if flags and flags & _WAITALL and not flags & _NO_WAIT:
             return self._recv_all(bufsize, flags & ~_WAITALL)
         if (
-            self._wire is None or self._flow or self._read_ended or self._given_up or self._ahead
-            or self._decoder is not None or type(bufsize) is not int or bufsize <= 0
+            self._wire is None or self._flow or self._receiving >= END_MET or self._owner >= LEFT
+            or self._ahead or self._decoder is not None or type(bufsize) is not int or bufsize <= 0
         ):  # fmt: skip
             rest = self._begin_reading(bufsize, flags)
             if rest is not None:
@@ -72,12 +72,12 @@ class Reading(Flowing):
 
     def _receive_bytes(self, bufsize: int, flags: int) -> bytes:
         """What the kernel has; block until it has something."""
-        if not self._blocking_style:
-            self._begin_blocking()
+        if self._owner == LISTENERS:
+            self._step("call")
         while True:
             if not self._more or self._reader is not None:
                 self._await_readable(flags)
-            if self._read_ended:
+            if self._receiving >= END_MET:
                 return b""
             try:
                 data = stream_socket.receive(self._wire, bufsize, flags)  # type: ignore[arg-type]
@@ -135,12 +135,12 @@ class Reading(Flowing):
             if rest:
                 view[: len(rest)] = rest
             return len(rest)
-        if not self._blocking_style:
-            self._begin_blocking()
+        if self._owner == LISTENERS:
+            self._step("call")
         while True:
             if not self._more or self._reader is not None:
                 self._await_readable(flags)
-            if self._read_ended:
+            if self._receiving >= END_MET:
                 return 0
             try:
                 count = self._wire.recv_into(view, nbytes, flags)  # type: ignore[union-attr]
@@ -158,12 +158,12 @@ class Reading(Flowing):
         :param wanted: how many bytes there is room for.
         :returns: that; ``None`` at the end of the stream.
         """
-        if not self._blocking_style:
-            self._begin_blocking()
+        if self._owner == LISTENERS:
+            self._step("call")
         while True:
             if not self._more or self._reader is not None:
                 self._await_readable(flags)
-            if self._read_ended:
+            if self._receiving >= END_MET:
                 return None
             try:
                 count, received = call()
@@ -208,15 +208,15 @@ class Reading(Flowing):
         self._check_flow(flags)
         arguments.integer("bufsize", bufsize, 0, 2**31 - 1)
         self._return_undecoded()
-        if self._ahead and bufsize and not self._given_up and not flags & _OOB:
-            if not self._blocking_style:
-                self._begin_blocking()
+        if self._ahead and bufsize and self._owner < LEFT and not flags & _OOB:
+            if self._owner == LISTENERS:
+                self._step("call")
             return self._take(bufsize, bool(flags & _socket.MSG_PEEK))
         return None if self._may_read() and bufsize else b""
 
     def _check_flow(self, flags: int) -> None:
         """Wait for the connection; what flows goes to the listeners, unless one reads itself."""
-        if self._life is CONNECTING:
+        if self._life == CONNECTING:
             if self._never_waits() or flags & _NO_WAIT:
                 raise would_block("read")
             self._await_connection()
@@ -231,10 +231,10 @@ class Reading(Flowing):
 
     def _may_read(self) -> bool:
         """Whether the stream goes on. Raises what the connection has failed with."""
-        if self._read_ended and self._error is None and not self._given_up:
+        if self._receiving >= END_MET and self._error is None and self._owner < LEFT:
             return False
         self._raise_unless_open()
-        if self._given_up:
+        if self._owner >= LEFT:
             raise self._closed_error()
         return True
 
@@ -247,11 +247,9 @@ class Reading(Flowing):
             if not self._watching and not self._more:
                 self._rearm()
         else:
-            self._read_ended = True
             # A listener's end is answered as any other when it has returned.
-            self._end_is_callers = self._serving is not getcurrent()
-            self._peer_has_ended()
-            self._unwatch()
+            mine = self._serving is getcurrent()
+            self._step("meet_end" if mine else "caller_meets_end")
             if self._serving is None:
                 self._loop.defer(self._emit_end)
 

@@ -4,7 +4,7 @@ from .._transport cimport stream_socket
 from .write_queue cimport WriteQueue
 from .endpoint cimport Endpoint
 
-cdef object CLOSED, CONNECTING, IDLE, OPEN
+cdef int CONNECTING, ENDING, FINISH_TOLD, LEFT, LISTENERS, OPEN, SENT, SHUT, WRITABLE
 cdef Py_ssize_t UNMEASURED_CALLS
 
 
@@ -12,9 +12,6 @@ cdef class Writing(Endpoint):
     cdef public Py_ssize_t _corked
     cdef public bint _destroy_when_sent
     cdef public list _end_callbacks
-    cdef public bint _ending
-    cdef public bint _finish_emitted
-    cdef public bint _finished
     cdef public bint _need_drain
     cdef public WriteQueue _out
     cdef public object _write_watcher

@@ -27,7 +27,17 @@ from ..errors import (
 )
 from .dispatcher import UNMEASURED_CALLS, Dispatcher
 from .endpoint import Endpoint
-from .states import CLOSED, CONNECTING, IDLE, OPEN
+from .states import (
+    CONNECTING,
+    ENDING,
+    FINISH_TOLD,
+    LEFT,
+    LISTENERS,
+    OPEN,
+    SENT,
+    SHUT,
+    WRITABLE,
+)
 from .watchdog import Watchdog
 from .write_queue import Chunk, WriteQueue
 
@@ -52,8 +62,8 @@ class Writing(Endpoint):
     """An endpoint that can be written to."""
 
     __slots__ = (
-        "_corked", "_destroy_when_sent", "_end_callbacks", "_ending", "_finish_emitted",
-        "_finished", "_need_drain", "_out", "_write_watcher", "_written", "high_water_mark",
+        "_corked", "_destroy_when_sent", "_end_callbacks",
+        "_need_drain", "_out", "_write_watcher", "_written", "high_water_mark",
     )  # fmt: skip
 
     def __init__(
@@ -68,9 +78,6 @@ class Writing(Endpoint):
         self._corked = 0
         self._destroy_when_sent = False
         self._need_drain = False
-        self._ending = False
-        self._finished = False
-        self._finish_emitted = False
         self._end_callbacks: list[Callback] | None = None
 
     # -- properties ---------------------------------------------------------------------------
@@ -83,17 +90,17 @@ class Writing(Endpoint):
     @property
     def writable(self) -> bool:
         """Whether data can be written: the writable side has neither ended nor closed."""
-        return not self._ending and self._life is not CLOSED
+        return self._sending == WRITABLE and self._life < SHUT
 
     @property
     def writable_ended(self) -> bool:
         """Whether :meth:`end` was called."""
-        return self._ending
+        return self._sending != WRITABLE
 
     @property
     def writable_finished(self) -> bool:
         """Whether everything was sent, and the end with it; true just before ``'finish'``."""
-        return self._finished
+        return self._sending >= SENT
 
     @property
     def writable_length(self) -> int:
@@ -131,13 +138,13 @@ class Writing(Endpoint):
             data = encodings.to_bytes(data, encoding)
         if callback is not None:
             arguments.function("callback", callback)
-        if self._ending or self._life is CLOSED:
+        if self._sending != WRITABLE or self._life >= SHUT:
             return self._refuse(callback)
         size = len(data)
         if self._watchdog is not None and not self._admit(self._watchdog, size, callback):
             return False
         self._written += size
-        if self._out is None and self._life is OPEN and not self._corked:
+        if self._out is None and self._life == OPEN and not self._corked:
             # The one case that must be fast: nothing is queued, and the kernel takes it all.
             if self._idle is not None:
                 self._idle.touch()
@@ -204,9 +211,9 @@ class Writing(Endpoint):
         try:
             while watchdog.turns[0] is not turn or self._over(watchdog, size):
                 self._block()
-                if self._life is CLOSED:
+                if self._life >= SHUT:
                     self._raise_unless_open()
-                if self._ending:
+                if self._sending != WRITABLE:
                     raise self._own(WriteAfterEndError())
         finally:
             watchdog.turns.remove(turn)
@@ -229,13 +236,13 @@ class Writing(Endpoint):
         error = self._refusal()
         if callback is not None:
             self._loop.defer(partial(self._call, callback, error))
-        if self._life is not CLOSED:
+        if self._life < SHUT:
             self._shut(self._own(error))
         return False
 
     def _refusal(self) -> BaseException:
         """The error of a write that comes too late."""
-        return StreamDestroyedError() if self._life is CLOSED else WriteAfterEndError()
+        return StreamDestroyedError() if self._life >= SHUT else WriteAfterEndError()
 
     def _queue(self, data: Any, callback: Callback | None) -> bool:
         out = self._out
@@ -252,7 +259,7 @@ class Writing(Endpoint):
             out = self._out = WriteQueue()
             chunk = out.push(data, callback)
             self._update_hold()
-            if self._life is OPEN and not self._corked:
+            if self._life == OPEN and not self._corked:
                 self._watch_writable()
             return chunk
         return out.push(data, callback)
@@ -278,13 +285,13 @@ class Writing(Endpoint):
             data = encodings.byte_view(data)
         if self._loop.thread != stream_socket.this_thread():
             self._foreign()
-        if not self._blocking_style:
-            self._begin_blocking()
+        if self._owner == LISTENERS:
+            self._step("call")
         if (flags or self._timeout is not None) and self._must_not_wait(flags):
             self._send_all_now(data, flags)
             return
-        if self._life is not OPEN or self._ending or self._given_up:
-            if self._life is CONNECTING and not flags:
+        if self._life != OPEN or self._sending != WRITABLE or self._owner >= LEFT:
+            if self._life == CONNECTING and not flags:
                 self._send_when_connected(data)
                 return
             self._begin_sending()
@@ -319,7 +326,7 @@ class Writing(Endpoint):
 
     def _send_when_connected(self, data: Any) -> None:
         """:meth:`sendall` while the connection is made: in its place among what is written."""
-        if self._ending or self._given_up:
+        if self._sending != WRITABLE or self._owner >= LEFT:
             raise self._own(WriteAfterEndError())
         if not len(data):
             self._await_connection()
@@ -359,9 +366,9 @@ class Writing(Endpoint):
 
         :raises BlockingIOError: it takes nothing, or not even all that is queued before.
         """
-        if not self._blocking_style:
-            self._begin_blocking()
-        if self._life is CONNECTING:
+        if self._owner == LISTENERS:
+            self._step("call")
+        if self._life == CONNECTING:
             raise would_block("write")
         self._begin_sending()
         if self._out is not None:
@@ -395,7 +402,7 @@ class Writing(Endpoint):
 
     def _begin_sending(self) -> None:
         self._await_connection()
-        if self._ending or self._given_up:
+        if self._sending != WRITABLE or self._owner >= LEFT:
             raise self._own(WriteAfterEndError())
 
     def _await_sent(self, chunk: Chunk) -> None:
@@ -404,7 +411,7 @@ class Writing(Endpoint):
         assert out is not None
         out.expect(chunk)
         try:
-            if self._corked and self._life is OPEN:
+            if self._corked and self._life == OPEN:
                 self._watch_writable()
             while not chunk.sent:
                 self._block()
@@ -427,7 +434,7 @@ class Writing(Endpoint):
         back.
         """
         self._check_thread()
-        if not self._ending:
+        if self._sending == WRITABLE:
             self._corked += 1
 
     def uncork(self) -> None:
@@ -442,7 +449,7 @@ class Writing(Endpoint):
         """Call back when all that is queued by now is sent, a cork or not, or was dropped."""
         self._corked = 0
         self._push(b"", lambda error: callback())
-        if self._life is OPEN:
+        if self._life == OPEN:
             self._flush()
 
     # -- draining the queue -------------------------------------------------------------------
@@ -461,7 +468,7 @@ class Writing(Endpoint):
 
         Runs in the hub, or in the greenlet that uncorks or connects.
         """
-        if self._life is not OPEN:
+        if self._life != OPEN:
             self._hold_back()
             return
         out = self._out
@@ -530,10 +537,10 @@ class Writing(Endpoint):
                 self._watchdog.unstalled()
         if self._need_drain:
             self._need_drain = False
-            if not self._ending:
+            if self._sending == WRITABLE:
                 self._loop.defer(partial(self._deliver, "drain"))
-        if self._ending and not self._finished:
-            self._finish()
+        if self._sending == ENDING:
+            self._step("all_sent")
 
     # -- the end of the writable side ---------------------------------------------------------
 
@@ -561,84 +568,69 @@ class Writing(Endpoint):
         if callback is not None:
             arguments.function("callback", callback)
         if data is not None:
-            if self._ending and self._life is not CLOSED:
+            if self._sending != WRITABLE and self._life < SHUT:
                 self._refuse(callback)
                 return self
             self.write(data, encoding)
         if callback is not None:
             self._on_finish(callback)
-        self._end()
+        self._step("end")
         return self
 
     def _on_finish(self, callback: Callback) -> None:
-        if self._finish_emitted:
+        if self._sending >= FINISH_TOLD:
             self._loop.defer(partial(self._call, callback, None))
-        elif self._life is CLOSED:
+        elif self._life >= SHUT:
             self._loop.defer(partial(self._call, callback, StreamDestroyedError("end")))
         elif self._end_callbacks is None:
             self._end_callbacks = [callback]
         else:
             self._end_callbacks.append(callback)
 
-    def _end(self) -> None:
-        if self._ending or self._life is CLOSED:
-            return
-        self._ending = True
-        # Node's end() sends whatever was corked.
-        self._corked = 0
-        if self._life is OPEN:
-            self._flush()
-        elif self._life is IDLE and self._out is None:
-            # There is nothing to send, and nobody to send the end to: connect() may see to it.
-            self._finished = True
-            self._loop.defer(self._emit_finish)
-
-    def _finish(self) -> None:
+    def _send_end(self) -> None:
         """Everything is sent: send the end."""
-        self._finished = True
+        if self._wire is None:
+            return
         # Not by suppress(), which is three calls more for each connection.
         try:  # noqa: SIM105
-            self._wire.shutdown(_socket.SHUT_WR)  # type: ignore[union-attr]
+            self._wire.shutdown(_socket.SHUT_WR)
         except OSError:
             # The peer has reset: whoever reads, or watches, hears of that.
             pass
-        self._loop.defer(self._emit_finish)
-        if self._destroy_when_sent:
-            self._loop.defer(partial(self._shut, None))
-        elif self._given_up:
-            self._linger()
 
-    def _emit_finish(self) -> None:
-        if self._life is CLOSED and self._error is not None:
-            return
-        self._finish_emitted = True
+    def _uncork(self) -> None:
+        # Node's end() sends whatever was corked.
+        self._corked = 0
+
+    def _tell_finish_later(self) -> None:
+        self._loop.defer(self._tell_finish)
+
+    def _tell_finish(self) -> None:
+        self._step("tell_finish")
+
+    def _deliver_finish(self) -> None:
         callbacks, self._end_callbacks = self._end_callbacks, None
         if callbacks is None and "finish" not in self._listeners:
-            self._side_ended()
+            self._heard_finish()
             return
         # One that blocks holds back neither the callbacks nor 'close'.
         for callback in callbacks or ():
             self._loop.defer(partial(self._call, callback, None))
-        self._loop.defer(self._side_ended)
+        self._loop.defer(self._heard_finish)
         self._deliver("finish")
 
-    def _linger(self) -> None:
-        """The program has given the socket up, and everything is sent."""
-        raise NotImplementedError
-
-    def _side_ended(self) -> None:
-        """One side has ended: the connection is over if the other has, too."""
-        raise NotImplementedError
+    def _heard_finish(self) -> None:
+        self._step("heard_finish")
 
     # -- parts of the whole -------------------------------------------------------------------
 
     def _came(self, event: str) -> tuple[Any, ...] | None:
-        if event == "finish" and self._finish_emitted:
+        if event == "finish" and self._sending >= FINISH_TOLD:
             return ()
         return super()._came(event)
 
     def _must_keep(self) -> bool:
-        return super()._must_keep() or (self._out is not None and self._life is OPEN)
+        return super()._must_keep() or (self._out is not None and self._life == OPEN)
 
     def _teardown(self) -> list[Callback]:
         if self._write_watcher is not None:
@@ -649,7 +641,7 @@ class Writing(Endpoint):
         if out is not None:
             dropped += [chunk.callback for chunk in out.clear() if chunk.callback is not None]
         callbacks, self._end_callbacks = self._end_callbacks, None
-        if self._finished and self._error is None:
+        if self._sending >= SENT and self._error is None:
             # 'finish' is on its way, and 'close' must not overtake its callbacks.
             for callback in callbacks or ():
                 self._loop.defer(partial(self._call, callback, None))

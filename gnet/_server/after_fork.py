@@ -38,7 +38,7 @@ from gevent._hub_local import get_hub_if_exists
 
 from .._core.dispatcher import Dispatcher, dispatcher
 from .._core.endpoint import Endpoint
-from .._core.states import CLOSED, IDLE
+from .._core.states import IDLE
 from .._loop import thread_pools
 from .._loop.thread_pools import ThreadPool, ThreadResult
 from .._transport.protocol import Transport
@@ -90,7 +90,7 @@ def close_inherited() -> None:
         parents.abandon()
         for each in inherited:
             # And what belonged to another thread, as the child has none.
-            if isinstance(each, Server) or each._life is IDLE:
+            if isinstance(each, Server) or each._life == IDLE:
                 each._loop = dispatcher()
     if troubles:
         raise troubles[-1]
@@ -169,25 +169,8 @@ def silence(server: Server) -> None:
 
 
 def _close_socket(sock: Any) -> None:
-    if sock._life is IDLE:
-        return
-    failed, sock._failed_wire = sock._failed_wire, None
-    if failed is not None:
-        _let_go(failed)
-    if sock._life is not CLOSED:
-        wire, sock._wire = sock._wire, None
-        sock._stop_idle_timer()
-        if sock._watchdog is not None:
-            sock._watchdog.stop()
-        # Who waits for the peer to leave is not told that there is none any more.
-        sock._peer = None
-        sock._teardown()
-        if wire is not None:
-            _let_go(wire)
-        sock._error = SocketClosedError("Socket is closed: it is the parent process'")
-        sock._given_up = sock._heard = True
-        sock._move("destroy")
-    sock._close_emitted = True
+    if sock._life != IDLE:
+        sock._abandon(SocketClosedError("Socket is closed: it is the parent process'"), _let_go)
 
 
 def _let_go(wire: Transport) -> None:

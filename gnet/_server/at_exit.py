@@ -20,7 +20,7 @@ from gevent.event import Event
 from gevent.exceptions import LoopExit
 
 from .._core.endpoint import Endpoint
-from .._core.states import CONNECTING, OPEN
+from .._core.states import CONNECTING, LEFT, OPEN, WRITABLE
 from .._transport.protocol import Transport
 from .after_fork import _instances
 from .server import Server
@@ -68,25 +68,25 @@ def _has_last_words(sock: Any) -> bool:
     """Whether something is still to be sent, or its arrival to be waited for."""
     if isinstance(sock, Server):
         return False
-    if sock._life is CONNECTING:
-        return sock._out is not None or sock._ending
-    if sock._life is not OPEN:
+    if sock._life == CONNECTING:
+        return sock._out is not None or sock._sending != WRITABLE
+    if sock._life != OPEN:
         return False
     # What was sent would be lost by a reset, if something arrives that nobody reads.
     wire: Transport | None = sock._wire
     at_risk = wire is not None and wire.UNREAD_RESETS
-    lingers = (sock._ending or sock._given_up) and sock._written and at_risk
+    lingers = (sock._sending != WRITABLE or sock._owner >= LEFT) and sock._written and at_risk
     return sock._out is not None or lingers
 
 
 def _see_off(sock: Any) -> None:
     """Block until everything is sent that is queued by now, and the socket has closed."""
-    if sock._out is not None or sock._life is CONNECTING:
+    if sock._out is not None or sock._life == CONNECTING:
         sent = Event()
         sock._when_sent(sent.set)
         if not _wait_patiently(sock, sent):
             return
-    if sock._life is OPEN:
+    if sock._life == OPEN:
         closed = Event()
         sock.once("close", lambda had_error: closed.set())
         sock._give_up()

@@ -420,7 +420,7 @@ class Server(Held):
             sock.pause()
         publish(self._loop.defer, "ConnectionAccepted", self, sock)
         if self._end_on_return:
-            sock._handled = True
+            sock._step("handle")
             self._loop.handle(sock)
             _Handler.spawn(sock._handle).socket = sock
         else:
@@ -492,7 +492,7 @@ class Server(Held):
         left, deadline = limit, None if limit is None else monotonic() + limit
         while self._closed_period < period:
             mine = self._connection_of(getcurrent())
-            if mine is not None and mine._handled and not mine.destroyed:
+            if mine is not None and mine._is_handlers() and not mine.destroyed:
                 raise coded(
                     RuntimeError(
                         "a server does not close before this connection listener has returned"

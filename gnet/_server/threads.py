@@ -15,7 +15,6 @@ from .._core import dispatcher
 from .._core.dispatcher import Dispatcher
 from .._core.endpoint import Endpoint
 from .._core.held import Held
-from .._core.states import CLOSED
 from .._transport.protocol import Transport
 from .._values import arguments
 from ..errors import SocketClosedError
@@ -60,27 +59,13 @@ def leave(loop: Dispatcher) -> None:
 
 
 def _close_socket(sock: Any) -> None:
-    failed, sock._failed_wire = sock._failed_wire, None
-    if failed is not None:
-        failed.close()
-    if sock._life is not CLOSED:
-        wire: Transport | None = sock._wire
-        if sock._out is not None and wire is not None and wire.RESET:
-            # Not a clean end behind half a message.
-            with suppress(OSError):
-                wire.reset_on_close()
-        sock._stop_idle_timer()
-        if sock._watchdog is not None:
-            sock._watchdog.stop()
-        try:
-            sock._teardown()
-        finally:
-            if wire is not None:
-                wire.close()
-        sock._error = SocketClosedError("Socket is closed: its thread, or its hub, has ended")
-        sock._given_up = sock._heard = True
-        sock._move("destroy")
-    sock._close_emitted = True
+    wire: Transport | None = sock._wire
+    if sock._out is not None and wire is not None and wire.RESET:
+        # Not a clean end behind half a message.
+        with suppress(OSError):
+            wire.reset_on_close()
+    error = SocketClosedError("Socket is closed: its thread, or its hub, has ended")
+    sock._abandon(error, lambda wire: wire.close())
 
 
 def install() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .._core.closing import Closing
 from .._core.on_read import writable_view
-from .._core.states import CLOSED, OPEN
+from .._core.states import LEFT, LISTENERS, OPEN, SHUT, UNMADE
 from .._transport.protocol import Transport
 from .._transport.sigpipe import NO_SIGNAL
 from .._values import arguments
@@ -75,7 +75,7 @@ class Messages(Closing):
             self._ancillary = None
 
     def _teardown(self) -> list[Callable[..., object]]:
-        if self._given_up:
+        if self._owner >= LEFT:
             self._forget_ancillary()
         return super()._teardown()
 
@@ -267,7 +267,7 @@ class Messages(Closing):
         if address is not None:
             if not isinstance(address, _ADDRESSES):
                 raise arguments.wrong_kind("address", address, "None, or an address")
-            number = errno.EISCONN if self._life is OPEN else errno.ENOTCONN
+            number = errno.EISCONN if self._life == OPEN else errno.ENOTCONN
             raise system_error(number, call)
 
     def _send_with(self, data: bytes, ancillary: list[Any], flags: int) -> int:
@@ -303,8 +303,8 @@ class Messages(Closing):
         """The wire's ``sendmsg()``, when the connection is made and can be written to."""
         if not waits and self.connecting:
             raise would_block("write")
-        if not self._blocking_style:
-            self._begin_blocking()
+        if self._owner == LISTENERS:
+            self._step("call")
         self._begin_sending()
         return self._message_call("sendmsg")
 
@@ -326,15 +326,15 @@ class Messages(Closing):
             before.
         :raises socket.gaierror: there is no such host.
         """
-        if self._life is CLOSED and not self._given_up:
-            if not (self._heard or self._connected) and isinstance(self._error, OSError):
+        if self._life >= SHUT and self._owner < LEFT:
+            if not (self._heard or self._receiving != UNMADE) and isinstance(self._error, OSError):
                 self._heard = True
                 return self._number_of(self._error)
             self.wait("close")
         try:
             self.connect(address)
-            if not self._blocking_style:
-                self._begin_blocking()
+            if self._owner == LISTENERS:
+                self._step("call")
             if self.gettimeout() == 0:
                 return errno.EINPROGRESS
             self._await_connection()

@@ -15,7 +15,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from .._core.dispatcher import Dispatcher
-from .._core.states import CLOSED, CONNECTING, IDLE, OPEN
+from .._core.states import CONNECTING, IDLE, LEFT, LISTENERS, OPEN, SHUT
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.splicer import FileBytes, rest_of_file
 from .._transport.protocol import Transport
@@ -93,9 +93,9 @@ class PythonSocket(Messages):
 
     def __enter__(self) -> Self:
         self._check_thread()
-        if not self._blocking_style:
-            self._begin_blocking()
-        if self._life is not IDLE:
+        if self._owner == LISTENERS:
+            self._step("call")
+        if self._life != IDLE:
             try:
                 self._await_connection()
             except BaseException:
@@ -113,11 +113,11 @@ class PythonSocket(Messages):
         :raises OSError: the socket is not open; it has failed.
         """
         self._check_thread()
-        if self._life is CONNECTING:
+        if self._life == CONNECTING:
             self._await_connection()
         wire = self._wire
-        if wire is None or self._given_up:
-            if self._life is OPEN:
+        if wire is None or self._owner >= LEFT:
+            if self._life == OPEN:
                 raise self._closed_error()
             self._raise_unless_open()
         assert wire is not None
@@ -135,7 +135,7 @@ class PythonSocket(Messages):
             wire = self._failed_wire
             # Who asks the descriptor finds that out.
             self._heard = True
-        return wire.fileno() if wire is not None and not self._given_up else -1
+        return wire.fileno() if wire is not None and self._owner < LEFT else -1
 
     @property
     def family(self) -> AddressFamily:
@@ -205,7 +205,7 @@ class PythonSocket(Messages):
         """
         self._check_thread()
         how = arguments.integer("how", how, _socket.SHUT_RD, _socket.SHUT_RDWR)
-        if self._life is CLOSED and not self._given_up:
+        if self._life >= SHUT and self._owner < LEFT:
             # The connection is over, and not by close(): clients of mail servers look for this.
             raise system_error(errno.ENOTCONN, "shutdown")
         wire = self._open_wire()
@@ -214,7 +214,7 @@ class PythonSocket(Messages):
             wire.shutdown(_socket.SHUT_RD)
             self._more = True
         if how != _socket.SHUT_RD:
-            self._end()
+            self._step("end")
 
     def makefile(
         self,
@@ -285,7 +285,7 @@ class PythonSocket(Messages):
     @property
     def _closed(self) -> bool:
         # paramiko looks at it.
-        return self._given_up or self._close_when_unused or self._life is CLOSED
+        return self._owner >= LEFT or self._close_when_unused or self._life >= SHUT
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file, as :meth:`sendall` sends bytes; leave its position behind what was sent.
@@ -327,7 +327,8 @@ class PythonSocket(Messages):
 
     def _send_file(self, file: Any, size: int) -> int:
         """Have the kernel send so many bytes of a file of its own; block until it has them."""
-        self._blocking_style = True
+        if self._owner == LISTENERS:
+            self._step("call")
         self._begin_sending()
         begin = file.tell()
         self._written += size
@@ -360,12 +361,12 @@ class PythonSocket(Messages):
             descriptor stands for it.
         """
         self._check_thread()
-        if self._life is CONNECTING:
+        if self._life == CONNECTING:
             self._await_connection()
         failed, self._failed_wire = self._failed_wire, None
         if failed is not None:
             return failed.detach()
-        if self._wire is None or self._given_up:
+        if self._wire is None or self._owner >= LEFT:
             return -1
         self._local_name(), self._remote_name()
         self._unwatch_peer()

@@ -5,12 +5,10 @@ From Node's ``net``, *Class: net.Socket*, and Python's ``socket``, *Socket Objec
 
 from __future__ import annotations
 
-import _socket
 import errno
 import io
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +16,7 @@ from .._core import watchdog
 from .._core.dispatcher import Dispatcher
 from .._core.on_read import OnRead
 from .._core.pipe import leave_former
-from .._core.states import CLOSED, CONNECTING, IDLE, OPEN
+from .._core.states import CLOSED, CONNECTING, IDLE, OPEN, SENT, SHUT
 from .._core.watchdog import Watchdog
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal, check_signal
@@ -150,7 +148,7 @@ class Socket(PythonSocket):
         self._signal = Signal(signal, self._aborted) if signal is not None else None
         if wire is not None:
             self._adopt(wire)
-            if self._life is OPEN:
+            if self._life == OPEN:
                 self._close_sides(wire, readable, writable)
 
     def _begin(self, high_water_mark: int, loop: Dispatcher | None = None) -> None:
@@ -174,8 +172,7 @@ class Socket(PythonSocket):
         sock._local = local
         sock._remote = remote
         sock._wire = wire
-        sock._connected = True
-        sock._move("adopt")
+        sock._step("adopt")
         if server.limits is not None:
             sock._watchdog = Watchdog(server._loop.timers, sock, server.limits)
             sock._watchdog.opened()
@@ -186,8 +183,7 @@ class Socket(PythonSocket):
         if not wire.is_connected():
             # It is connect()'s to use.
             return
-        self._connected = True
-        self._move("adopt")
+        self._step("adopt")
         if self._watchdog is not None:
             self._watchdog.opened()
         self._loop.defer(self._settle)
@@ -196,9 +192,9 @@ class Socket(PythonSocket):
         """A side that the descriptor or the program does not have has ended from the start."""
         can_read, can_write = wire.sides()
         if not can_read or readable is False:
-            self._read_ended = self._end_emitted = True
+            self._step("without_reading")
         if not can_write or writable is False:
-            self._ending = self._finished = self._finish_emitted = True
+            self._step("without_writing")
 
     def __repr__(self) -> str:
         state = "connecting" if self.connecting else self.ready_state
@@ -305,11 +301,11 @@ class Socket(PythonSocket):
         return self
 
     def _check_idle(self) -> None:
-        if self._life is CONNECTING:
+        if self._life == CONNECTING:
             raise system_error(errno.EALREADY, "connect")
-        if self._life is OPEN:
+        if self._life == OPEN:
             raise system_error(errno.EISCONN, "connect")
-        if self._life is CLOSED and not self._close_emitted:
+        if self._life == SHUT:
             raise SocketClosedError("connect() may be called again from 'close' on")
 
     def _connect(
@@ -319,7 +315,7 @@ class Socket(PythonSocket):
         listener: Listener | None,
         limit: float | None,
     ) -> None:
-        if self._life is CLOSED:
+        if self._life == CLOSED:
             self._begin_again()
         if settings["no_delay"]:
             self.set_no_delay(True)
@@ -332,7 +328,7 @@ class Socket(PythonSocket):
         connector = self._connector = Connector(goal, self, wire)
         racing = isinstance(goal, TcpTarget) and goal.auto_select_family
         self._attempted = connector.attempted if racing else None
-        self._move("connect")
+        self._step("connect")
         if self._timeout:
             self._start_idle_timer(self._timeout)
         if limit is not None:
@@ -392,15 +388,17 @@ class Socket(PythonSocket):
         self._connector = None
         self._wire = wire
         self._remote = remote
-        self._connected = True
         self._apply_options()
-        self._move("connected")
+        self._step("connected")
+
+    def _opened(self) -> None:
+        wire = self._wire
         # Ahead of all that may end it again.
         publish(self._loop.defer, "ConnectionOpened", self)
         if self._watchdog is not None:
             self._watchdog.opened()
         if self._reset_when_connected:
-            wire.reset_on_close()
+            wire.reset_on_close()  # type: ignore[union-attr]
             self._shut(None)
             return
         self._touch()
@@ -408,12 +406,8 @@ class Socket(PythonSocket):
             self._watch_peer()
         self._loop.defer(self._emit_connect)
         self._wake()
-        if self._finished:
-            # end() was called before there was a connection to end.
-            with suppress(OSError):
-                wire.shutdown(_socket.SHUT_WR)
-        elif self._out is not None or self._ending:
-            self._flush()
+
+    def _settle_later(self) -> None:
         self._loop.defer(self._settle)
 
     def _emit_connect(self) -> None:
@@ -508,9 +502,9 @@ class Socket(PythonSocket):
 
         A socket that is neither connected nor connecting is ``"closed"``.
         """
-        if self._life is CONNECTING:
+        if self._life == CONNECTING:
             return "opening"
-        if self._life is not OPEN:
+        if self._life != OPEN:
             return "closed"
         if self.readable:
             return "open" if self.writable else "read_only"
@@ -568,7 +562,7 @@ class Socket(PythonSocket):
     def _set_option(self, name: str, value: Any) -> Self:
         self._check_thread()
         self._remembered = tcp_options.with_setting(self._remembered, name, value)
-        if self._life is OPEN and self._wire is not None:
+        if self._life == OPEN and self._wire is not None:
             tcp_options.apply(self._wire, ((name, value),))
         return self
 
@@ -584,10 +578,10 @@ class Socket(PythonSocket):
         :returns: the socket.
         """
         self._check_thread()
-        if self._finished or self._life is IDLE:
+        if self._sending >= SENT or self._life == IDLE:
             return self.destroy()
         self._destroy_when_sent = True
-        self._end()
+        self._step("end")
         return self
 
     def reset_and_destroy(self) -> Self:
@@ -601,12 +595,12 @@ class Socket(PythonSocket):
         """
         self._check_thread()
         wire = self._wire
-        if self._life is OPEN:
+        if self._life == OPEN:
             if wire is None or not wire.RESET:
                 raise HandleTypeError("Only a TCP socket can be reset")
             wire.reset_on_close()
             return self.destroy()
-        if self._life is CONNECTING:
+        if self._life == CONNECTING:
             if self._connector is not None and isinstance(self._connector.target, PathTarget):
                 raise HandleTypeError("Only a TCP socket can be reset")
             self._reset_when_connected = True

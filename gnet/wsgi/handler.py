@@ -181,7 +181,7 @@ class WSGIHandler:
             sock._finish_up()
         if sock.listener_count("data"):
             # From here on it is as any other connection in event style.
-            sock._handled = False
+            sock._step("unhandle")
             sock.wait("close")
 
     # -- what went wrong ----------------------------------------------------------------------

@@ -706,7 +706,7 @@ class OneObject(RuleBasedStateMachine):
         else:
             sink = [SocketSink, SocketSink, PipeSink, FileSink][choice % 4]()
             self.sinks.append(sink)
-        over = self.sock._end_emitted or self.sock._life == "closed"
+        over = self.sock.readable_ended or self.sock.destroyed
         if over and self.reader is not None:
             return False
         position = self.passed_on()
