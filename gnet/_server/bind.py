@@ -172,7 +172,7 @@ def take_over(handle: Any, fd: int, options: ListenOptions) -> Bound:
 
     :param handle: what has the descriptor: it is closed with the server. ``None`` for a bare
         number.
-    :raises OSError: the descriptor is not open, is no stream socket (``EINVAL``, as in Node),
+    :raises OSError: the descriptor is not open, is not a stream socket (``EINVAL``, as in Node),
         or cannot listen.
     :raises TypeError: the handle is a socket with TLS.
     """

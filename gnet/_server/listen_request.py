@@ -57,8 +57,8 @@ class ListenRequest(NamedTuple):
 
         :param options: the flags of :class:`~gnet._server.bind.ListenOptions`; the other
             parameters are those of :meth:`gnet.Server.listen`.
-        :raises TypeError: an argument of the wrong kind.
-        :raises ValueError: an argument of the wrong value.
+        :raises TypeError: an argument is of the wrong kind.
+        :raises ValueError: an argument has a wrong value.
         """
         handle = target if _is_handle(target) else None
         if isinstance(host, int) and (handle is not None or unix_path.is_path(target)):

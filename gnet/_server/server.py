@@ -278,8 +278,8 @@ class Server(Held):
         :returns: the server.
         :raises AlreadyListeningError: the server listens already.
         :raises OSError: the address cannot be bound, and ``'error'`` has no listener.
-        :raises TypeError: an argument of the wrong kind.
-        :raises ValueError: an argument of the wrong value.
+        :raises TypeError: an argument is of the wrong kind.
+        :raises ValueError: an argument has a wrong value.
         """
         self._check_thread()
         if self._loop.gone:

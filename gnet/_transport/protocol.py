@@ -185,14 +185,14 @@ class Transport(Protocol):
     def option(self, level: int, name: int, /, *size: int) -> int | bytes:
         """An option of the socket's, as ``getsockopt()`` gives it: a number, or so many bytes.
 
-        :raises OSError: ``ENOTSOCK``, it is none.
+        :raises OSError: ``ENOTSOCK``, it is not a socket.
         """
         refuse(errno.ENOTSOCK)
 
     def set_option(self, level: int, name: int, /, *value: Any) -> None:
         """Set an option of the socket's, as ``setsockopt()`` takes it.
 
-        :raises OSError: ``ENOTSOCK``, it is none.
+        :raises OSError: ``ENOTSOCK``, it is not a socket.
         """
         refuse(errno.ENOTSOCK)
 

@@ -131,7 +131,7 @@ def checked_ip(name: str, address: str, family: str) -> IPAddress:
 
     :param name: the argument's name, for the message.
     :param family: ``"ipv4"`` or ``"ipv6"``, as :func:`checked_family` gives it.
-    :raises ValueError: it is none (``ERR_INVALID_ADDRESS``).
+    :raises ValueError: it is not an address of its family (``ERR_INVALID_ADDRESS``).
     """
     ip = parse_ip(address)
     if ip is None or ip.version != int(family[-1]):
@@ -143,7 +143,7 @@ def checked_ip(name: str, address: str, family: str) -> IPAddress:
 def checked_family(family: Any) -> str:
     """``"ipv4"`` or ``"ipv6"``, whatever case it was given in.
 
-    :raises TypeError: it is no ``str``; with Node's code, which is the same as for a wrong one.
+    :raises TypeError: it is not a ``str``; with Node's code, the same as for a wrong one.
     :raises ValueError: it is another ``str``.
     """
     right = "'ipv4' or 'ipv6'"

@@ -151,7 +151,7 @@ def _codec(encoding: Any) -> codecs.CodecInfo:
 def decoder(encoding: str) -> Decoder:
     """A decoder of received chunks; malformed input becomes U+FFFD, as in Node.
 
-    :raises TypeError: ``encoding`` is no ``str``.
+    :raises TypeError: ``encoding`` is not a ``str``.
     :raises ValueError: it names no encoding, or one that cannot decode a stream; ``code``
         ``"ERR_UNKNOWN_ENCODING"``.
     """
@@ -174,7 +174,7 @@ def check_kept(decoder: Decoder) -> None:
     :raises ValueError: it does.
     """
     if len(decoder.getstate()[0]) > MAX_KEPT_BYTES:
-        raise ValueError(f"more than {MAX_KEPT_BYTES} bytes that are no text yet")
+        raise ValueError(f"more than {MAX_KEPT_BYTES} bytes that do not make text yet")
 
 
 def undecodable(exc: Exception) -> ValueError:

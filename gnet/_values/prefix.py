@@ -47,8 +47,8 @@ class Prefix(NamedTuple):
 def checked_prefix(name: str, value: Any) -> Prefix:
     """A pair of numbers of bits.
 
-    :raises TypeError: it is none.
-    :raises ValueError: a number is none of that family's.
+    :raises TypeError: it is something else.
+    :raises ValueError: a number is out of the range of its family.
     """
     right = "two numbers of bits, for IPv4 and for IPv6"
     if not isinstance(value, (tuple, list)) or len(value) != 2:

@@ -97,7 +97,7 @@ def _host(field: bytes, version: int) -> str:
     text = field.decode("ascii", "replace")
     ip = parse_ip(text)
     if ip is None or ip.version != version or "%" in text:
-        raise malformed(f"no address of its family: {field!r}")
+        raise malformed(f"not an address of its family: {field!r}")
     return canonical(ip)
 
 

@@ -42,7 +42,7 @@ def parse(
 
     :param target: a port (``int`` or a ``str`` of digits), a path (any other ``str`` or an
         :class:`os.PathLike`), or a ``(host, port)`` tuple; a callable is the listener. A ``str``
-        that reads as ``host:port`` is none of them.
+        that reads as ``host:port`` is an error.
     :param host: the host; a callable is the listener.
     :param listener: the listener.
     :param port: the port, by keyword: also a ``0x`` string.

@@ -39,7 +39,7 @@ class Rate(NamedTuple):
 def checked_rate(name: str, value: Any) -> Rate | None:
     """The rule for so many a second; ``None`` for no limit.
 
-    :raises TypeError: it is no number.
+    :raises TypeError: it is not a number.
     :raises ValueError: it is not above zero.
     """
     if value is None:

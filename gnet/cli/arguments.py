@@ -46,7 +46,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
         if 0 <= seconds <= 2**31:
             return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
 
 
 def positive_seconds(text: str) -> float:

@@ -95,5 +95,5 @@ def _record_type(text: str) -> str:
 
 def _name_server(text: str) -> str:
     if gnet.SocketAddress.parse(text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no IP address, with a port or without")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IP address, with or without a port")
     return text

@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
         :param text: ``"8124"``, ``"host:8124"``, ``"[::1]:8124"``, ``"unix:/path"``, or
             ``"unix:@name"`` for an abstract name of Linux; the name of a pipe on Windows.
-        :raises ValueError: it is none of these; the message says what is wrong.
+        :raises ValueError: it is not a target; the message says what is wrong.
         """
         if text.startswith(UNIX):
             return cls(path=_path(text.removeprefix(UNIX), text))

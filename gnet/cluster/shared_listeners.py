@@ -99,7 +99,7 @@ class Handles:
         """The handle for a place, opened with the options of the first to ask for it.
 
         :raises OSError: the place cannot be bound.
-        :raises ValueError: the descriptor is no stream socket's.
+        :raises ValueError: the descriptor is not that of a stream socket.
         """
         handle = self._handles.get(place)
         if handle is None:

@@ -80,7 +80,7 @@ def lookup(
         ``syscall`` ``"getaddrinfo"``. A name that cannot exist is ``ENOTFOUND`` before
         anything is asked.
     :raises TypeError: an argument is of the wrong kind.
-    :raises ValueError: an argument is of the wrong value.
+    :raises ValueError: an argument has a wrong value.
 
     From Node's ``dns``: *dns.lookup(hostname, options, callback)*. Unlike in Node, an empty
     name is not found.
@@ -129,7 +129,7 @@ def _outcome(*question: Any) -> Any:
 def check_answer(answer: Any, hostname: str, port: int, *, family: int = 0) -> list[Address]:
     """Read what a ``lookup=`` hook gave.
 
-    As in Node, what is no address in a list is passed over while the list has one that is. Of
+    As in Node, text that is not an address is passed over while the list has an address. Of
     a longer list the first 1,024 are looked at.
 
     :param answer: ``(address, family)``, a bare address, or a list of either; ``None`` is empty.

@@ -156,7 +156,7 @@ class Resolver:
         :returns: ``(address, family)``; with ``all``, a list of these.
         :raises socket.gaierror: see the class; ``syscall`` is ``"getaddrinfo"``.
         :raises TypeError: an argument is of the wrong kind.
-        :raises ValueError: an argument is of the wrong value.
+        :raises ValueError: an argument has a wrong value.
 
         From Node's ``dns``: *dns.lookup(hostname, options, callback)*.
         """
@@ -399,8 +399,8 @@ def _search_list(domains: Any, ndots: Any, system: resolv_conf.ResolvConf) -> Se
 def record_type(rdtype: Any) -> RdataType:
     """The number of a type of records.
 
-    :raises TypeError: ``rdtype`` is no :class:`str`.
-    :raises ValueError: there is no such type, or it is none of records.
+    :raises TypeError: ``rdtype`` is not a :class:`str`.
+    :raises ValueError: there is no such type, or it is not a type of records.
     """
     try:
         number = dns.rdatatype.from_text(arguments.string("rdtype", rdtype))

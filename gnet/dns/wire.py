@@ -170,7 +170,7 @@ class _Names:
     def read(self, start: int) -> tuple[bytes, int]:
         """The name that begins there, and where it ends.
 
-        :raises BadResponse: it is none.
+        :raises BadResponse: there is no name there.
         :raises IndexError: the message ends within it.
         """
         wire, known = self._wire, self._known

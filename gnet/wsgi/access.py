@@ -52,7 +52,7 @@ def writable(name: str, log: Any, level: int) -> Any:
     """What has ``write()``, for a log of any kind.
 
     :param level: of what goes to a logger.
-    :raises TypeError: it is none.
+    :raises TypeError: it is something else.
     """
     if callable(getattr(log, "write", None)):
         return log

@@ -73,7 +73,7 @@ class Body:
         if self.ended:
             return b""
         if self.broken:
-            raise RequestError(400, "the body is broken off")
+            raise RequestError(400, "the body is cut off")
         try:
             return self._next(wanted)
         except BaseException:
@@ -219,7 +219,7 @@ class ChunkedBody(Body):
         if limits.max_body is not None and self._received > limits.max_body:
             raise RequestError(413, "the body is too large")
         if self._overhead > FREE_BYTES + FREE_PER_BYTE * self._received:
-            raise RequestError(400, "more about chunks than in them")
+            raise RequestError(400, "the chunks carry less than they take")
         if len(self._fields) > limits.max_headers:
             raise RequestError(431, "too many fields behind the body")
 

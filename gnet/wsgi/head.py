@@ -116,7 +116,7 @@ class Head:
             if self.protocol == "HTTP/1.1":
                 raise RequestError(400, "no Host")
         elif not _HOST.fullmatch(host):
-            raise RequestError(400, "the Host is none")
+            raise RequestError(400, "the Host is malformed")
         self._check_target(allow_connect)
         if "HTTP_CONNECTION" in variables:
             self._obey_connection(variables)
@@ -139,7 +139,7 @@ class Head:
         elif length is not None:
             # int() takes more than the digits of a length: signs, underscores, other scripts'.
             if not (length.isascii() and length.isdigit()) or len(length) > 19:
-                raise RequestError(400, "the Content-Length is none")
+                raise RequestError(400, "the Content-Length is malformed")
             self.length = int(length)
 
     def _check_target(self, allow_connect: bool) -> None:
@@ -148,7 +148,7 @@ class Head:
             if not allow_connect:
                 raise RequestError(501, "CONNECT is not allowed")
             if not _AUTHORITY.fullmatch(target) or self.length != 0:
-                raise RequestError(400, "CONNECT to no host and port")
+                raise RequestError(400, "CONNECT without a host and a port")
             self.upgrade = True
         elif "#" in target:
             raise RequestError(400, "a fragment in the target")
@@ -160,10 +160,10 @@ class Head:
         else:
             match = _ABSOLUTE.fullmatch(target)
             if match is None:
-                raise RequestError(400, "the target is none")
+                raise RequestError(400, "the target is malformed")
             host, rest = match.groups()
             if not host or not _HOST.fullmatch(host):
-                raise RequestError(400, "the target's host is none")
+                raise RequestError(400, "the host of the target is malformed")
             # RFC 9112, section 3.2.2: whatever the field says.
             self.variables["HTTP_HOST"] = host
             self.target = rest if rest[:1] == "/" else "/" + rest
@@ -210,14 +210,14 @@ class HeadParser:
         """Read one head.
 
         :param data: the head, from its first line to the empty one.
-        :raises RequestError: it is none.
+        :raises RequestError: it is malformed.
         """
         match = _FIRST_LINE.match(data)
         if match is None:
-            raise RequestError(400, "the first line is none")
+            raise RequestError(400, "the first line is malformed")
         method, target, major, minor = match.groups()
         if major != b"1" or minor not in (b"0", b"1"):
-            raise RequestError(505, "another version of HTTP")
+            raise RequestError(505, "an unsupported version of HTTP")
         self._fields.clear()
         self._feed(data)
         if not self._complete:
@@ -239,19 +239,19 @@ class HeadParser:
 
         :param data: what there is of a head.
         :param more: what of that has come since the last call for this head.
-        :raises RequestError: this is none.
+        :raises RequestError: this is not a head.
         """
         if b"\r\n" in data and not _FIRST_LINE.match(data):
-            raise RequestError(400, "the first line is none")
+            raise RequestError(400, "the first line is malformed")
         if not _METHOD.match(data):
             # Beyond that, a method is only one that is not known.
-            raise RequestError(400, "the first line is none")
+            raise RequestError(400, "the first line is malformed")
         if len(more) == len(data):
             self._parser = None
             self._fields.clear()
         self._feed(more)
         if self._complete:
-            raise RequestError(400, "a head with another end")
+            raise RequestError(400, "the head ends in a malformed way")
 
     def reset(self) -> None:
         """What was seen of a head was its beginning, or the connection is over."""

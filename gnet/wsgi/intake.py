@@ -104,7 +104,7 @@ class Intake:
         """Block until the head of a request is there, whose beginning is.
 
         :returns: the head; ``None`` where the stream ends before there is one.
-        :raises RequestError: it is none, too large, or too slow.
+        :raises RequestError: it is malformed, too large, or too slow.
         """
         data = self.rest
         end = data.find(END)
@@ -159,7 +159,7 @@ class Intake:
             return
         if data.find(b"\r\n", 0, MAX_LINE_BYTES) < 0:
             if len(data) >= MAX_LINE_BYTES and data.find(b" ", 0, MAX_LINE_BYTES) < 0:
-                raise RequestError(501, "the method is longer than any")
+                raise RequestError(501, "the method is too long")
             raise RequestError(414, "the first line is too long")
         if size > self._limits.max_header_bytes:
             raise RequestError(431, "the head is too large")

@@ -94,8 +94,8 @@ class Response:
     ) -> Any:
         """PEP 3333's.
 
-        :raises ResponseError: the application has given something that is none of that, or a
-            second response without an error.
+        :raises ResponseError: the application has given something that begins no response, or
+            begins a second one without an error.
         """
         if exc_info is not None:
             try:
@@ -110,11 +110,11 @@ class Response:
             raise ResponseError(f"the status must be like '200 OK'. Received {status!r}")
         code = int(match[1])
         if code < 200 and not (code == 101 and self._head.upgrade):
-            raise ResponseError(f"nobody has asked for the status {status!r}")
+            raise ResponseError(f"the status {status!r} needs a request for an upgrade")
         for name, value in headers:
             if type(name) is not str or type(value) is not str or ":" in name:
                 raise ResponseError(
-                    f"header fields are names and str. Received {name!r}: {value!r}"
+                    f"a header field is two str, name and value. Received {name!r}: {value!r}"
                 )
         self.status, self.code = status, code
         self._fields = headers
@@ -146,7 +146,7 @@ class Response:
             lines.append(f"{name}: {value}\r\n")
         fields = "".join(lines[1:]).encode("latin-1")
         if not _HEAD.fullmatch(fields) or fields.count(b"\r\n") != len(lines) - 1:
-            raise ResponseError(f"header fields that break a response: {self._fields!r}")
+            raise ResponseError(f"malformed header fields: {self._fields!r}")
         end = [] if dated else [_clock.line()]
         self._frame(length if told is None else int(told), told, end)
         end.append("\r\n")
@@ -154,7 +154,7 @@ class Response:
 
     def _told_length(self, value: str, former: str | None) -> str:
         if not _LENGTH.fullmatch(value) or former not in (None, value):
-            raise ResponseError(f"the Content-Length is none: {value!r}")
+            raise ResponseError(f"the Content-Length is malformed: {value!r}")
         return value
 
     def _frame(self, length: int | None, told: str | None, end: list[str]) -> None:
@@ -197,7 +197,7 @@ class Response:
         :raises ResponseError: it is more than the application has announced.
         """
         if type(data) is not bytes:
-            raise ResponseError(f"a body is of bytes. Received {type(data).__name__}")
+            raise ResponseError(f"a body must be bytes. Received {type(data).__name__}")
         if data or self.taken:
             self._send(data, None)
 
@@ -241,7 +241,7 @@ class Response:
     def _send_list(self, body: list[bytes] | tuple[bytes, ...]) -> None:
         for data in body:
             if type(data) is not bytes:
-                raise ResponseError(f"a body is of bytes. Received {type(data).__name__}")
+                raise ResponseError(f"a body must be bytes. Received {type(data).__name__}")
         data = body[0] if len(body) == 1 else b"".join(body)
         if not self.started and (data or not self.taken):
             self._send(data, len(data))
@@ -285,7 +285,7 @@ class Response:
         lines = [f"{name}: {value}\r\n" for name, value in self.trailers]
         fields = "".join(lines).encode("latin-1")
         if not _HEAD.fullmatch(fields) or fields.count(b"\r\n") != len(lines):
-            raise ResponseError(f"trailer fields that break a response: {self.trailers!r}")
+            raise ResponseError(f"malformed trailer fields: {self.trailers!r}")
         return fields
 
     @property
