@@ -1,0 +1,104 @@
+"""What the gates are: the numbers that may not grow, and each exception with its reason."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CALLS",
+    "CHURN_INSTRUCTIONS",
+    "ECHO_INSTRUCTIONS",
+    "FLOORS",
+    "IDLE_BLOCKING_FACTOR",
+    "IDLE_EVENT_BYTES",
+    "LINES",
+    "LONG_MODULES",
+    "RETURNS",
+    "foreign",
+]
+
+#: Lines of a module, unless it is one of :data:`LONG_MODULES`.
+LINES = 400
+FLOORS = 12
+
+#: Instructions of a 1 KB message at ten connections, and of a connection with one message.
+ECHO_INSTRUCTIONS = 4_300
+CHURN_INSTRUCTIONS = 93_300
+
+#: Bytes that an idle connection holds in event style, and what it may hold in blocking style for
+#: each byte of gevent's.
+IDLE_EVENT_BYTES = 1_345
+IDLE_BLOCKING_FACTOR = 1.10
+
+#: Calls of gnet's own functions until the listener's.
+CALLS = {"accept": 37, "reset": 63, "connect": 172}
+#: How often such a way may come back to a file that it has left.
+RETURNS = 19
+
+# Why a module is longer.
+_DOCSTRINGS = "the docstrings of a public class"
+_STREAM = "one part of the stream, whose parts are still floors of one tower"
+
+LONG_MODULES = {
+    "_core/dispatcher.py": (433, _STREAM),
+    "_core/endpoint.py": (575, _STREAM),
+    "_core/flowing.py": (625, _STREAM),
+    "_core/writing.py": (659, _STREAM),
+    "_server/server.py": (840, _DOCSTRINGS),
+    "_socket/socket.py": (680, _DOCSTRINGS),
+    "_transport/windows/named_pipe.py": (570, "structures and calls of another system's API"),
+    "dns/resolver.py": (409, _DOCSTRINGS),
+    "monkey.py": (659, "all of the patch in one file"),
+}
+
+_LIFE = "what becomes of a connection is decided here, of which no program is told"
+_PYTHONS = "Python's own, documented or without another name"
+_GEVENTS = "gevent has no other name for it"
+_BACK = "a part that asks the connection that has it"
+
+# Private names of other objects.
+_OTHERS = {
+    "_core/endpoint.py": (3, "what a connection tells its server"),
+    "_core/flowing.py": (2, _BACK),
+    "_core/pipe.py": (24, "two connections of one class, and a destination that need not be one"),
+    "_core/watchdog.py": (2, _BACK),
+    "_loop/thread_pools.py": (4, _GEVENTS),
+    "_server/after_fork.py": (32, _LIFE),
+    "_server/at_exit.py": (20, _LIFE),
+    "_server/handover.py": (2, "a part of the server, in a file of its own to be imported late"),
+    "_server/server.py": (12, "the connections that the server has made"),
+    "_server/threads.py": (16, _LIFE),
+    "_socket/dial.py": (1, _BACK),
+    "_socket/makefile.py": (5, _BACK),
+    "_socket/socket.py": (4, "the constructor for a server"),
+    "_socket/text_file.py": (1, _PYTHONS),
+    "_values/encodings.py": (1, _PYTHONS),
+    "cluster/this_worker.py": (1, "the worker's servers stop when it is told to"),
+    "dns/nameserver.py": (1, "a socket of dnspython's backend"),
+    "monkey.py": (2, "what runs under the globals of the functions that it replaces"),
+    "wsgi/handler.py": (3, "the handler of the connection that it has"),
+    "wsgi/stall.py": (1, _PYTHONS),
+}
+
+# Private names of the same object, by a base class of another file.
+_INHERITED = {
+    "_core/closing.py": (38, _STREAM),
+    "_core/departure.py": (14, _STREAM),
+    "_core/endpoint.py": (28, _STREAM),
+    "_core/flowing.py": (76, _STREAM),
+    "_core/reading.py": (77, _STREAM),
+    "_core/writing.py": (121, _STREAM),
+    "_server/server.py": (14, "the hooks of what holds the program and belongs to a thread"),
+    "_socket/messages.py": (29, _STREAM),
+    "_socket/python_calls.py": (45, _STREAM),
+    "_socket/socket.py": (54, _STREAM),
+    "_transport/stream_socket.py": (1, "the method of Python's own class that accepts"),
+    "wsgi/__init__.py": (5, "a server that is one, and not one that has one"),
+}
+
+
+def foreign(inherited: bool) -> dict[str, tuple[int, str]]:
+    """How many accesses to private names a module may have, and why.
+
+    :param inherited: those of the same object, by a base class of another file; otherwise those
+        of other objects.
+    """
+    return _INHERITED if inherited else _OTHERS
