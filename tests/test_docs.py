@@ -138,7 +138,7 @@ def test_the_commands_print_what_is_shown(block: Block, tmp_path: Path) -> None:
         for step in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
             command, _, printed = step.partition("\n")
             for port, free in ports.items():
-                command = command.replace(port, free)
+                command, printed = command.replace(port, free), printed.replace(port, free)
             if command.endswith(" &"):
                 port = re.search(r"\b81\d\d\b", command)[0]  # type: ignore[index]
                 command = start + "exec " + command.removesuffix(" &").replace(port, "0", 1)

@@ -53,8 +53,9 @@ ROOMS = {
         refusal head intake body files response environ access stall threads handler __init__
     """,
     "cli": """
-        place console traffic streams copying child report version web session arguments connect
-        listen lookup proxy wsgi __init__
+        place console output visible pace tunnel traffic streams copying child report version web
+        session talk arguments scan connect listen lookup proxy wsgi completion parser manual
+        __init__
     """,
     "__main__": "",
 }

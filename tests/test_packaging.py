@@ -27,6 +27,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / "gnet", place / "gnet", ignore=ignored)
     for name in ("pyproject.toml", "setup.py", "README.rst", "CHANGES.rst", "LICENSE"):
         shutil.copy(ROOT / name, place)
+    (place / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "gnet.1", place / "docs")
     return place
 
 
@@ -53,6 +55,7 @@ def test_a_wheel_without_the_core_runs_everywhere_and_holds_the_package_alone(
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "gnet").rglob("*.py")}
     assert sources <= set(names)
     assert "gnet/py.typed" in names
+    assert f"gevent_net-{gnet.__version__}.data/data/share/man/man1/gnet.1" in names
     assert metadata["Name"] == "gevent-net"
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.10"

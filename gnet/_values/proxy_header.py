@@ -6,13 +6,13 @@ From HAProxy's *The PROXY protocol*, sections 2.1 and 2.2.
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from ..errors import coded
 from .addresses import canonical, parse_ip
 
-__all__ = ["MAX_BYTES", "ProxyHeader", "is_header", "read_header"]
+__all__ = ["MAX_BYTES", "ProxyHeader", "is_header", "read_header", "write_header"]
 
 #: The longest header that is read, in bytes: room for TLVs, and no more.
 MAX_BYTES = 4096
@@ -132,3 +132,37 @@ def _read_v2(data: bytes) -> ProxyHeader | None:
     source, destination, port, own_port = layout.unpack_from(data, _V2_HEAD.size)
     hosts = [canonical(ip(packed)) for packed in (source, destination)]
     return ProxyHeader(size, (hosts[0], port), (hosts[1], own_port))
+
+
+def write_header(source: SockAddr | None, destination: SockAddr | None, version: int) -> bytes:
+    """The header that tells of a connection.
+
+    :param source: the client's address; ``None`` where it has none that could be told.
+    :param destination: the address that the client has connected to.
+    :param version: ``1``, the line of text, or ``2``, the binary form.
+    """
+    if source is None or destination is None:
+        unknown = _V2_HEAD.pack(_V2, 0x21, 0, 0)
+        return b"PROXY UNKNOWN\r\n" if version == 1 else unknown
+    hosts = _of_one_family(source[0], destination[0])
+    ports = source[1], destination[1]
+    kind = hosts[0].version
+    if version == 1:
+        fields = (f"PROXY TCP{kind}", *map(canonical, hosts), *map(str, ports))
+        return " ".join(fields).encode("ascii") + b"\r\n"
+    family = 0x11 if kind == 4 else 0x21
+    body = _V2_ADDRESSES[family][0].pack(*(each.packed for each in hosts), *ports)
+    return _V2_HEAD.pack(_V2, 0x21, family, len(body)) + body
+
+
+def _of_one_family(*addresses: str) -> list[IPv4Address] | list[IPv6Address]:
+    """The addresses as IPv4's, where all of them can be that, or as IPv6's."""
+    # A zone means nothing to another machine.
+    parsed = [ip_address(each.partition("%")[0]) for each in addresses]
+    plain = [getattr(each, "ipv4_mapped", None) or each for each in parsed]
+    four = [each for each in plain if isinstance(each, IPv4Address)]
+    if len(four) == len(plain):
+        return four
+    return [
+        IPv6Address(f"::ffff:{each}") if isinstance(each, IPv4Address) else each for each in plain
+    ]

@@ -12,6 +12,7 @@ import gevent
 from gevent import subprocess
 
 from .._socket.socket import Socket
+from .pace import Pace
 from .streams import Stream, open_stream
 
 __all__ = ["Children"]
@@ -21,10 +22,12 @@ class Children:
     """Runs one command for many connections.
 
     :param command: for the system's shell.
+    :param rate: bytes a second, each way; ``None`` for no limit.
     """
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, rate: float | None = None) -> None:
         self._command = command
+        self._rate = rate
         self._running: set[Any] = set()
 
     def serve(self, sock: Socket) -> None:
@@ -36,10 +39,12 @@ class Children:
         """
         sink, source = self._start()
         sock.on("close", lambda had_error: source.destroy())
-        feeder = gevent.spawn(_feed, sock, sink)
+        feeder = gevent.spawn(_feed, sock, sink, Pace(self._rate))
+        pace = Pace(self._rate)
         try:
             for chunk in source:
-                sock.sendall(chunk)
+                for piece in pace.pieces(chunk):
+                    sock.sendall(piece)
         except OSError:
             if not sock.destroyed:
                 raise
@@ -80,9 +85,10 @@ class Children:
                     os.killpg(process.pid, signal.SIGTERM)
 
 
-def _feed(sock: Socket, sink: Stream) -> None:
+def _feed(sock: Socket, sink: Stream, pace: Pace) -> None:
     # It fails when the command reads no more, which may still write; or with the connection.
     with suppress(OSError):
         for chunk in sock:
-            sink.sendall(chunk)
+            for piece in pace.pieces(chunk):
+                sink.sendall(piece)
     sink.close()

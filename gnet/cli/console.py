@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TextIO
 
@@ -26,14 +27,33 @@ class Console:
         """Whether there is somebody who watches."""
         return self._stream is not None and self._stream.isatty()
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether the terminal is this command's: in the background it is the shell's."""
+        return self.is_terminal and self._in_foreground()
+
+    def _in_foreground(self) -> bool:
+        try:
+            return os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
+        except (AttributeError, OSError, ValueError):
+            # Windows; or a terminal that is not the one that controls this process.
+            return True
+
     def say(self, line: str) -> None:
         """Write a line, whatever is in it, as one; above the status, if there is one."""
         text = "".join(each if each.isprintable() else " " for each in line)
+        if self._status and not self.is_watched:
+            self._status = ""
         self._write(f"{CLEAR if self._status else ''}{text}\n{self._status}")
 
     def show(self, status: str) -> None:
-        """Have the last line be ``status``; ``""`` for none. Only on a terminal."""
-        if status != self._status and self.is_terminal:
+        """Have the last line be ``status``; ``""`` for none. Only where somebody watches."""
+        if status == self._status:
+            return
+        if not self.is_watched:
+            # The line is the shell's prompt by now.
+            self._status = ""
+        else:
             self._status = status
             self._write(CLEAR + status)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from typing import Any
 
 import gnet
 
+from ..errors import printable
 from .arguments import positive_seconds
+from .output import print_lines
 from .session import Session
 
 __all__ = ["LOOKUP", "add_lookup"]
@@ -34,7 +34,7 @@ def lookup(session: Session, options: argparse.Namespace) -> None:
         records = resolver.reverse(name)
     else:
         records = resolver.resolve(name, rdtype)
-    _print_lines([_record_text(record) for record in records])
+    print_lines(map(_record_text, records))
 
 
 def _record_text(record: Any) -> str:
@@ -48,23 +48,7 @@ def _record_text(record: Any) -> str:
         fields = _ZONE_ORDER.get(type(record).__name__, record._fields)
         text = " ".join(str(getattr(record, each)) for each in fields)
     # It is a stranger's text, and this may be a terminal.
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
-
-
-def _print_lines(lines: list[str]) -> None:
-    if sys.stdout is None:
-        return
-    try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The interpreter flushes once more when it ends.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+    return printable(text)
 
 
 def add_lookup(parser: argparse.ArgumentParser) -> None:

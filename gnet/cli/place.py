@@ -7,8 +7,13 @@ from typing import Any, NamedTuple
 
 from .._values.addresses import is_ip, is_ipv6, place_text
 
-__all__ = ["Place"]
+__all__ = ["ALL", "Place", "parse_port"]
 
+#: In the place of a host: every address of this machine, for listening.
+ALL = "*"
+#: Where to listen when no host is named, and on every address, by family.
+LOOPBACK = {0: "127.0.0.1", 4: "127.0.0.1", 6: "::1"}
+UNSPECIFIED = {0: None, 4: "0.0.0.0", 6: "::"}
 FORMS = "8124, host:8124, [::1]:8124, unix:/path or unix:@name"
 MAX_PORT = 65535
 UNIX = "unix:"
@@ -36,14 +41,34 @@ class Place(NamedTuple):
         if text.startswith(WINDOWS_PIPES):
             return cls(path=text)
         host, colon, port = text.rpartition(":")
-        return cls(_port(port, text), _host(host, text) if colon else None)
+        return cls(parse_port(port, text), _host(host, text) if colon else None)
+
+    @classmethod
+    def of(cls, host: str, port: str) -> Place:
+        """Read a host and a port as ``nc`` has them, two arguments; IPv6 needs no brackets.
+
+        :raises ValueError: they are none; the message says what is wrong.
+        """
+        text = f"{host} {port}"
+        number = parse_port(port, text)
+        return cls(number, host if is_ip(host) else _host(host, text))
 
     @property
     def options(self) -> dict[str, Any]:
-        """The place as keyword arguments of ``listen()`` and ``connect()``."""
+        """The place as keyword arguments of ``connect()``."""
         if self.path is not None:
             return {"path": self.path}
         return {"port": self.port, "host": self.host}
+
+    def listening(self, family: int = 0) -> dict[str, Any]:
+        """The place as keyword arguments of ``listen()``: where no host is named, the loopback.
+
+        :param family: ``4`` or ``6`` for that alone.
+        """
+        if self.path is not None:
+            return {"path": self.path}
+        host = UNSPECIFIED[family] if self.host == ALL else self.host or LOOPBACK[family]
+        return {"port": self.port, "host": host, "ipv6_only": family == 6}
 
     def __str__(self) -> str:
         if self.path is not None:
@@ -71,7 +96,12 @@ def _path(path: str, text: str) -> str:
     return "\0" + path[1:] if path.startswith("@") else path
 
 
-def _port(port: str, text: str) -> int:
+def parse_port(port: str, text: str) -> int:
+    """Read a port.
+
+    :param text: what it stands in, for the error.
+    :raises ValueError: it is none.
+    """
     # int() also takes signs, spaces, underscores and other alphabets' digits; and refuses more
     # digits than no port has.
     if not port.isascii() or not port.isdigit() or len(port) > len(str(MAX_PORT)):

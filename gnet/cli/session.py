@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +20,6 @@ from .._loop.signals import handlers_kept
 from .._server import notify
 from . import report, streams
 from .console import Console
-from .copying import exchange
 from .place import Place
 from .traffic import Progress, Traffic
 
@@ -49,18 +49,19 @@ class Interrupted(BaseException):
 class Session:
     """One run of the command: whom it talks to, and how it is stopped."""
 
+    # What the first signal does.
+    _stop: Callable[[int], object]
+
     def __init__(self, console: Console, options: argparse.Namespace) -> None:
         self.console = console
         self.verbose: bool = getattr(options, "verbose", False)
-        self._stop: Callable[[int], object] = functools.partial(_interrupt, gevent.getcurrent())
 
     @contextmanager
     def signals(self) -> Iterator[None]:
         """Stop in good order at the first signal; the second one ends the process as ever."""
-        with handlers_kept(SIGNALS):
-            watchers = [
-                gevent.signal_handler(number, self._signalled, number) for number in SIGNALS
-            ]
+        with streams.throwing() as throw, handlers_kept(SIGNALS):
+            self._stop = lambda number: throw(Interrupted(number))
+            watchers = [gevent.signal_handler(each, self._signalled, each) for each in SIGNALS]
             try:
                 yield
             finally:
@@ -104,54 +105,75 @@ class Session:
         if getattr(error, "syscall", None) not in ("read", "write"):
             self.complain(error)
 
-    def listen(self, server: gnet.Server, place: Place) -> None:
+    def listen(self, server: gnet.Server, options: argparse.Namespace) -> None:
         """Listen, and say where, unless that is known and nobody watches."""
+        place: Place = options.target
+        where = place.listening(options.family)
+        if options.family and where.get("host") is not None and not gnet.is_ip(where["host"]):
+            where["host"], _ = gnet.dns.lookup(where["host"], family=options.family)
         # Windows' pipes go with their processes, and none is stale.
-        server.listen(**place.options, replace_stale=sys.platform != "win32")
+        with self.file_mode(options.mode, place.path):
+            server.listen(**where, replace_stale=sys.platform != "win32")
         if not self.verbose:
             self.say_where(place, server.address())
 
+    @staticmethod
+    @contextmanager
+    def file_mode(mode: int | None, path: str | None) -> Iterator[None]:
+        """Give the file of a Unix socket that the block makes this mode.
+
+        :param mode: ``None``: the system's usual one.
+        """
+        if mode is None or path is None:
+            yield
+            return
+        # Never is there a moment in which more is allowed.
+        before = os.umask(0o177)
+        try:
+            yield
+        finally:
+            os.umask(before)
+        os.chmod(path, mode)
+
     def say_where(self, place: Place, address: Any) -> None:
         """Say where somebody listens, unless that is known and nobody watches."""
-        if self.console.is_terminal or place.port == 0:
+        if self.console.is_watched or place.port == 0:
             self.console.say(f"listening on {report.place_of(address)}")
 
     def serve(self, server: gnet.Server, options: argparse.Namespace) -> None:
         """Listen, and block until a signal has stopped the server."""
         if options.max_connections is not None:
             server.max_connections = options.max_connections
+        timeout = getattr(options, "timeout", None)
+        if timeout is not None:
+            server.prepend_listener("connection", functools.partial(_end_when_idle, timeout))
         traffic = Traffic()
         if self.console.is_terminal:
             server.prepend_listener("connection", traffic.add)
-        self.listen(server, options.target)
+        self.listen(server, options)
         server.on("error", self.complain)
-        self._stop = functools.partial(_shut_down, server, options.grace)
+        self._stop = functools.partial(self._shut_down, server, options.grace)
         with Progress(self.console, traffic, several=True), notify.as_service():
             server.serve_forever()
 
-    def talk(self, sock: gnet.Socket) -> None:
-        """Connect a connection with standard input and output, until both have ended."""
-        interactive = streams.is_terminal(sys.stdin)
-        visible = streams.is_terminal(sys.stdout)
-        traffic = Traffic()
-        traffic.add(sock)
-        source, sink = streams.standard_input(), streams.standard_output()
-        try:
-            with Progress(self.console, traffic, live=not visible):
-                # Nobody wants to end the input by hand when there is nobody to type for.
-                last = exchange(sock, source, sink, until_peer_ends=interactive)
-                if visible and last and not last.endswith(b"\n"):
-                    self.console.say("")
-        finally:
-            sock.close()
-            source.destroy()
-            sink.destroy()
+    def say_that_it_waits(self, seconds: float, connections: int | None = None) -> None:
+        """Tell somebody who watches why the command does not end at once.
+
+        :param connections: how many it waits for; ``None`` where that is not known.
+        """
+        if connections == 0 or not seconds or not self.console.is_watched:
+            return
+        count = "" if connections is None else f"{connections} "
+        plural = "" if connections == 1 else "s"
+        self.console.say(
+            f"waiting up to {seconds:g} s for {count}connection{plural} to end; Ctrl-C ends it now"
+        )
+
+    def _shut_down(self, server: gnet.Server, grace: float, number: int) -> None:
+        notify.stopping()
+        self.say_that_it_waits(grace, len(server.connections))
+        server.shutdown(grace)
 
 
-def _shut_down(server: gnet.Server, grace: float, number: int) -> None:
-    notify.stopping()
-    server.shutdown(grace)
-
-
-def _interrupt(greenlet: Any, number: int) -> None:
-    gevent.kill(greenlet, Interrupted(number))
+def _end_when_idle(seconds: float, sock: gnet.Socket) -> None:
+    sock.set_timeout(seconds, sock.destroy)

@@ -8,26 +8,34 @@ else, a regular file or a device, a :class:`File`. Both are iterated over to rea
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import gevent
 from gevent.util import wrap_errors
+from greenlet import getcurrent
 
 from .._socket.socket import Socket
 
 __all__ = [
     "File",
     "LocalSocket",
+    "ReaderWatch",
     "Stream",
     "is_terminal",
     "open_stream",
     "standard_input",
     "standard_output",
+    "throwing",
 ]
 
 CHUNK_BYTES = 262144
+# A watcher's interest in gevent's loops.
+READ = 1
 
 
 class File:
@@ -111,6 +119,48 @@ def standard_output() -> Stream:
 def is_terminal(stream: Any) -> bool:
     """Whether ``sys.stdin``, ``sys.stdout`` or ``sys.stderr`` is one."""
     return stream is not None and stream.isatty()
+
+
+@contextmanager
+def throwing() -> Iterator[Callable[[BaseException], object]]:
+    """Give what raises an error in the block from another greenlet, and never behind the block."""
+    hub, greenlet, inside = gevent.get_hub(), getcurrent(), True
+
+    def throw(error: BaseException) -> None:
+        if inside:
+            greenlet.throw(error)
+
+    try:
+        yield lambda error: hub.loop.run_callback(partial(throw, error))
+    finally:
+        inside = False
+
+
+class ReaderWatch:
+    """Notices that nobody reads a pipe any more.
+
+    Of other streams the system does not say so before something is written.
+
+    :param sink: what is written to; its watch is closed before it.
+    :param gone: called in the hub.
+    """
+
+    def __init__(self, sink: Stream, gone: Callable[[], object]) -> None:
+        self._watcher: Any = None
+        if isinstance(sink, Socket) and stat.S_ISFIFO(os.fstat(sink.fileno()).st_mode):
+            # What is written to is never readable; so the loops tell of an error.
+            self._watcher = gevent.get_hub().loop.io(sink.fileno(), READ)
+            self._watcher.start(self._gone, gone)
+
+    def _gone(self, gone: Callable[[], object]) -> None:
+        self.close()
+        gone()
+
+    def close(self) -> None:
+        """Notice nothing any more."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.close()
 
 
 def _take(stream: Any, fd: int, flags: int) -> int:

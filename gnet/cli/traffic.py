@@ -92,7 +92,7 @@ class Progress:
         if self._ticks is not None:
             self._ticks.kill()
         self._console.show("")
-        if self._console.is_terminal and self._traffic.connections:
+        if self._console.is_watched and self._traffic.connections:
             self._console.say(self.summary())
 
     def summary(self) -> str:

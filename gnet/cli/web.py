@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import gevent
@@ -48,7 +51,7 @@ def run(session: Any, options: Any) -> None:
     if options.max_connections is not None:
         server.max_connections = options.max_connections
     server.on("error", session.complain)
-    server.listen(**options.target.options)
+    server.listen(**options.target.listening(options.family))
     if options.reload:
         gevent.spawn(_watch, session, cluster.worker)
     cluster.worker.main_has_returned()
@@ -102,8 +105,10 @@ def _supervise(session: Any, options: Any) -> None:
 
     workers = cluster.Cluster(grace=options.grace)
     listening: set[int] = set()
+    mode = ExitStack()
 
     def listens(worker: Any, address: Any) -> None:
+        mode.close()
         if not listening and not session.verbose:
             session.say_where(options.target, address)
         listening.add(worker.id)
@@ -121,9 +126,25 @@ def _supervise(session: Any, options: Any) -> None:
     workers.on("exit", exited)
     workers.on("message", told)
     workers.fork(options.workers or 1)
-    workers.run()
+    # Behind the fork: the files of the application have their usual modes.
+    mode.enter_context(session.file_mode(options.mode, options.target.path))
+    with _told_of_the_grace(session, options.grace):
+        workers.run()
     if not listening:
         raise ApplicationError("no worker has come to serve")
+
+
+@contextmanager
+def _told_of_the_grace(session: Any, grace: float) -> Iterator[None]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    watchers = [
+        gevent.signal_handler(each, lambda: session.say_that_it_waits(grace)) for each in numbers
+    ]
+    try:
+        yield
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
 
 
 def _reload(session: Any, workers: Any) -> None:

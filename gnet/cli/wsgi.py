@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import add_serving, add_target, count
+from .arguments import add_serving, add_target, check_family, count
 from .session import CommandError, Session
 
 __all__ = ["WSGI", "add_wsgi"]
@@ -50,7 +50,11 @@ def add_wsgi(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--access-log", action="store_true", help="print a line per request on standard output"
     )
-    parser.set_defaults(run=wsgi)
+    parser.set_defaults(run=wsgi, check=_check)
+
+
+def _check(options: argparse.Namespace) -> None:
+    check_family(options, options.target)
 
 
 def _positive_count(text: str) -> int:

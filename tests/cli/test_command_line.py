@@ -13,7 +13,7 @@ import gnet
 from tests.helpers.commands import run_gnet
 from tests.helpers.peers import run
 
-COMMANDS = ("listen", "connect", "proxy", "lookup", "wsgi")
+COMMANDS = ("listen", "connect", "proxy", "scan", "lookup", "wsgi", "completion")
 
 
 def test_python_m_gnet_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket as std_socket
+import stat
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 
 import gevent
 import pytest
@@ -16,6 +18,7 @@ from gevent import socket
 from tests.helpers.commands import gnet_command, gnet_server, place_said, run_gnet, target_of
 from tests.helpers.peers import netcat, run, running
 from tests.helpers.servers import (
+    has_ipv6,
     raw_client,
     raw_listener,
     receive,
@@ -242,3 +245,164 @@ def test_echo_and_exec_exclude_each_other() -> None:
     outcome = run_gnet("listen", "0", "--echo", "--exec", "cat")
     assert outcome.complaints.count(b"\n") == 1
     assert outcome.status == 2
+
+
+# -- where it listens -----------------------------------------------------------------------------
+
+
+def said(*arguments: object) -> str:
+    """Where it says that it listens."""
+    with running(*gnet_command("listen", *arguments)) as process:
+        return process.complaint().decode().removeprefix("listening on ").rpartition(":")[0]
+
+
+def test_a_port_alone_is_one_of_the_loopback() -> None:
+    assert said("0") == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("option", "host"), [("-4", "0.0.0.0"), ("-6", "[::]")])
+def test_every_address_has_to_be_asked_for(option: str, host: str) -> None:
+    if not has_ipv6():
+        pytest.skip("no IPv6 on this machine's loopback")
+    assert said("*:0") == "[::]"
+    assert said("*:0", option) == host
+
+
+def test_a_family_has_its_own_loopback() -> None:
+    if not has_ipv6():
+        pytest.skip("no IPv6 on this machine's loopback")
+    assert (said("0", "-4"), said("0", "-6")) == ("127.0.0.1", "[::1]")
+    assert said("localhost:0", "-4") == "127.0.0.1"
+
+
+def test_it_takes_a_host_and_a_port_as_nc_does(large: bytes) -> None:
+    with gnet_server("listen", "127.0.0.1", "0", "--echo") as (_, place):
+        assert run_gnet("connect", *reversed(place), data=large) == (large, b"", 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX' permissions")
+@pytest.mark.parametrize("mode", ["600", "660", "777", "0"])
+def test_the_file_of_a_unix_socket_has_the_mode_that_is_asked_for(mode: str, path: str) -> None:
+    with running(
+        *gnet_command("listen", f"unix:{path}", "--echo", "-v", "--mode", mode)
+    ) as server:
+        assert server.complaint().startswith(b"listening")
+        assert stat.S_IMODE(os.stat(path).st_mode) == int(mode, 8)
+        server.signal(signal.SIGTERM)
+        assert server.wait().status == 0
+    assert not os.path.exists(path)
+
+
+# -- one client after another ---------------------------------------------------------------------
+
+
+def test_keep_listening_serves_one_after_the_other() -> None:
+    command = gnet_server("listen", "0", "-k")
+    with command as (process, place), raw_client(place) as first, raw_client(place) as second:
+        second.sendall(b"second\n")
+        first.sendall(b"first\n")
+        assert process.line() == b"first"
+        process.send(b"to the first\n")
+        assert receive(first, 13) == b"to the first\n"
+        send_end(first)
+        assert process.line() == b"second"
+        process.send(b"to the second\n")
+        assert receive(second, 14) == b"to the second\n"
+
+
+def test_keep_listening_that_is_stopped_between_two_clients_is_no_failure() -> None:
+    with gnet_server("listen", "0", "-k") as (process, _):
+        process.signal(signal.SIGTERM)
+        assert process.wait() == (b"", b"", 0)
+
+
+def test_keep_listening_goes_on_behind_a_client_that_resets() -> None:
+    with gnet_server("listen", "0", "-k") as (process, place):
+        with raw_client(place) as client:
+            client.sendall(b"half\n")
+            assert process.line() == b"half"
+            send_reset(client)
+        assert process.complaint() == b"gnet: read ECONNRESET"
+        with raw_client(place) as client:
+            client.sendall(b"whole\n")
+            assert process.line() == b"whole"
+
+
+def test_keep_listening_serves_netcat_twice(large: bytes) -> None:
+    with gnet_server("listen", "127.0.0.1:0", "-k") as (process, place):
+        for _ in range(2):
+            client = gevent.spawn(run, *netcat("-N", place[1], str(place[0])), data=large)
+            assert process.read(len(large)) == large
+            assert client.get() == (b"", b"", 0)
+
+
+def test_an_idle_client_is_ended_and_the_next_one_served() -> None:
+    with gnet_server("listen", "0", "-k", "-w", "0.3") as (process, place):
+        with raw_client(place) as idle:
+            assert receive_all(idle) == b""
+        assert process.complaint() == b"gnet: nothing has come or gone for 0.3 seconds"
+        with raw_client(place) as client:
+            client.sendall(b"hello\n")
+            assert process.line() == b"hello"
+
+
+def test_it_gives_up_when_nobody_connects() -> None:
+    with running(*gnet_command("listen", "0", "-w", "0.3")) as process:
+        assert process.complaint().startswith(b"listening")
+        assert process.wait() == (b"", b"gnet: nobody has connected for 0.3 seconds\n", 1)
+
+
+@pytest.mark.parametrize("way", [("--echo",), ("--exec", "cat")])
+def test_an_idle_connection_of_a_server_is_ended(way: tuple[str, ...]) -> None:
+    with gnet_server("listen", "0", *way, "-w", "0.3") as (_, place), raw_client(place) as client:
+        client.sendall(b"hello")
+        assert receive(client, 5) == b"hello"
+        assert receive_all(client) == b""
+
+
+def test_it_ends_at_once_when_nobody_reads_its_output() -> None:
+    command = gnet_command("listen", "127.0.0.1:0")
+    # "head" has gone before anybody connects; or while somebody is connected who sends nothing.
+    script = '{ "$@"; echo "status $?" >&2; } | head -n '
+    with running("sh", "-c", script + "0", "sh", *command) as process:
+        assert process.complaint().startswith(b"listening")
+        assert process.complaint() == b"status 0"
+    with (
+        running("sh", "-c", script + "1", "sh", *command) as process,
+        raw_client(place_said(process.complaint().decode())) as client,
+    ):
+        client.sendall(b"hello\n")
+        assert process.line() == b"hello"
+        assert process.complaint() == b"status 0"
+
+
+@pytest.mark.parametrize("way", [("--echo",), ("--exec", "cat")])
+def test_rate_holds_a_server_back(way: tuple[str, ...]) -> None:
+    with gnet_server("listen", "0", *way, "--rate", "100k") as (_, place):
+        begun = monotonic()
+        outcome = run_gnet("connect", target_of(place), data=bytes(60_000))
+        assert outcome == (bytes(60_000), b"", 0)
+        assert monotonic() - begun > 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("0", "--mode", "660"), "--mode"),
+        (("unix:@abstract", "--mode", "660"), "--mode"),
+        (("unix:/run/x", "--mode", "rw"), "--mode"),
+        (("unix:/run/x", "--mode", "888"), "--mode"),
+        (("unix:/run/x", "--mode", "1777"), "--mode"),
+        (("unix:/run/x", "-6"), "-6/--ipv6"),
+        (("[::1]:0", "-4"), "-4/--ipv4"),
+        (("0", "--echo", "--hex"), "--hex"),
+        (("0", "--exec", "cat", "--crlf"), "-C/--crlf"),
+        (("0", "--echo", "--raw"), "--raw"),
+        (("0", "--max-connections", "3"), "--max-connections"),
+        (("localhost", "1-3"), "TARGET"),
+    ],
+)
+def test_what_is_wrong_is_named(arguments: tuple[str, ...], option: str) -> None:
+    outcome = run_gnet("listen", *arguments)
+    assert outcome.complaints.decode().startswith(f"gnet listen: argument {option}: ")
+    assert (outcome.complaints.count(b"\n"), outcome.status) == (1, 2)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 from pathlib import Path
 
 import gevent
 import pytest
 
-from tests.helpers.commands import gnet_server, run_gnet
+from tests.helpers.commands import gnet_command, gnet_server, run_gnet
+from tests.helpers.peers import running
 from tests.helpers.servers import Place, raw_client, receive_all
 
 APPLICATION = """
@@ -79,6 +82,16 @@ def test_a_wrong_name_is_an_error_of_one_line(name: str) -> None:
 
 # -- how it is served -----------------------------------------------------------------------------
 
+# The files that an application makes have their usual modes.
+MASKED = """
+import os
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    mask = os.umask(0)
+    os.umask(mask)
+    return [oct(mask).encode()]
+"""
 GET = b"GET /hello HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
 
 
@@ -169,6 +182,22 @@ def test_a_change_is_served_and_one_that_is_broken_is_not(tmp_path: Path) -> Non
         with gevent.Timeout(30):
             while ask(place) != b"second":
                 pass
+
+
+@pytest.mark.limit(60)
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_the_file_of_a_unix_socket_has_the_mode_that_is_asked_for(
+    workers: tuple[str, ...], path: str, tmp_path: Path
+) -> None:
+    (tmp_path / "masked.py").write_text(MASKED)
+    command = gnet_command("wsgi", "masked:application", f"unix:{path}", "--mode", "660")
+    with running("sh", "-c", 'umask 022; exec "$@"', "sh", *command, *workers, "-v") as process:
+        while b"listening" not in process.complaint():
+            pass
+        assert ask((path,)) == b"0o22"
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
+        process.signal(signal.SIGTERM)
+        assert process.wait().status == 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import gevent
 from gevent import subprocess
 from gevent.os import nb_read, nb_write
 
-from tests.helpers.peers import PROGRAM_LIMIT, Outcome, Peer, run, running
+from tests.helpers.peers import PROGRAM_LIMIT, Outcome, Peer, program, run, running
 from tests.helpers.servers import Place
 
 ROOT = Path(__file__).parent.parent.parent
@@ -122,6 +122,18 @@ def _make_controlling(terminal: int) -> None:
     # gevent starts a new session only behind this.
     os.setsid()
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+
+@contextmanager
+def shell() -> Iterator[Terminal]:
+    """A shell with jobs, on a terminal."""
+    with gevent.Timeout(PROGRAM_LIMIT, ref=False):
+        # Neither the user's settings nor a line editor.
+        terminal = Terminal([program("bash"), "--norc", "--noprofile", "--noediting", "-i"])
+        try:
+            yield terminal
+        finally:
+            terminal.close()
 
 
 @contextmanager

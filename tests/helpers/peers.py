@@ -55,10 +55,20 @@ class Peer:
         """The number of its process."""
         return int(self._process.pid)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
+
     def line(self) -> bytes:
         """Its next line of output, without the line's end."""
         line: bytes = self._process.stdout.readline()
         return line.rstrip(b"\r\n")
+
+    def read(self, size: int) -> bytes:
+        """So many bytes of its output, or what comes before its end."""
+        data: bytes = self._process.stdout.read(size)
+        return data
 
     def complaint(self) -> bytes:
         """Its next line of standard error, without the line's end."""

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnet._values.proxy_header import MAX_BYTES, ProxyHeader, is_header, read_header
+from gnet._values.proxy_header import (
+    MAX_BYTES,
+    ProxyHeader,
+    is_header,
+    read_header,
+    write_header,
+)
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 FUZZED_HEADERS = 20_000
@@ -273,3 +279,33 @@ def test_both_versions_say_the_same_of_any_address(
     assert first[1:] == second[1:]
     assert first.source is not None
     assert first.source[1] == port
+
+
+# -- what is written -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    ("source", "destination", "read"),
+    [
+        ("192.0.2.1", "198.51.100.2", ("192.0.2.1", "198.51.100.2")),
+        ("2001:db8::1", "::1", ("2001:db8::1", "::1")),
+        # As a server has it that listens on both families.
+        ("::ffff:192.0.2.1", "::ffff:198.51.100.2", ("192.0.2.1", "198.51.100.2")),
+        # Behind a header that came over the other family.
+        ("192.0.2.1", "2001:db8::1", ("::ffff:192.0.2.1", "2001:db8::1")),
+        ("fe80::1%eth0", "fe80::2%eth0", ("fe80::1", "fe80::2")),
+    ],
+)
+def test_what_is_written_is_read_again(
+    source: str, destination: str, read: tuple[str, str], version: int
+) -> None:
+    data = write_header((source, 1111), (destination, 65535), version)
+    header = read_header(data)
+    assert header == ProxyHeader(len(data), (read[0], 1111), (read[1], 65535))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_has_no_address_is_unknown(version: int) -> None:
+    data = write_header(None, None, version)
+    assert read_header(data) == ProxyHeader(len(data), None, None)
