@@ -17,6 +17,7 @@ from gevent import socket as gevent_socket
 import gnet
 from gnet import monkey
 from gnet.errors import IPBlockedError
+from gnet.monkey import connecting, lookups
 from tests.conftest import PATCHED
 from tests.helpers.lookups import failing
 from tests.helpers.servers import echoing, place_at
@@ -185,7 +186,7 @@ def test_a_name_is_asked_for_in_the_form_of_idna_2008(
         asked.append(host)
         return [(std_socket.AF_INET, 1, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(monkey, "_system", lambda plain: system)
+    monkeypatch.setattr(lookups, "_system", lambda plain: system)
     monkey.patch()
     within(lambda: std_socket.create_connection(("faß.example", port)).close())
     assert asked == ["xn--fa-hia.example"]
@@ -327,7 +328,7 @@ def test_one_that_hangs_is_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_zone_of_an_answer_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(std_socket, "getaddrinfo", Pinning(place("fe80::1", 80, 0, 4294967)))
     tried: list[Any] = []
-    monkeypatch.setattr(monkey, "_dial", lambda goal, *rest: tried.append(goal) or mock.Mock())
+    monkeypatch.setattr(connecting, "_dial", lambda goal, *rest: tried.append(goal) or mock.Mock())
     monkey.patch()
     std_socket.create_connection(("pinned.test", 80))
     assert tried[0].options["lookup"]("pinned.test") == ("fe80::1%4294967", 6)
