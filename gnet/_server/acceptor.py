@@ -20,6 +20,11 @@ MAX_ACCEPTS = 100
 # all the work, and its connections all the waiting.
 MAX_SHARED_ACCEPTS = 1
 
+# Connections mostly come one by one. After looks that have found no second one, nobody looks for
+# it so many times at the most: a look that finds nothing is a system call and an exception. A
+# second one that is there has the watcher fire in the next turn.
+MAX_ALONE = 15
+
 # So many at the most in the end, however fast they come.
 MAX_DRAINED = 4096
 
@@ -62,8 +67,8 @@ class Acceptor:
     """
 
     __slots__ = (
-        "_admit", "_backoff", "_exhausted", "_failed", "_full", "_in_burst", "_loop", "_max",
-        "_pause_timer", "_watcher", "_wire", "waiting",
+        "_admit", "_alone", "_backed_off", "_backoff", "_exhausted", "_failed", "_full",
+        "_in_burst", "_loop", "_max", "_pause_timer", "_unsought", "_watcher", "_wire", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -83,10 +88,13 @@ class Acceptor:
         self._full = full
         self._exhausted = exhausted
         self._max = MAX_SHARED_ACCEPTS if shared else MAX_ACCEPTS
-        #: Whether it accepts nothing until :meth:`resume`.
+        #: Whether it accepts nothing until :meth:`resume`, or the end of a pause.
         self.waiting = False
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._in_burst = False
+        self._backed_off = False
+        # How often no second one is looked for, and how often that is still to be.
+        self._alone = self._unsought = 0
         self._pause_timer: Any = None
         self._watcher: Any = wire.watch(loop.loop, READ)
         self._watch()
@@ -123,13 +131,12 @@ class Acceptor:
 
     def resume(self) -> None:
         """Look again whether the next connection can be had: a place or a descriptor is free."""
-        if self._watcher is not None and (self.waiting or self._pause_timer is not None):
-            self.waiting = False
+        if self._watcher is not None and self.waiting:
             self._accept_again()
 
     def _accept(self) -> None:
         """In the hub: connections are waiting."""
-        for _ in range(self._max):
+        for number in range(self._max):
             if self._watcher is None:
                 return
             if self._full is not None and self._full():
@@ -140,6 +147,8 @@ class Acceptor:
                 wire, remote = self._wire.accept_wire()
             except BlockingIOError:
                 self._in_burst = False
+                if number == 1:
+                    self._alone = self._unsought = min(self._alone * 2 + 1, MAX_ALONE)
                 return
             except OSError as exc:
                 if exc.errno in PASSED_OVER:
@@ -156,16 +165,24 @@ class Acceptor:
             except MemoryError:
                 self._back_off()
                 raise
-            self._backoff.reset()
+            if self._backed_off:
+                self._backed_off = False
+                self._backoff.reset()
             try:
                 self._admit(wire, remote)
             except BaseException:
                 # It costs this connection only.
                 wire.close()
                 raise
+            if number:
+                self._alone = 0
+            elif self._unsought and not self._in_burst:
+                self._unsought -= 1
+                return
 
     def _back_off(self) -> None:
         """Leave the connections in the kernel's queue for a while."""
+        self._backed_off = self.waiting = True
         if self._pause_timer is not None:
             self._pause_timer.close()
         self._pause_timer = start_timer(self._loop.loop, self._backoff.pause(), self._accept_again)
@@ -174,6 +191,7 @@ class Acceptor:
     def _accept_again(self) -> None:
         if self._watcher is None:
             return
+        self.waiting = False
         self._watch()
         if self._pause_timer is not None:
             self._pause_timer.close()

@@ -12,10 +12,12 @@ __all__ = ["Connections"]
 class Connections:
     """The open connections of a server: those that it keeps, and those that the program does."""
 
-    __slots__ = ("_kept", "_others")
+    __slots__ = ("_kept", "_others", "add")
 
     def __init__(self) -> None:
         self._kept: set[Any] = set()
+        #: Keep a connection.
+        self.add = self._kept.add
         self._others: WeakSet[Any] = WeakSet()
 
     def __len__(self) -> int:
@@ -27,9 +29,6 @@ class Connections:
 
     def __contains__(self, sock: object) -> bool:
         return sock in self._kept or sock in self._others
-
-    def add(self, sock: Any) -> None:
-        self._kept.add(sock)
 
     def remove(self, sock: Any) -> bool:
         """Forget a connection; tells whether it was one."""

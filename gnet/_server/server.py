@@ -24,12 +24,12 @@ from .._loop.abort_signal import Signal
 from .._loop.timers import Deadline, wait_patiently
 from .._socket.socket import Socket
 from .._transport.protocol import Transport
-from .._transport.tcp_options import address_info, common_address
+from .._transport.tcp_options import Settings, address_info, common_address
 from .._values import arguments
 from .._values.addresses import AddressInfo, place_text
 from .._values.blocklist import BlockList
 from .._values.prefix import checked_prefix
-from .._values.publish import publish
+from .._values.publish import publish, subscribers
 from .._values.report import guarded
 from .._values.token_buckets import checked_rate
 from ..errors import (
@@ -52,6 +52,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["DropInfo", "Server"]
+
+
+# What the sockets of a server are set up with: one value between all of them.
+_NO_DELAY: Settings = (("no_delay", True),)
 
 
 class _Handler(gevent.Greenlet):  # type: ignore[type-arg]
@@ -390,49 +394,46 @@ class Server(Held):
         if self._entrance.stages:
             Entrant(self._entrance, wire, remote).go_on()
         else:
-            self._admit(wire, remote, self._local)
+            self._begin(Socket._accepted(self, wire, self._local, remote))
 
     def _entered(self, entrant: Entrant) -> None:
         """Every stage of the entrance has let a connection pass."""
         local = self._local if entrant.local is None else entrant.local
-        self._admit(entrant.wire, entrant.remote, local)
+        self._begin(Socket._accepted(self, entrant.wire, local, entrant.remote))
 
-    def _admit(self, wire: Transport, remote: Any, local: Any) -> None:
-        """Take a connection in.
-
-        :param local: its local address; ``None``: the wire knows.
-        """
-        sock = Socket._accepted(self, wire, local, remote)
+    def _begin(self, sock: Socket) -> None:
+        """Take a connection in, set it up, and give it to its listeners."""
         self._entrance.connections.add(sock)
         try:
-            self._begin(sock)
+            if self.no_delay:
+                sock._set_up(_NO_DELAY)
+            if self.keep_alive:
+                sock.set_keep_alive(True, self.keep_alive_initial_delay)
+            if self.pause_on_connect:
+                sock.pause()
+            loop = self._loop
+            if subscribers:
+                publish(loop.defer, "ConnectionAccepted", self, sock)
+            if self._end_on_return:
+                sock._step("handle")
+                loop.handle(sock)
+                _Handler.spawn(sock._handle).socket = sock
+            else:
+                loop.defer(partial(self._listen_to, sock))
+            loop.defer(sock._settle)
         except BaseException as exc:
             # An option that the kernel does not take, or what a signal's handler has raised.
             sock._listener_failed(exc, sock._generation)
 
-    def _begin(self, sock: Socket) -> None:
-        """Set a connection up, and give it to its listeners."""
-        if self.no_delay:
-            sock.set_no_delay(True)
-        if self.keep_alive:
-            sock.set_keep_alive(True, self.keep_alive_initial_delay)
-        if self.pause_on_connect:
-            sock.pause()
-        publish(self._loop.defer, "ConnectionAccepted", self, sock)
-        if self._end_on_return:
-            sock._step("handle")
-            self._loop.handle(sock)
-            _Handler.spawn(sock._handle).socket = sock
-        else:
-            self._loop.defer(partial(self._listen_to, sock))
-        self._loop.defer(sock._settle)
-
     def _listen_to(self, sock: Socket) -> None:
         """In a borrowed greenlet: run the ``'connection'`` listeners."""
+        generation = sock._generation
         me = getcurrent()
         self._handling[me] = sock
         try:
-            sock._call(self.emit, "connection", sock)
+            self.emit("connection", sock)
+        except BaseException as exc:
+            sock._listener_failed(exc, generation)
         finally:
             del self._handling[me]
 
@@ -596,12 +597,15 @@ class Server(Held):
 
     def _connection_closed(self, sock: Socket) -> None:
         """A connection has emitted its ``'close'``, or is about to."""
-        if self._entrance.connections.remove(sock):
-            self._entrance.release(sock._remote)
+        entrance = self._entrance
+        if entrance.connections.remove(sock) and entrance.stages:
+            entrance.release(sock._remote)
         if self._drained is not None:
             self._wake_drained()
-        self._take_again()
-        self._close_if_drained()
+        if self._acceptor is not None and self._acceptor.waiting:
+            self._acceptor.resume()
+        if self._closing:
+            self._close_if_drained()
 
     # -- closing ------------------------------------------------------------------------------
 

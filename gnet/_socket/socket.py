@@ -566,6 +566,11 @@ class Socket(PythonSocket):
             tcp_options.apply(self._wire, ((name, value),))
         return self
 
+    def _set_up(self, settings: tcp_options.Settings) -> None:
+        """Have the settings of the server that has accepted the connection."""
+        self._remembered = settings
+        tcp_options.apply(self._wire, settings)  # type: ignore[arg-type]
+
     def _apply_options(self) -> None:
         if self._wire is not None:
             tcp_options.apply(self._wire, self._remembered)

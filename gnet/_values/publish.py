@@ -8,7 +8,7 @@ from typing import Any
 
 from zope.event import notify, subscribers
 
-__all__ = ["publish"]
+__all__ = ["publish", "subscribers"]
 
 
 def publish(defer: Callable[[Callable[[], object]], object], kind: str, *fields: Any) -> None:

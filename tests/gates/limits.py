@@ -71,6 +71,7 @@ _OTHERS = {
     "_socket/text_file.py": (1, _PYTHONS),
     "_values/encodings.py": (1, _PYTHONS),
     "cluster/this_worker.py": (1, "the worker's servers stop when it is told to"),
+    "dns/nameserver.py": (1, "what a stream of dnspython's has for its socket"),
     "testing.py": (1, "a socket over a transport of the test's own"),
     "wsgi/handler.py": (3, "the handler of the connection that it has"),
     "wsgi/stall.py": (1, _PYTHONS),
