@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 # It comes first, as nothing works beside a namesake.
 from ._values import namesake  # noqa: F401  # isort: skip
 from . import dns, errors
+from ._core.block_list import BlockList
 from ._core.dispatcher import dispatcher
 from ._core.emitter import EventEmitter, Listener
 from ._core.on_read import OnRead
@@ -25,7 +26,6 @@ from ._server.threads import call_in
 from ._socket.socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Rehearsal, Socket
 from ._values import arguments
 from ._values.addresses import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
-from ._values.blocklist import BlockList
 from .errors import AggregateError
 
 if TYPE_CHECKING:

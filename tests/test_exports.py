@@ -56,6 +56,8 @@ PROMISED = {
     """,
     "gnet.BlockList": """
         add_address add_range add_subnet check rules is_block_list to_json from_json
+        add_addresses add_cidr add_cidrs remove_address remove_range remove_subnet remove_cidr
+        clear replace load watch notes hits mode PRIVATE_RANGES
     """,
     "gnet.SocketAddress": "parse",
 }

@@ -20,8 +20,8 @@ ROOMS = {
     "errors": "",
     "events": "",
     "_values": """
-        __init__ namesake arguments addresses blocklist report publish race encodings targets
-        proxy_header backoff buffers prefix token_buckets
+        __init__ namesake arguments addresses packed block_rules report publish race encodings
+        targets proxy_header backoff buffers prefix token_buckets
     """,
     "dns": """
         names turns destinations records hosts resolv_conf search wire answer cache nameserver
@@ -33,10 +33,10 @@ ROOMS = {
         windows.named_pipe tcp_options
         unix_path
     """,
-    "_loop": "__init__ signals timers splicer abort_signal peer_watch thread_pools",
+    "_loop": "__init__ signals timers splicer abort_signal peer_watch thread_pools watched_file",
     "_core": """
-        __init__ emitter states write_queue watchdog dispatcher held endpoint out_file pipe
-        writing on_read departure flowing reading closing
+        __init__ address_table block_list emitter states write_queue watchdog dispatcher held
+        endpoint out_file pipe writing on_read departure flowing reading closing
     """,
     "_socket": "__init__ text_file makefile messages python_calls dial socket",
     "_processes": "__init__ kinds channel",

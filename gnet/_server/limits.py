@@ -6,9 +6,9 @@ from collections.abc import Hashable
 from time import monotonic
 from typing import Any
 
+from .._core.block_list import BlockList
 from .._loop.timers import start_timer
 from .._values import arguments
-from .._values.blocklist import BlockList
 from .._values.prefix import Prefix
 from .._values.token_buckets import Buckets, Rate
 from .entrance import Entrant, Stage

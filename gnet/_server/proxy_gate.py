@@ -9,11 +9,11 @@ import _socket
 from time import monotonic
 from typing import Any
 
+from .._core.block_list import BlockList
 from .._loop.timers import start_timer
 from .._transport.protocol import READ, Watcher
 from .._values import arguments
 from .._values.backoff import Backoff
-from .._values.blocklist import BlockList
 from .._values.proxy_header import MAX_BYTES, is_header, read_header
 from ..errors import type_error
 from .entrance import Entrant, Stage, Step
@@ -59,7 +59,7 @@ class ProxyGate(Stage):
     def enter(self, entrant: Entrant) -> str | Step:
         remote = entrant.remote
         # A Unix socket's peer is of this machine: its permissions say who that may be.
-        trusted = not isinstance(remote, tuple) or self._trusted.blocks(remote[0])
+        trusted = not isinstance(remote, tuple) or self._trusted.holds(remote[0])
         if not trusted and self._mode == "require":
             return self.reason
         return _Header(entrant, self.reason, trusted, self._mode == "optional")

@@ -16,6 +16,7 @@ from gevent.event import AsyncResult, Event
 from greenlet import getcurrent, greenlet
 
 from .._core import watchdog
+from .._core.block_list import BlockList
 from .._core.dispatcher import dispatcher
 from .._core.emitter import EventEmitter, Listener
 from .._core.held import Held
@@ -27,7 +28,6 @@ from .._transport.protocol import Transport
 from .._transport.tcp_options import Settings, address_info, common_address
 from .._values import arguments
 from .._values.addresses import AddressInfo, place_text
-from .._values.blocklist import BlockList
 from .._values.prefix import checked_prefix
 from .._values.publish import publish, subscribers
 from .._values.report import guarded

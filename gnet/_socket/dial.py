@@ -18,6 +18,7 @@ from gevent.event import Event
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from .. import dns
+from .._core.block_list import BlockList
 from .._core.dispatcher import Dispatcher
 from .._loop.timers import wait_patiently
 from .._transport import unix_path
@@ -25,7 +26,6 @@ from .._transport.protocol import WRITE, Transport, Watcher
 from .._transport.stream_socket import Wire, sockaddr
 from .._values.addresses import is_ip
 from .._values.backoff import Backoff
-from .._values.blocklist import BlockList
 from .._values.publish import publish
 from .._values.race import Race, interleave
 from ..errors import (

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core import watchdog
+from .._core.block_list import BlockList
 from .._core.dispatcher import Dispatcher
 from .._core.on_read import OnRead
 from .._core.pipe import leave_former
@@ -25,7 +26,6 @@ from .._transport.protocol import Transport
 from .._transport.stream_socket import refuse_tls, wire_of_fd
 from .._values import arguments, targets
 from .._values.addresses import AddressInfo, is_ip
-from .._values.blocklist import BlockList
 from .._values.publish import publish
 from ..dns.names import check_hints
 from ..errors import AbortError, HandleTypeError, SocketClosedError, system_error, type_error

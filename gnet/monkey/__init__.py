@@ -44,7 +44,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._values.blocklist import BlockList
+from .._core.block_list import BlockList
 from . import connecting as connecting  # the replaced functions find it among the modules
 from .functions import (
     URLLIB3,

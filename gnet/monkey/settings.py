@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .._core.block_list import BlockList
 from .._socket.socket import _block_list, _local_address
 from .._values import arguments
-from .._values.blocklist import BlockList
 
 __all__ = ["Settings", "in_force", "stack"]
 

@@ -13,7 +13,7 @@ import pytest
 from gevent.monkey import get_original
 
 import gnet
-from gnet._values import blocklist
+from gnet._core import block_list as module
 from tests.helpers.forks import Child, fork
 
 # The system's own threads, also where they are patched.
@@ -122,7 +122,7 @@ def test_a_forked_child_can_use_a_list_that_a_thread_was_changing() -> None:
     release.acquire()
 
     def hold() -> None:
-        with blocklist._lock:
+        with module._lock:
             held.release()
             release.acquire()
 

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import random
 import time
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
@@ -15,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gnet._core import block_list as module
+from gnet._core.block_list import BlockList
 from gnet._values.addresses import SocketAddress
-from gnet._values.blocklist import BlockList
 
 IP = IPv4Address | IPv6Address
 
@@ -583,7 +585,7 @@ def test_ten_thousand_random_texts_are_answered_or_refused(block_list: BlockList
 
 class LongList(NamedTuple):
     block_list: BlockList
-    seconds_to_sort: float
+    seconds_to_make: float
 
 
 @pytest.fixture(scope="module")
@@ -597,7 +599,7 @@ def long_list() -> LongList:
         block_list.add_address(str(IPv6Address(dice.randrange(2**128))), "ipv6")
         net = str(IPv6Address(dice.randrange(2**128)))
         block_list.add_subnet(net, dice.randrange(40, 128), "ipv6")
-    return LongList(block_list, best_of(1, lambda: block_list.blocks("::")))
+    return LongList(block_list, best_of(1, lambda: BlockList().replace(block_list.rules)))
 
 
 def best_of(repeats: int, call: Callable[[], object]) -> float:
@@ -625,13 +627,46 @@ def test_a_check_of_100000_rules_takes_20_microseconds_at_most(
     assert seconds <= MAX_CHECK_SECONDS
 
 
-def test_a_rule_more_among_100000_does_not_sort_them_all_again(long_list: LongList) -> None:
+@pytest.mark.skipif(not str(module.__file__).endswith((".so", ".pyd")), reason="not compiled")
+@pytest.mark.parametrize("family, form", [("ipv4", "{}"), ("ipv6", "::ffff:{}"), ("IPv6", "")])
+def test_a_check_of_10000_rules_takes_a_microsecond_at_most(family: str, form: str) -> None:
+    """Where the core is compiled. Measured: 0.16 µs for IPv4, 0.22 µs for IPv6."""
+    dice = random.Random(8)
+    block_list = BlockList()
+    for _ in range(2500):
+        first = dice.randrange(2**32 - 256)
+        block_list.add_address(str(IPv4Address(dice.randrange(2**32))))
+        block_list.add_range(str(IPv4Address(first)), str(IPv4Address(first + 200)))
+        block_list.add_address(str(IPv6Address(dice.randrange(2**128))), "ipv6")
+        block_list.add_subnet(str(IPv6Address(dice.randrange(2**128))), 64, "ipv6")
+    if form:
+        texts = [form.format(IPv4Address(dice.randrange(2**32))) for _ in range(200)]
+    else:
+        texts = [str(IPv6Address(dice.randrange(2**128))) for _ in range(200)]
+    check = block_list.check
+    seconds = best_of(100, lambda: [check(text, family) for text in texts]) / len(texts)
+    assert seconds <= 1e-6
+
+
+def test_a_rule_takes_at_most_600_bytes() -> None:
+    addresses = [str(IPv4Address(n * 65537)) for n in range(10_000)]
+    block_list = BlockList()
+    tracemalloc.start()
+    try:
+        block_list.add_addresses(addresses)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / len(addresses) <= 600
+
+
+def test_a_rule_more_among_100000_costs_no_more_for_the_others(long_list: LongList) -> None:
     dice = random.Random(7)
 
-    def add_and_check_ten_times() -> None:
-        for _ in range(10):
+    def add_and_check_a_hundred_times() -> None:
+        for _ in range(100):
             address = str(IPv4Address(dice.randrange(2**32)))
             long_list.block_list.add_address(address)
             assert long_list.block_list.check(address)
 
-    assert best_of(10, add_and_check_ten_times) < long_list.seconds_to_sort
+    assert best_of(5, add_and_check_a_hundred_times) < long_list.seconds_to_make / 10
