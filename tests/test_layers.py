@@ -30,7 +30,7 @@ ROOMS = {
     "_transport": """
         __init__ windows.__init__ protocol sigpipe wakeup memory file_thread file blocking_file
         windows.stream_socket stream_socket windows.completion windows.pipe_access
-        windows.named_pipe tcp_options
+        windows.pipe_names windows.pipe_errors windows.pipe_wire windows.named_pipe tcp_options
         unix_path
     """,
     "_loop": "__init__ signals timers splicer abort_signal peer_watch thread_pools watched_file",

@@ -93,7 +93,8 @@ class FileBytes(KernelBytes):
 
         :raises OSError: ``EIO``, the file has become shorter than it was.
         """
-        sent: int = without_sigpipe(os.sendfile, destination, self._fd, self._offset, self._size)
+        sendfile = os.sendfile  # type: ignore[attr-defined,unused-ignore]
+        sent: int = without_sigpipe(sendfile, destination, self._fd, self._offset, self._size)
         if not sent:
             raise OSError(errno.EIO, "the file has become shorter while it was sent")
         return sent

@@ -135,7 +135,7 @@ class Channel:
         try:
             while self._out:
                 line, fd = self._out[0]
-                sent = self._wire.sendmsg([line], _rights(fd), NO_SIGNAL)  # type: ignore[call-arg,unused-ignore]
+                sent = self._wire.sendmsg([line], _rights(fd), NO_SIGNAL)  # type: ignore[arg-type,call-arg,unused-ignore]
                 # The descriptor has gone with the first byte.
                 if fd is not None:
                     _socket.close(fd)

@@ -109,12 +109,11 @@ def _progress(sock: Any) -> tuple[Any, ...]:
 
 def _in_kernel(wire: Transport | None) -> int:
     """How many bytes the kernel has that the peer's has not confirmed."""
-    if sys.platform == "win32" or wire is None or wire.fileno() < 0:
-        return 0
-    try:
-        size: int = struct.unpack("i", fcntl.ioctl(wire.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
-    except OSError:
-        return 0
+    size = 0
+    if sys.platform != "win32" and wire is not None and wire.fileno() >= 0:
+        with suppress(OSError):
+            told = fcntl.ioctl(wire.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+            (size,) = struct.unpack("i", told)
     return size
 
 

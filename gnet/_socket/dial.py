@@ -39,7 +39,8 @@ from ..errors import (
 )
 
 if sys.platform == "win32":
-    from .._transport.windows import named_pipe
+    from .._transport.windows import pipe_names
+    from .._transport.windows.pipe_wire import PipeWire
 
 __all__ = ["Connector", "PathTarget", "TcpTarget"]
 
@@ -313,8 +314,8 @@ class Connector:
         attempt = _Attempt(path, 0, 0)
         try:
             if sys.platform == "win32":
-                name = named_pipe.address_of(path, "connect")
-                return self._until_admitted(named_pipe.PipeWire.connect, name), path
+                name = pipe_names.address_of(path, "connect")
+                return self._until_admitted(PipeWire.connect, name), path
             address = unix_path.address_of(path)
             attempt.wire = wire = self._new_wire(_socket.AF_UNIX)
             self._attempts.append(attempt)

@@ -47,7 +47,7 @@ class _Ancillary:
         """
         taken: list[Any] = []
         while self.items:
-            room -= _socket.CMSG_SPACE(len(self.items[0][2]))
+            room -= _socket.CMSG_SPACE(len(self.items[0][2]))  # type: ignore[attr-defined,unused-ignore]
             if room < 0:
                 return taken, _socket.MSG_CTRUNC
             taken.append(self.items.pop(0))
@@ -55,7 +55,7 @@ class _Ancillary:
 
     def __del__(self) -> None:
         for level, kind, data in self.items:
-            if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
+            if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):  # type: ignore[attr-defined,unused-ignore]
                 descriptors = array("i")
                 descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
                 for fd in descriptors:

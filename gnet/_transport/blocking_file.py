@@ -13,12 +13,13 @@ import sys
 from functools import partial
 from typing import Any
 
-from .file import FileWire, ending_at_eio, opened_anew, refuse_flags
-from .file_thread import FileThread
 from .protocol import READ, Watcher
 from .sigpipe import NO_SIGNAL
 
 assert sys.platform != "win32"
+
+from .file import FileWire, ending_at_eio, opened_anew, refuse_flags  # noqa: E402
+from .file_thread import FileThread  # noqa: E402
 
 __all__ = ["BlockingFile", "file_wire"]
 
@@ -55,8 +56,7 @@ class BlockingFile(FileWire):
 
     def watch(self, loop: Any, events: int) -> Watcher:
         thread = self._reader if events == READ else self._writer
-        thread.attach(loop)
-        return thread
+        return thread.watch(loop)
 
     # -- reading ------------------------------------------------------------------------------
 

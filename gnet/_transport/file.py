@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from .file_thread import events_of
 from .protocol import Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL, without_sigpipe
 
@@ -28,6 +27,8 @@ assert sys.platform != "win32"
 
 import fcntl  # noqa: E402
 import termios  # noqa: E402
+
+from .file_thread import events_of  # noqa: E402
 
 __all__ = ["FileWire", "ending_at_eio", "opened_anew", "refuse_flags"]
 

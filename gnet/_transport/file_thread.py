@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import Any
 
 from .protocol import Watcher, refuse
+from .wakeup import Wakeup
 
 assert sys.platform != "win32"
 
@@ -57,8 +58,8 @@ def events_of(fd: int, wanted: int) -> int:
     return int(found[0][1]) if found else 0
 
 
-class FileThread(Watcher):
-    """The thread of one direction of a descriptor, and the loop's watcher for it.
+class FileThread:
+    """The thread of one direction of a descriptor.
 
     It starts when it is needed, and takes one order at a time.
 
@@ -67,8 +68,8 @@ class FileThread(Watcher):
     """
 
     __slots__ = (
-        "_ask", "_asked", "_done", "_ended", "_events", "_fd", "_given", "_job", "_late",
-        "_outcome", "_waits", "_watcher", "args", "busy", "callback", "kept",
+        "_ask", "_asked", "_done", "_ended", "_events", "_fd", "_found", "_given", "_job",
+        "_late", "_outcome", "_waits", "_watcher", "busy", "kept",
     )  # fmt: skip
 
     def __init__(self, fd: int, events: int) -> None:
@@ -76,17 +77,16 @@ class FileThread(Watcher):
         self._events = events
         # The descriptors of the thread, which closes them when it ends, and one to wake it by.
         self._fd = self._asked = self._ask = -1
-        self._watcher: Any = None
-        self.callback: Callable[..., object] | None = None
-        self.args: tuple[Any, ...] = ()
+        self._watcher: Wakeup | None = None
         self.busy = False
         self.kept = b""
         self._job: Callable[[int], Any] | None = None
         self._outcome: Any = None
         # The caller has not waited for the outcome: the watcher fires.
         self._late = False
-        # The thread is to say when the descriptor is ready.
+        # The thread is to say when the descriptor is ready; and has said so.
         self._waits = False
+        self._found = False
         # Locks of the system's, released by the thread.
         self._done: Any = None
         self._ended: Any = None
@@ -146,47 +146,24 @@ class FileThread(Watcher):
                 _socket.close(fd)
         self._ask = self._asked = self._fd = -1
 
-    # -- a watcher ----------------------------------------------------------------------------
+    # -- readiness ----------------------------------------------------------------------------
 
-    def attach(self, loop: Any) -> None:
-        """Be a watcher of this loop's."""
-        # Always started, as libuv's must be for a thread to wake it; it holds the loop only while
-        # it has a callback.
-        self._watcher = loop.async_(ref=False)
-        self._watcher.start(self._fired)
+    def watch(self, loop: Any) -> Watcher:
+        """A watcher of this loop's for the descriptor."""
+        # While that is stopped the thread may wait on: nothing is read by that.
+        self._watcher = Wakeup(loop, self._is_ready)
+        return self._watcher
 
-    def start(self, callback: Callable[..., object], *args: Any) -> None:
-        self.callback = callback
-        self.args = args
-        self._watcher.ref = True
-        self._wait_for()
-
-    def stop(self) -> None:
-        # The thread may wait on: nothing is read by that.
-        self.callback = None
-        if self._watcher is not None:
-            self._watcher.ref = False
-
-    def close(self) -> None:
-        self.stop()
-        watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.close()
-
-    def _fired(self) -> None:
-        if self.callback is not None:
-            self.callback(*self.args)
-        if self.callback is not None:
-            # Like every watcher of a descriptor it fires for as long as that is ready.
-            self._wait_for()
-
-    def _wait_for(self) -> None:
-        if self.kept or (self.busy and not self._done.locked()):
-            self._notify()
-        elif not self.busy and not self._waits:
+    def _is_ready(self) -> bool:
+        """Whether there is something now; if there is not, have the thread wait for it."""
+        if self._found or self.kept or (self.busy and not self._done.locked()):
+            self._found = False
+            return True
+        if not self.busy and not self._waits:
             self._start_thread()
             self._waits = True
             os.write(self._ask, b"\1")
+        return False
 
     # -- the thread ---------------------------------------------------------------------------
 
@@ -231,6 +208,7 @@ class FileThread(Watcher):
             poller.unregister(self._fd)
         if self._fd in ready:
             self._waits = False
+            self._found = True
             self._notify()
         goes_on = self._asked not in ready or b"\0" not in os.read(self._asked, 1024)
         job, self._job = self._job, None
@@ -248,7 +226,13 @@ class FileThread(Watcher):
     def _notify(self) -> None:
         # The watcher may be closed meanwhile.
         with suppress(Exception):
-            self._watcher.send()
+            if self._watcher is not None:
+                self._watcher.wake()
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._watcher is not None:
+            self._watcher.close()
 
 
 #: Those that write something.

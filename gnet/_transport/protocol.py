@@ -92,7 +92,8 @@ class Transport(Protocol):
     def send(self, data: Any, flags: int = 0, /) -> int:
         """Send what is taken of the data at once; gives the count.
 
-        :raises BlockingIOError: nothing is taken now.
+        :raises BlockingIOError: nothing is taken now. The next call has to begin with the same
+            bytes: a part of them may be under way.
         """
 
     @abstractmethod

@@ -105,6 +105,7 @@ def _apply_keep_alive(wire: Transport, value: tuple[bool, int]) -> None:
 
 
 if sys.platform == "win32":
+    from .stream_socket import Wire
 
     def _apply_old_keep_alive(wire: Transport, delay: int) -> None:
         # Before version 1709 of Windows 10 it has both times, in milliseconds, or neither; the
@@ -112,7 +113,7 @@ if sys.platform == "win32":
         if delay >= 1:
             times = (1, delay * 1000, KEEPALIVE_INTERVAL_SECONDS * 1000)
             # No option, and so the socket's own: a transport around it has its handle.
-            sock = _socket.socket(fileno=wire.fileno())
+            sock = Wire.of(wire.fileno())
             try:
                 sock.ioctl(_socket.SIO_KEEPALIVE_VALS, times)
             finally:

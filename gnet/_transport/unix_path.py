@@ -1,6 +1,6 @@
 """Paths: Unix-domain sockets, the rules for their names and the life of their files.
 
-Windows' paths are those of named pipes: see :mod:`gnet._transport.windows.named_pipe`.
+Windows' paths are those of named pipes: see :mod:`gnet._transport.windows.pipe_names`.
 
 From Node's ``net``, *Identifying paths for IPC connections*.
 """
@@ -261,9 +261,9 @@ def peer_credentials(wire: Transport) -> tuple[int, int, int] | None:
     system does not tell, or tells it in a form of its own.
     """
     option = getattr(_socket, "SO_PEERCRED", None)
-    if option is None or not sys.platform.startswith(("linux", "android")):
+    if sys.platform == "win32" or not sys.platform.startswith(("linux", "android")):
         return None
-    if wire.family != _socket.AF_UNIX:
+    if option is None or wire.family != _socket.AF_UNIX:
         return None
     credentials: Any = wire.option(_socket.SOL_SOCKET, option, 12)
     pid, user, group = struct.unpack("3i", credentials)

@@ -14,8 +14,8 @@ class Wakeup(Watcher):
     """A watcher that fires when it is told to look, for as long as there is reason.
 
     :param loop: the loop.
-    :param ready: tells whether there is reason now; asked whenever it is started, and behind each
-        call back. What may change the answer calls :meth:`wake`.
+    :param ready: tells whether there is reason to call back now; asked in the loop, when it was
+        started, behind each call back, and when :meth:`wake` says that the answer may be another.
     """
 
     __slots__ = ("_ready", "_watcher", "args", "callback")
@@ -33,8 +33,7 @@ class Wakeup(Watcher):
         self.callback = callback
         self.args = args
         self._watcher.ref = True
-        if self._ready():
-            self.wake()
+        self.wake()
 
     def stop(self) -> None:
         self.callback = None
@@ -55,11 +54,11 @@ class Wakeup(Watcher):
             watcher.send()
 
     def _fired(self) -> None:
-        if self.callback is None:
+        if self.callback is None or not self._ready():
             return
         try:
             self.callback(*self.args)
         finally:
-            # Like every watcher of a descriptor it fires for as long as that is ready.
-            if self.callback is not None and self._ready():
+            # Whoever was told has its turn before the next look, and mostly leaves nothing.
+            if self.callback is not None:
                 self.wake()

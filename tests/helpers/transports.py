@@ -113,12 +113,13 @@ def _terminal() -> Iterator[Ends]:
 @contextmanager
 def _named_pipe() -> Iterator[Ends]:
     from gnet._transport.windows import named_pipe
+    from gnet._transport.windows.pipe_wire import PipeWire
 
     name = rf"\\.\pipe\gnet-test-{uuid4()}"
     with ExitStack() as stack:
         listener = named_pipe.listen(name, 1, False, False)
         stack.callback(listener.close)
-        client = named_pipe.PipeWire.connect(name)
+        client = PipeWire.connect(name)
         stack.callback(client.close)
         await_event(listener, READ)
         served, _ = listener.accept_wire()
@@ -195,13 +196,32 @@ def send(writer: Transport, data: bytes) -> None:
             await_event(writer, WRITE)
 
 
-def fill(writer: Transport, most: int) -> int:
-    """Send until nothing more is taken; gives how many bytes that were."""
-    sent = 0
-    chunk = bytes(range(251)) * 262
-    while sent < most:
+class Flood:
+    """More bytes than a transport takes unread, each of which can be told from its neighbours.
+
+    :ivar sent: how many of them it has taken.
+    """
+
+    def __init__(self, writer: Transport, most: int) -> None:
+        self.writer = writer
+        self.data = bytes(range(251)) * (most // 251)
+        self.sent = 0
+
+    def fill(self) -> None:
+        """Send until nothing more is taken."""
         try:
-            sent += writer.send(memoryview(chunk)[sent % 251 :])
+            while True:
+                self.sent += self.writer.send(memoryview(self.data)[self.sent :])
+                assert self.sent < len(self.data), "all of it was taken"
         except BlockingIOError:
-            return sent
-    raise AssertionError(f"more than {most} bytes were taken")
+            pass
+
+    def finish(self, more: int) -> bytes:
+        """Send so many bytes more, while somebody reads; gives all that was sent."""
+        end = self.sent + more
+        while self.sent < end:
+            try:
+                self.sent += self.writer.send(memoryview(self.data)[self.sent : end])
+            except BlockingIOError:
+                await_event(self.writer, WRITE)
+        return self.data[:end]

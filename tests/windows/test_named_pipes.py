@@ -14,7 +14,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 import gnet
-from gnet._transport.windows import named_pipe
+from gnet._transport.windows import pipe_wire
 from tests.helpers.calls import Call, Calls
 from tests.helpers.servers import echoing, pair, serving
 from tests.windows import plain
@@ -517,7 +517,7 @@ def test_a_pipe_of_bytes_is_spoken_too(name: str) -> None:
 def test_a_pipe_of_bytes_that_cannot_end_on_one_side_ends_when_it_is_quiet(
     name: str, monkeypatch: pytest.MonkeyPatch, must_call: Calls
 ) -> None:
-    monkeypatch.setattr(named_pipe, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(pipe_wire, "QUIET_SECONDS", 0.05)
     with plain.instance(name) as handle:
         client = gnet.connect(name)
         client.on("data", must_call())

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.monkey import get_original
 
-from ..protocol import Watcher
-
 assert sys.platform == "win32"
 
 import _overlapped  # type: ignore[import-not-found]  # noqa: E402
@@ -25,7 +23,7 @@ import _winapi  # noqa: E402
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CompletionPort", "Operation", "ReadinessWatcher", "completion_port"]
+__all__ = ["CompletionPort", "Operation", "completion_port"]
 
 #: Told that an operation has ended: Windows' number of its error, and how many bytes it moved.
 Notify = Callable[[int, int], None]
@@ -60,7 +58,7 @@ class CompletionPort:
     They are there while a pipe of the hub's is open.
     """
 
-    __slots__ = ("_done", "_handle", "_hub", "_operations", "_refs", "_users", "_wake", "loop")
+    __slots__ = ("_done", "_handle", "_hub", "_operations", "_users", "_wake", "loop")
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
@@ -73,7 +71,6 @@ class CompletionPort:
         self._operations: dict[int, Operation] = {}
         self._done: deque[tuple[Operation | None, int, int]] = deque()
         self._users = 0
-        self._refs = 0
         self._wake = self.loop.async_(ref=False)
         self._wake.start(self._deliver)
         # A thread of the system's also where gevent has patched threads into greenlets.
@@ -120,18 +117,6 @@ class CompletionPort:
             raise
         del self._operations[address]
         return None
-
-    def ref(self) -> None:
-        """Keep the loop running until :meth:`unref`: something waits for an operation."""
-        self._refs += 1
-        if self._refs == 1:
-            self._wake.ref = True
-
-    def unref(self) -> None:
-        """Undo one :meth:`ref`."""
-        self._refs -= 1
-        if not self._refs and self._users:
-            self._wake.ref = False
 
     def _deliver(self) -> None:
         """In the hub: tell of what has ended."""
@@ -182,73 +167,3 @@ def completion_port() -> CompletionPort:
     if port is None:
         port = hub.gnet_completion_port = CompletionPort(hub)
     return port.acquire()
-
-
-class ReadinessWatcher(Watcher):
-    """What ``loop.io()`` is for a socket: it calls back while something is ready.
-
-    :param port: keeps the loop running while this is started.
-    :param prepare: tells whether it is ready now; if not, it starts the operation whose end will
-        :meth:`fire` this.
-    :ivar callback: called in the hub, in each turn of the loop, while it is ready.
-    :ivar args: what it is called with.
-    """
-
-    __slots__ = ("_port", "_prepare", "_turn", "active", "args", "callback")
-
-    def __init__(self, port: CompletionPort, prepare: Callable[[], bool]) -> None:
-        self._port = port
-        self._prepare = prepare
-        self._turn: Any = None
-        self.args: tuple[Any, ...] = ()
-        self.active = False
-        self.callback: Callable[..., object] | None = None
-
-    def start(self, callback: Callable[..., object], *args: Any) -> None:
-        """Call ``callback`` with ``args`` whenever it is ready."""
-        self.callback = callback
-        self.args = args
-        if not self.active:
-            self.active = True
-            self._port.ref()
-        self._arm()
-
-    def stop(self) -> None:
-        """Call back no more, until it is started again."""
-        self.callback = None
-        self.args = ()
-        if self._turn is not None:
-            self._turn.stop()
-            self._turn = None
-        if self.active:
-            self.active = False
-            self._port.unref()
-
-    def close(self) -> None:
-        self.stop()
-
-    def fire(self) -> None:
-        """It has become ready."""
-        if self.active and self._turn is None:
-            self._turn = self._port.loop.run_callback(self._call)
-
-    def _arm(self) -> None:
-        if self._prepare():
-            self.fire()
-
-    def _call(self) -> None:
-        self._turn = None
-        callback = self.callback
-        if callback is None:
-            return
-        try:
-            callback(*self.args)
-        finally:
-            # Not now: whoever was told has its turn first, and mostly leaves nothing to tell.
-            if self.active and self._turn is None:
-                self._turn = self._port.loop.run_callback(self._look_again)
-
-    def _look_again(self) -> None:
-        self._turn = None
-        if self.active:
-            self._arm()

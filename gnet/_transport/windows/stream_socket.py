@@ -76,31 +76,18 @@ class WindowsSocket(_socket.socket):
 class _ReadWatcher(Watcher):
     """A watcher of the loop's that is also ready when the readable side was shut down."""
 
-    def __init__(self, wire: WindowsSocket, loop: Any, watcher: Any) -> None:
+    def __init__(self, wire: WindowsSocket, loop: Any, watcher: Watcher) -> None:
         self._wire = wire
         self._loop = loop
         self._watcher = watcher
         self._turn: Any = None
-
-    @property
-    def callback(self) -> Callable[..., object] | None:
-        function: Callable[..., object] | None = self._watcher.callback
-        return function
-
-    @callback.setter
-    def callback(self, function: Callable[..., object]) -> None:
-        self._watcher.callback = function
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        return self._watcher.args or ()
-
-    @args.setter
-    def args(self, args: tuple[Any, ...]) -> None:
-        self._watcher.args = args
+        self.callback: Callable[..., object] | None = None
+        self.args: tuple[Any, ...] = ()
 
     def start(self, callback: Callable[..., object], *args: Any) -> None:
-        self._watcher.start(callback, *args)
+        self.callback = callback
+        self.args = args
+        self._watcher.start(self._call)
         if self._wire._shut:
             self.fire()
 
@@ -114,19 +101,23 @@ class _ReadWatcher(Watcher):
 
     def fire(self) -> None:
         """The readable side was shut down: call back in each turn, as for any other end."""
-        if self._watcher.callback is not None and self._turn is None:
-            self._turn = self._loop.run_callback(self._call)
+        if self.callback is not None and self._turn is None:
+            self._turn = self._loop.run_callback(self._call_again)
+
+    def _call_again(self) -> None:
+        self._turn = None
+        try:
+            self._call()
+        finally:
+            self.fire()
 
     def _call(self) -> None:
-        self._turn = None
-        callback = self._watcher.callback
-        if callback is not None:
-            try:
-                callback(*self.args)
-            finally:
-                self.fire()
+        if self.callback is not None:
+            self.callback(*self.args)
 
     def _forget(self) -> None:
+        self.callback = None
+        self.args = ()
         if self._turn is not None:
             self._turn.stop()
             self._turn = None
