@@ -25,7 +25,7 @@ ROOMS = {
     """,
     "dns": """
         names turns destinations records hosts resolv_conf search wire answer cache nameserver
-        questions resolver __init__
+        questions settings resolver __init__
     """,
     "_transport": """
         __init__ windows.__init__ protocol sigpipe wakeup memory file_thread file blocking_file

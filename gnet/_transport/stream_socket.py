@@ -187,38 +187,39 @@ class Wire(SystemSocket):
     def set_option(self, level: int, name: int, /, *value: Any) -> None:
         self.setsockopt(level, name, *value)
 
-    if sys.platform != "win32":
-
-        def watch(self, loop: Any, events: int) -> Watcher:
+    def watch(self, loop: Any, events: int) -> Watcher:
+        if sys.platform == "win32":
+            watcher: Watcher = self.readiness(loop, events)
+        else:
             watcher: Watcher = loop.io(self.fileno(), events)
             if is_libuv(loop):
                 watcher = _Restarting(loop, watcher)
-            # A slot is empty until it is used.
-            self._watchers: tuple[Watcher, ...] = (*getattr(self, "_watchers", ()), watcher)
-            return watcher
+        # A slot is empty until it is used.
+        self._watchers: tuple[Watcher, ...] = (*getattr(self, "_watchers", ()), watcher)
+        return watcher
 
-        def close(self) -> None:
+    def close(self) -> None:
+        self._unwatch()
+        # By its name: super() looks it up anew for each connection.
+        SystemSocket.close(self)
+
+    def detach(self) -> int:
+        self._unwatch()
+        return super().detach()
+
+    def _unwatch(self) -> None:
+        watchers = getattr(self, "_watchers", ())
+        self._watchers = ()
+        for watcher in watchers:
+            watcher.close()
+
+    def __del__(self) -> None:
+        if self.fileno() < 0:
+            return
+        # Those of a loop that was destroyed went with it.
+        with suppress(Exception):
             self._unwatch()
-            # By its name: super() looks it up anew for each connection.
-            SystemSocket.close(self)
-
-        def detach(self) -> int:
-            self._unwatch()
-            return super().detach()
-
-        def _unwatch(self) -> None:
-            watchers = getattr(self, "_watchers", ())
-            self._watchers = ()
-            for watcher in watchers:
-                watcher.close()
-
-        def __del__(self) -> None:
-            if self.fileno() < 0:
-                return
-            # Those of a loop that was destroyed went with it.
-            with suppress(Exception):
-                self._unwatch()
-            super().__del__()  # type: ignore[misc,unused-ignore]
+        super().__del__()  # type: ignore[misc,unused-ignore]
 
 
 class TcpWire(Wire):

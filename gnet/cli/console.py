@@ -33,10 +33,12 @@ class Console:
         return self.is_terminal and self._in_foreground()
 
     def _in_foreground(self) -> bool:
+        if sys.platform == "win32" or self._stream is None:
+            return True
         try:
             return os.tcgetpgrp(self._stream.fileno()) == os.getpgrp()
-        except (AttributeError, OSError, ValueError):
-            # Windows; or a terminal that is not the one that controls this process.
+        except (OSError, ValueError):
+            # The terminal is not the one that controls this process.
             return True
 
     def say(self, line: str) -> None:

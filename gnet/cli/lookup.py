@@ -68,7 +68,7 @@ def add_lookup(parser: argparse.ArgumentParser) -> None:
 
 
 def _record_type(text: str) -> str:
-    from ..dns.resolver import record_type
+    from ..dns.settings import record_type
 
     try:
         record_type(text)

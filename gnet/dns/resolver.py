@@ -15,26 +15,18 @@ import dns.reversename
 from dns.rdatatype import RdataType
 
 from .._values import arguments
-from .._values.addresses import SocketAddress, is_ip, split_zone
+from .._values.addresses import is_ip, split_zone
 from ..errors import coded, lookup_error
-from . import resolv_conf
+from . import resolv_conf, settings
 from .answer import Answer, worst
 from .destinations import families, in_order, mapped
 from .hosts import DEFAULT_PATH, HostsFile
 from .names import Address, ascii_name, check_lookup
-from .nameserver import Manner, NameServer
-from .questions import Plan, Questions
+from .questions import Questions
 from .records import CAA, MX, NAPTR, SOA, SRV
-from .search import SearchList, domain_name
 
-__all__ = ["Resolver", "record_type"]
+__all__ = ["Resolver"]
 
-_CACHE_SIZE = 1024
-# Where neither the program nor resolv.conf says anything.
-_TIMEOUT_SECONDS = 5.0
-_TRIES = 3
-# The first try has 1/1023 of the time then, and cannot get shorter with any sense.
-_MAX_TRIES = 10
 _RDTYPE = {4: RdataType.A, 6: RdataType.AAAA}
 _LOOPBACK: list[Address] = [("127.0.0.1", 4), ("::1", 6)]
 
@@ -114,15 +106,15 @@ class Resolver:
         if timeout is not None:
             timeout = arguments.positive_seconds("timeout", timeout)
         if tries is not None:
-            tries = arguments.integer("tries", tries, 1, _MAX_TRIES)
+            tries = arguments.integer("tries", tries, 1, settings.MAX_TRIES)
         system = resolv_conf.read_system()
-        self._search = _search_list(search, ndots, system)
+        self._search = settings.search_list(search, ndots, system)
         self._hosts = HostsFile(None if hosts is None else arguments.path("hosts", hosts))
-        servers = _name_servers(nameservers, arguments.port(port), system)
-        plan, self._timeout = _plan(timeout, tries, len(servers), system)
+        servers = settings.name_servers(nameservers, arguments.port(port), system)
+        plan, self._timeout = settings.plan(timeout, tries, len(servers), system)
         self._no_ipv6 = system.no_aaaa
         self._one_by_one = system.single_request
-        self._questions = Questions(servers, plan, _cache_size(cache))
+        self._questions = Questions(servers, plan, settings.cache_size(cache))
 
     # -- what is asked ------------------------------------------------------------------------
 
@@ -189,7 +181,7 @@ class Resolver:
         search domains apply, and ``SOA`` gives a list as well.
         """
         arguments.string("hostname", hostname)
-        number = record_type(rdtype)
+        number = settings.record_type(rdtype)
         name = dns.rdatatype.to_text(number)
         syscall = f"query{name.capitalize()}"
         answer = self._search_for(hostname, [number], syscall)[0]
@@ -323,89 +315,3 @@ def _error(code: str, hostname: str, syscall: str) -> OSError:
 def _loopback(name: str) -> list[Address]:
     name = name.removesuffix(".").lower()
     return _LOOPBACK if name == "localhost" or name.endswith(".localhost") else []
-
-
-# -- arguments ------------------------------------------------------------------------------------
-
-
-def _cache_size(cache: Any) -> int:
-    if isinstance(cache, bool):
-        return _CACHE_SIZE if cache else 0
-    if not isinstance(cache, int):
-        raise arguments.wrong_kind("cache", cache, "a bool or an int")
-    return arguments.integer("cache", cache, 0, 1 << 30)
-
-
-def _strings(name: str, values: Any) -> list[str]:
-    # A str is an iterable of str: one address would be read as its characters.
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise arguments.wrong_kind(name, values, "a list of str")
-    return [arguments.string(name, each) for each in values]
-
-
-def _plan(
-    timeout: float | None, tries: int | None, servers: int, system: resolv_conf.ResolvConf
-) -> tuple[Plan, float]:
-    """How to ask, and how many seconds a call has."""
-    tries = tries or system.attempts or _TRIES
-    manner = Manner(system.edns0, system.use_vc, system.trust_ad)
-    if timeout is None and system.timeout is not None:
-        plan = Plan(tries, system.timeout, 1, system.rotate, manner)
-        return plan, float(system.timeout * tries * servers)
-    timeout = timeout or _TIMEOUT_SECONDS
-    # All waits together are the timeout.
-    first_wait = timeout / (servers * (2**tries - 1))
-    return Plan(tries, first_wait, 2, system.rotate, manner), timeout
-
-
-def _name_servers(addresses: Any, port: int, system: resolv_conf.ResolvConf) -> list[NameServer]:
-    if addresses is None:
-        # One whose zone is no interface now may have it later, and is passed over until then.
-        return [NameServer(each, port) for each in system.nameservers]
-    servers = [_server(each, port) for each in _strings("nameservers", addresses)]
-    if not servers:
-        raise arguments.wrong_value("nameservers", addresses, "at least one IP address")
-    return servers
-
-
-def _server(text: str, port: int) -> NameServer:
-    address = SocketAddress.parse(text)
-    if address is not None:
-        server = NameServer(address.address, address.port or port)
-        try:
-            server.check()
-        except OSError:
-            # Its zone is no interface of this machine.
-            pass
-        else:
-            return server
-    right = "a list of IP addresses, each with a port or without"
-    raise arguments.wrong_value("nameservers", text, right, "ERR_INVALID_IP_ADDRESS")
-
-
-def _search_list(domains: Any, ndots: Any, system: resolv_conf.ResolvConf) -> SearchList:
-    if domains is None:
-        domains = system.search
-    else:
-        domains = _strings("search", domains)
-        for each in domains:
-            if domain_name(each) is None:
-                raise arguments.wrong_value("search", each, "a list of domains")
-    if ndots is None:
-        ndots = system.ndots
-    return SearchList(domains, arguments.integer("ndots", ndots, 0, resolv_conf.MAX_NDOTS))
-
-
-def record_type(rdtype: Any) -> RdataType:
-    """The number of a type of records.
-
-    :raises TypeError: ``rdtype`` is not a :class:`str`.
-    :raises ValueError: there is no such type, or it is not a type of records.
-    """
-    try:
-        number = dns.rdatatype.from_text(arguments.string("rdtype", rdtype))
-    except (dns.exception.DNSException, ValueError):
-        number = dns.rdatatype.NONE
-    if number == dns.rdatatype.NONE or dns.rdatatype.is_metatype(number):
-        raise arguments.wrong_value("rdtype", rdtype, 'a type of DNS records, such as "MX"')
-    return number

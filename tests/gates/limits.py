@@ -44,8 +44,6 @@ LONG_MODULES = {
     "_core/writing.py": (651, _STREAM),
     "_server/server.py": (840, _DOCSTRINGS),
     "_socket/socket.py": (680, _DOCSTRINGS),
-    "_transport/windows/named_pipe.py": (570, "structures and calls of another system's API"),
-    "dns/resolver.py": (411, _DOCSTRINGS),
 }
 
 _LIFE = "what becomes of a connection is decided here, of which no program is told"

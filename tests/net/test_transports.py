@@ -16,6 +16,7 @@ from gnet._loop import splicer
 from gnet._loop.peer_watch import AVAILABLE, PeerWatch
 from gnet._transport.protocol import READ, WRITE, Transport
 from tests.helpers.transports import KINDS, Firing, Flood, Kind, await_event, receive, send
+from tests.helpers.windows import needs_resets
 
 # More than one message of a named pipe.
 MORE = 70_000
@@ -308,6 +309,8 @@ def test_it_resets_or_says_that_it_cannot(connection: Connection) -> None:
         with pytest.raises(OSError):
             connection.writer.reset_on_close()
         return
+    if connection.kind.name == "tcp":
+        needs_resets()
     connection.writer.reset_on_close()
     connection.writer.close()
     await_event(connection.reader, READ)

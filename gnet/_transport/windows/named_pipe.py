@@ -147,6 +147,8 @@ class PipeListener(Listener):
         if self._closed:
             return
         self._closed = True
+        if self._watcher is not None:
+            self._watcher.close()
         for operation in self._instances.values():
             operation.abandon()
         for handle in (*self._instances, *self._connected):

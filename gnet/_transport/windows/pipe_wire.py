@@ -318,6 +318,9 @@ class PipeWire(Transport):
         handle, self._handle = self._handle, -1
         if handle < 0:
             return -1
+        for watcher in (self._reader, self._writer):
+            if watcher is not None:
+                watcher.close()
         for operation in (self._probe, self._writing):
             if operation is not None:
                 operation.abandon()

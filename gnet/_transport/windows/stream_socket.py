@@ -65,7 +65,8 @@ class WindowsSocket(_socket.socket):
         if how != _socket.SHUT_RD:
             super().shutdown(_socket.SHUT_WR)
 
-    def watch(self, loop: Any, events: int) -> Watcher:
+    def readiness(self, loop: Any, events: int) -> Watcher:
+        """A watcher of the loop, not started."""
         watcher: Watcher = loop.io(self.fileno(), events)
         if events != READ:
             return watcher
