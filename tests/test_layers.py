@@ -42,7 +42,7 @@ ROOMS = {
     "_processes": "__init__ kinds channel",
     "_server": """
         __init__ bind inherited acceptor handover connections dropped entrance limits proxy_gate
-        listen_request server notify serve after_fork at_exit threads
+        runners ending listen_request server notify serve after_fork at_exit threads
     """,
     "__init__": "",
     "testing": "",

@@ -45,7 +45,7 @@ from .._transport.protocol import Transport
 from ..errors import SocketClosedError
 from .server import Server
 
-__all__ = ["close_inherited", "install", "instances", "silence"]
+__all__ = ["close_inherited", "install", "instances"]
 
 _STDERR = 2
 
@@ -68,7 +68,7 @@ def close_inherited() -> None:
     for each in inherited:
         with _gathered(troubles):
             if isinstance(each, Server):
-                _close_server(each)
+                each._silence_in_child()
             else:
                 _close_socket(each)
     # Behind that: with the hub of a pool's thread gevent destroys what belongs to it.
@@ -146,26 +146,6 @@ def _of_classes(classes: tuple[type, ...]) -> list[Any]:
 def _is_whole(instance: Any) -> bool:
     """Whether it is a socket or a server; one whose arguments were refused has no loop."""
     return isinstance(instance, (Endpoint, Server)) and hasattr(instance, "_loop")
-
-
-def _close_server(server: Server) -> None:
-    if server._bound is not None:
-        # A worker has given nothing back when its child closes a copy.
-        server._bound = server._bound._replace(share=None)
-    silence(server)
-
-
-def silence(server: Server) -> None:
-    """Have a server be closed, without an event."""
-    if server.listening or server._closing:
-        server._closed_period = server._period
-    # Also of one that listens no more: who has still to say who it is waits there.
-    server._stop()
-    server._closing = False
-    server._handling.clear()
-    server._leaving.clear()
-    server._drained = server._last_grace = None
-    server._entrance.forget()
 
 
 def _close_socket(sock: Any) -> None:

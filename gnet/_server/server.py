@@ -12,8 +12,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent.event import AsyncResult, Event
-from greenlet import getcurrent, greenlet
+from gevent.event import AsyncResult
+from greenlet import getcurrent
 
 from .._core import watchdog
 from .._core.block_list import BlockList
@@ -22,7 +22,7 @@ from .._core.emitter import EventEmitter, Listener
 from .._core.held import Held
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal
-from .._loop.timers import Deadline, wait_patiently
+from .._loop.timers import Deadline
 from .._socket.socket import Socket
 from .._transport.protocol import Transport
 from .._transport.tcp_options import Settings, address_info, common_address
@@ -43,10 +43,12 @@ from ..errors import (
 from . import bind
 from .acceptor import Acceptor
 from .dropped import DropInfo
+from .ending import Ending
 from .entrance import Entrance, Entrant, Stage
 from .limits import Blocked, PerAddress, Rates, Room
 from .listen_request import ListenRequest
 from .proxy_gate import ProxyGate
+from .runners import Runners
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,14 +58,6 @@ __all__ = ["DropInfo", "Server"]
 
 # What the sockets of a server are set up with: one value between all of them.
 _NO_DELAY: Settings = (("no_delay", True),)
-
-
-class _Handler(gevent.Greenlet):  # type: ignore[type-arg]
-    """The greenlet of a connection whose listener owns it (``end_on_return``)."""
-
-    __slots__ = ("socket",)
-
-    socket: Socket
 
 
 class Server(Held):
@@ -117,20 +111,16 @@ class Server(Held):
         "_binding",
         "_blocked",
         "_bound",
-        "_closed_period",
-        "_closing",
-        "_drained",
         "_drop_max_connection",
         "_end_on_return",
+        "_ending",
         "_entrance",
-        "_handling",
         "_last_grace",
-        "_leaving",
         "_local",
         "_log",
         "_offer",
-        "_period",
         "_room",
+        "_runners",
         "_signal",
         "allow_half_open",
         "high_water_mark",
@@ -209,15 +199,8 @@ class Server(Held):
         self._binding: object | None = None
         self._signal: Signal | None = None
         self._offer: Any = None
-        self._closing = False
-        # How often it has listened, and which of these times was the last to emit its 'close'.
-        self._period = 0
-        self._closed_period = -1
-        # The greenlets that run 'connection' listeners which are borrowed, and whose they are.
-        self._handling: dict[greenlet, Socket] = {}
-        # The connections whose listeners are in shutdown(); what wakes shutdown() to look again.
-        self._leaving: set[Socket] = set()
-        self._drained: Event | None = None
+        self._runners = Runners(self._entrance.connections)
+        self._ending = Ending(self._entrance.connections)
         self._last_grace: Deadline | None = None
         if connection_listener is not None:
             self.on("connection", connection_listener)
@@ -349,8 +332,7 @@ class Server(Held):
 
         self._log = logging.getLogger("gnet")
         self._bound = bound
-        self._closing = False
-        self._period += 1
+        self._ending.begin()
         self._entrance.loop = self._loop
         waits = bound.share is not None or self._room.waits
         full = self._leaves_waiting if waits else None
@@ -417,25 +399,13 @@ class Server(Held):
             if self._end_on_return:
                 sock._step("handle")
                 loop.handle(sock)
-                _Handler.spawn(sock._handle).socket = sock
+                self._runners.spawn(sock)
             else:
-                loop.defer(partial(self._listen_to, sock))
+                loop.defer(partial(self._runners.run, sock, self.emit))
             loop.defer(sock._settle)
         except BaseException as exc:
             # An option that the kernel does not take, or what a signal's handler has raised.
             sock._listener_failed(exc, sock._generation)
-
-    def _listen_to(self, sock: Socket) -> None:
-        """In a borrowed greenlet: run the ``'connection'`` listeners."""
-        generation = sock._generation
-        me = getcurrent()
-        self._handling[me] = sock
-        try:
-            self.emit("connection", sock)
-        except BaseException as exc:
-            sock._listener_failed(exc, generation)
-        finally:
-            del self._handling[me]
 
     def _dropped(self, info: DropInfo) -> None:
         """A connection has not come in, and is closed."""
@@ -489,10 +459,10 @@ class Server(Held):
 
     def _await_close(self, limit: float | None) -> None:
         """Block until the ``'close'`` of this time of listening, or of a later one."""
-        period = self._period
+        period = self._ending.period
         left, deadline = limit, None if limit is None else monotonic() + limit
-        while self._closed_period < period:
-            mine = self._connection_of(getcurrent())
+        while self._ending.closed_period < period:
+            mine = self._runners.connection_of(getcurrent())
             if mine is not None and mine._is_handlers() and not mine.destroyed:
                 raise coded(
                     RuntimeError(
@@ -600,11 +570,10 @@ class Server(Held):
         entrance = self._entrance
         if entrance.connections.remove(sock) and entrance.stages:
             entrance.release(sock._remote)
-        if self._drained is not None:
-            self._wake_drained()
+        self._ending.wake()
         if self._acceptor is not None and self._acceptor.waiting:
             self._acceptor.resume()
-        if self._closing:
+        if self._ending.closing:
             self._close_if_drained()
 
     # -- closing ------------------------------------------------------------------------------
@@ -630,13 +599,29 @@ class Server(Held):
     def _retire(self) -> None:
         """Accept no more; the connections go on, and ``'close'`` follows the last of them."""
         self._stop()
-        self._closing = True
+        self._ending.closing = True
         self._close_if_drained()
 
     def _stop(self) -> None:
         """Listen no more, and close what has not come in yet."""
         self._stop_listening()
         self._entrance.close()
+
+    def _silence(self) -> None:
+        """Be closed, without an event: nobody is left to listen."""
+        # Also if it listens no more: who has still to say who it is waits there.
+        self._stop()
+        self._ending.forget()
+        self._runners.forget()
+        self._last_grace = None
+        self._entrance.forget()
+
+    def _silence_in_child(self) -> None:
+        """In a forked child: the same, and leave alone what is the parent's."""
+        if self._bound is not None:
+            # A worker has given nothing back when its child closes a copy.
+            self._bound = self._bound._replace(share=None)
+        self._silence()
 
     def _stop_listening(self) -> None:
         """Give the listening descriptor up."""
@@ -653,16 +638,16 @@ class Server(Held):
         self._update_hold()
 
     def _close_if_drained(self) -> None:
-        if self._closing and not self._entrance.present:
-            self._closing = False
-            self._loop.defer(partial(self._emit_close, self._period))
+        if self._ending.closing and not self._entrance.present:
+            self._ending.closing = False
+            self._loop.defer(partial(self._emit_close, self._ending.period))
 
     def _emit_close(self, period: int) -> None:
-        self._closed_period = period
+        self._ending.closed_period = period
         if self._last_grace is not None:
             self._last_grace.cancel()
             self._last_grace = None
-        if self._bound is None and not self._closing:
+        if self._bound is None and not self._ending.closing:
             self._loop.kept.discard(self)
         publish(self._loop.defer, "ServerClosed", self)
         self._deliver("close")
@@ -673,7 +658,7 @@ class Server(Held):
         :raises NotRunningError: the server does not listen.
         """
         self._check_thread()
-        if self._bound is None and not self._closing:
+        if self._bound is None and not self._ending.closing:
             raise NotRunningError()
         self.wait("close")
 
@@ -690,7 +675,7 @@ class Server(Held):
 
     def _is_open(self) -> bool:
         """Whether it has listened, and the ``'close'`` of that is still to come."""
-        return self._closing or 0 < self._period > self._closed_period
+        return self._ending.is_ahead
 
     def shutdown(self, grace: float | None = None) -> int:
         """Stop accepting, end every connection, and destroy what is left after some time.
@@ -708,7 +693,8 @@ class Server(Held):
         """
         self._check_thread()
         limit = arguments.limit("grace", grace)
-        if self._bound is not None or self._closing:
+        ending = self._ending
+        if self._bound is not None or ending.closing:
             self._retire()
         elif self not in self._loop.kept:
             return 0
@@ -717,18 +703,18 @@ class Server(Held):
             return 0
         for sock in list(self._entrance.connections):
             self._finish_up(sock)
-        mine = self._connection_of(getcurrent())
+        mine = self._runners.connection_of(getcurrent())
         if mine is None:
-            forced = self._drain(limit, set())
+            forced = self._force(ending.wait(limit))
             self.wait_closed()
             return forced
         began = monotonic()
-        self._leaving.add(mine)
-        self._wake_drained()
+        ending.leaving.add(mine)
+        ending.wake()
         try:
-            return self._drain(limit, self._leaving)
+            return self._force(ending.wait(limit, ending.leaving))
         finally:
-            self._leaving.discard(mine)
+            ending.leaving.discard(mine)
             if limit is not None:
                 self._limit_rest(max(0.0, limit - (monotonic() - began)))
 
@@ -742,46 +728,9 @@ class Server(Held):
         """In the hub: that time is over."""
         self._force(set(self._entrance.connections))
 
-    def _connection_of(self, caller: greenlet) -> Socket | None:
-        """The open connection whose listener the calling greenlet runs, if it does."""
-        mine = caller.socket if isinstance(caller, _Handler) else self._handling.get(caller)
-        if mine is not None:
-            return mine if mine in self._entrance.connections else None
-        for sock in self._entrance.connections:
-            if sock._serving is caller:
-                found: Socket = sock
-                return found
-        return None
-
-    def _drain(self, limit: float | None, leaving: set[Socket]) -> int:
-        """Wait for the connections, and after the limit destroy them; gives how many those were.
-
-        :param leaving: those not to wait for.
-        """
-        deadline = None if limit is None else monotonic() + limit
-        while self.connections - leaving:
-            left = None if deadline is None else max(0.0, deadline - monotonic())
-            if self._drained is None:
-                self._drained = Event()
-            if not wait_patiently(self._drained, left):
-                return self._force(set(self.connections - leaving))
-        return 0
-
-    def _wake_drained(self) -> None:
-        """A shutdown may have one connection less to wait for."""
-        drained, self._drained = self._drained, None
-        if drained is not None:
-            drained.set()
-
     def _force(self, left: set[Socket]) -> int:
         """A shutdown's time is over: destroy what is left of the connections."""
-        forced = 0
-        runners = {sock: runner for runner, sock in self._handling.items()}
-        for sock in left:
-            forced += not sock.destroyed
-            self._loop.forsake(sock, runners.get(sock), sock._serving)
-            sock.destroy()
-        return forced
+        return self._runners.force(self._loop, left)
 
     def _finish_up(self, sock: Socket) -> None:
         """The server shuts down: have a connection come to its end."""
@@ -791,7 +740,7 @@ class Server(Held):
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        if self._bound is not None or self._closing:
+        if self._bound is not None or self._ending.closing:
             self.close()
         self.wait_closed()
 
@@ -831,7 +780,7 @@ class Server(Held):
             self._bound = self._bound._replace(file=None)
             # What was accepted is served, also what has still to say who it is.
             self._stop_listening()
-            self._closing = True
+            self._ending.closing = True
             self._close_if_drained()
 
     # -- references ---------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def leave(loop: Dispatcher) -> None:
         if each._loop is loop:
             # Of one that makes trouble the others are no less to be closed.
             with suppress(Exception):
-                after_fork.silence(each) if isinstance(each, Server) else _close_socket(each)
+                each._silence() if isinstance(each, Server) else _close_socket(each)
 
 
 def _close_socket(sock: Any) -> None:

@@ -1,0 +1,81 @@
+"""Which greenlet runs the ``'connection'`` listeners of which connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import gevent
+from greenlet import getcurrent, greenlet
+
+from .._core.dispatcher import Dispatcher
+from .._socket.socket import Socket
+from .connections import Connections
+
+__all__ = ["Runners"]
+
+
+class _Handler(gevent.Greenlet):  # type: ignore[type-arg]
+    """The greenlet of a connection whose listener owns it (``end_on_return``)."""
+
+    __slots__ = ("socket",)
+
+    socket: Socket
+
+
+class Runners:
+    """The greenlets that run the listeners of a server's connections.
+
+    :param connections: the open connections of the server.
+    """
+
+    __slots__ = ("_borrowed", "_connections")
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        # Those that are borrowed, and whose they are.
+        self._borrowed: dict[greenlet, Socket] = {}
+
+    def run(self, sock: Socket, emit: Callable[..., object]) -> None:
+        """In a borrowed greenlet: run the listeners.
+
+        :param emit: the server's.
+        """
+        generation = sock._generation
+        me = getcurrent()
+        self._borrowed[me] = sock
+        try:
+            emit("connection", sock)
+        except BaseException as exc:
+            sock._listener_failed(exc, generation)
+        finally:
+            del self._borrowed[me]
+
+    @staticmethod
+    def spawn(sock: Socket) -> None:
+        """Run the listeners in a greenlet that is the connection's for its whole life."""
+        _Handler.spawn(sock._handle).socket = sock
+
+    def connection_of(self, caller: greenlet) -> Socket | None:
+        """The open connection whose listener the calling greenlet runs, if it does."""
+        mine = caller.socket if isinstance(caller, _Handler) else self._borrowed.get(caller)
+        if mine is not None:
+            return mine if mine in self._connections else None
+        for sock in self._connections:
+            if sock._serving is caller:
+                found: Socket = sock
+                return found
+        return None
+
+    def force(self, loop: Dispatcher, left: Iterable[Socket]) -> int:
+        """Destroy connections, and do not wait for their listeners; gives how many were open."""
+        forced = 0
+        runners = {sock: runner for runner, sock in self._borrowed.items()}
+        for sock in left:
+            forced += not sock.destroyed
+            loop.forsake(sock, runners.get(sock), sock._serving)
+            sock.destroy()
+        return forced
+
+    def forget(self) -> None:
+        """The greenlets are not this process', or are never run again."""
+        self._borrowed.clear()
