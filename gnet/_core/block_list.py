@@ -52,9 +52,9 @@ _IS_IPV6 = {"ipv4": False, "IPv4": False, "ipv6": True, "IPv6": True}
 class BlockList:
     """Rules for IP addresses, of both families.
 
-    In the mode ``"block"`` an address is refused if any rule holds it, in the mode ``"allow"`` if
-    none does. To be passed as ``block_list`` to a server or a connect, where it is asked about
-    every peer, or to be used alone::
+    In the mode ``"block"`` an address is refused if any rule contains it, in the mode ``"allow"``
+    if none does. Pass the list as ``block_list`` to a server or to ``connect``, which ask it about
+    every peer, or use it alone::
 
         block_list = BlockList()
         block_list.add_address("123.123.123.123")
@@ -66,22 +66,22 @@ class BlockList:
         block_list.check("::ffff:7b7b:7b7b", "ipv6")  # True: 123.123.123.123
 
     An IPv4 address and its IPv4-mapped IPv6 form are one address, in rules and in checks; an
-    IPv6 rule round all mapped addresses, as the subnet ``::/0`` is, holds all of IPv4. Other
-    ways to wrap IPv4 into IPv6, such as NAT64 and 6to4, are addresses of their own. A zone id
-    (``fe80::1%eth0``) is ignored: a rule holds in every zone. Octal and short IPv4 forms
-    (``0177.1``) are no addresses.
+    IPv6 rule that contains all mapped addresses, as the subnet ``::/0`` does, contains all of
+    IPv4. Other ways to wrap IPv4 into IPv6, such as NAT64 and 6to4, are addresses of their own. A
+    zone id (``fe80::1%eth0``) is ignored: a rule holds in every zone. Octal and short IPv4 forms
+    (``0177.1``) are not addresses.
 
-    A check costs a binary search, whatever the number of rules, and so does a change. Rules may be
-    changed at any time and by any thread, also while servers use the list and other threads ask: a
-    check that begins when the call has returned knows of the change, and each call is one step. A
+    A check costs a binary search, whatever the number of rules, and so does a change. Any thread
+    may change the rules at any time, also while servers use the list and other threads ask. A
+    check that begins after the call has returned knows the change, and each call is one step. A
     rule that is added again is the same rule, and the newest one.
 
     A list can be copied and pickled, with its rules, notes, and what is left of each ``ttl``; hits
     are counted anew.
 
     :param mode: ``"block"`` or ``"allow"``.
-    :raises TypeError: ``mode`` is no ``str``.
-    :raises ValueError: ``mode`` is another one.
+    :raises TypeError: ``mode`` is not a ``str``.
+    :raises ValueError: ``mode`` is neither of the two.
 
     From Node's ``net``: *Class: net.BlockList*.
     """
@@ -118,15 +118,15 @@ class BlockList:
     def check(self, address: AnyAddress, family: str = "ipv4") -> bool:
         """Tell whether an address is refused.
 
-        As in Node, text that is no address *of this family* is in no rule: for an address that
-        may be of either family say which, as in ``check(sock.remote_address,
+        As in Node, no rule contains text that is not an address *of this family*. If an address
+        may be of either family, say which one it is, as in ``check(sock.remote_address,
         sock.remote_family)``, or use :meth:`blocks`.
 
         :param address: an IP address.
         :param family: as for :meth:`add_address`.
-        :returns: ``True`` if any rule holds the address; in the mode ``"allow"`` if none does.
+        :returns: ``True`` if any rule contains the address; in the mode ``"allow"``, if none does.
         :raises TypeError: an argument is of the wrong kind.
-        :raises ValueError: ``family`` is none (``ERR_INVALID_ARG_VALUE``).
+        :raises ValueError: ``family`` is neither of the two (``ERR_INVALID_ARG_VALUE``).
 
         From Node's ``net``: *blockList.check(address[, type])*.
         """
@@ -140,20 +140,20 @@ class BlockList:
     def blocks(self, address: str) -> bool:
         """Tell whether an address of either family is refused.
 
-        What servers and sockets ask about their peers. Unlike :meth:`check` it answers for no
-        text but an address, so that nothing slips through by not being understood.
+        Servers and sockets ask this about their peers. Unlike :meth:`check` it raises for text
+        that is not an address, so that nothing slips through because it is not understood.
 
-        :param address: as the system gives it, mapped or with a zone id included.
+        :param address: as the system gives it, in mapped form or with a zone id, too.
         :returns: as for :meth:`check`.
-        :raises ValueError: it is no IP address (``ERR_INVALID_ADDRESS``).
+        :raises ValueError: it is not an IP address (``ERR_INVALID_ADDRESS``).
         """
         return self.holds(address) is not self._allows
 
     def holds(self, address: str) -> bool:
-        """Tell whether any rule holds an address of either family, in either mode.
+        """Tell whether any rule contains an address of either family, in either mode.
 
         :param address: as for :meth:`blocks`.
-        :raises ValueError: it is no IP address (``ERR_INVALID_ADDRESS``).
+        :raises ValueError: it is not an IP address (``ERR_INVALID_ADDRESS``).
         """
         key = packed.packed(address)
         if key is None:
@@ -196,12 +196,12 @@ class BlockList:
             return {self._rules[key].text: note for key, note in self._notes.items()}
 
     def hits(self, rule: str) -> int:
-        """Tell how many checks, those of servers and sockets included, a rule has met.
+        """Tell how many checks a rule has met, including those of servers and sockets.
 
-        An address that several rules hold is a hit of each of them.
+        An address that several rules contain is a hit of each of them.
 
         :param rule: an entry of :attr:`rules`.
-        :raises TypeError: it is no ``str``.
+        :raises TypeError: it is not a ``str``.
         :raises KeyError: the list has no such rule.
         """
         arguments.string("rule", rule)
@@ -243,11 +243,11 @@ class BlockList:
             :class:`SocketAddress` is its own.
         :param ttl: for how many seconds the rule holds; ``None``: until it is removed. For a rule
             that is there already, this is what counts from now on.
-        :param note: kept in :attr:`notes`; ``None`` leaves the one that there is.
+        :param note: kept in :attr:`notes`; ``None`` leaves the note that is there.
         :raises TypeError: an argument is of the wrong kind.
-        :raises ValueError: ``address`` is no address of ``family`` (``ERR_INVALID_ADDRESS``),
-            ``family`` is none (``ERR_INVALID_ARG_VALUE``), or ``ttl`` is not above zero
-            (``ERR_OUT_OF_RANGE``).
+        :raises ValueError: ``address`` is not an address of ``family`` (``ERR_INVALID_ADDRESS``),
+            ``family`` is neither of the two (``ERR_INVALID_ARG_VALUE``), or ``ttl`` is not above
+            zero (``ERR_OUT_OF_RANGE``).
 
         From Node's ``net``: *blockList.addAddress(address[, type])*.
         """
@@ -267,7 +267,7 @@ class BlockList:
         :param family: what all of them are; ``None``: each is of its own.
         :param ttl: as for :meth:`add_address`.
         :param note: as for :meth:`add_address`.
-        :raises TypeError: as for :meth:`add_address`; a ``str`` is no iterable of addresses.
+        :raises TypeError: as for :meth:`add_address`; a ``str`` is not an iterable of addresses.
         :raises ValueError: as for :meth:`add_address`.
 
         From later Node's ``net``: *blockList.addAddresses(addresses[, type])*.
