@@ -8,7 +8,7 @@ cdef class BlockList:
     cdef bint _allows
     cdef dict _before
     cdef object _changes
-    cdef bint _changing
+    cdef object _changing
     cdef dict _deadlines
     cdef list _due
     cdef object _hits

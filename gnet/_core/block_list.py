@@ -109,7 +109,8 @@ class BlockList:
         # that came when there were some already, how many of them were before their time.
         self._hits: defaultdict[bytes, int] = defaultdict(int)
         self._before: dict[str, int] = {}
-        self._changing = False
+        # The lock under which a change is being made.
+        self._changing: object = None
         self._changes: deque[Callable[[], object]] = deque()
         self._watch: FileWatch | None = None
 
@@ -132,8 +133,8 @@ class BlockList:
         """
         is_ipv6 = _IS_IPV6.get(family) if type(family) is str else None
         if is_ipv6 is None or type(address) is not str:
-            address, family = block_rules.text_and_family("address", address, family)
-            is_ipv6 = _IS_IPV6[family]
+            text, family = block_rules.text_and_family("address", address, family)
+            address, is_ipv6 = str(text), _IS_IPV6[family]
         key = packed.packed(address) if (":" in address) is is_ipv6 else None
         return (key is not None and self._holds(key)) is not self._allows
 
@@ -155,7 +156,9 @@ class BlockList:
         :param address: as for :meth:`blocks`.
         :raises ValueError: it is not an IP address (``ERR_INVALID_ADDRESS``).
         """
-        key = packed.packed(address)
+        # What is compiled takes no subclass of str.
+        text = address if type(address) is str else str(arguments.string("address", address))
+        key = packed.packed(text)
         if key is None:
             raise arguments.wrong_value("address", address, "an IP address", "ERR_INVALID_ADDRESS")
         return self._holds(key)
@@ -473,7 +476,9 @@ class BlockList:
         :raises OSError: as for :meth:`load`.
         """
         path = arguments.path("path", path)
-        watch = FileWatch(path, arguments.positive_seconds("interval", interval), self, "_read")
+        seconds = arguments.positive_seconds("interval", interval)
+        # The program may go to another folder.
+        watch = FileWatch(os.path.abspath(path), seconds, self, "_read")
         watch.start()
         former, self._watch = self._watch, watch
         if former is not None:
@@ -571,17 +576,27 @@ class BlockList:
         That of a signal's handler, or of a finaliser, may come in the middle of another one of the
         same thread's, and is made behind it.
         """
-        with _lock:
-            if self._changing:
+        lock = _lock
+        with lock:
+            if self._changing is lock:
                 self._changes.append(change)
                 return
-            self._changing = True
+            if self._changing is not None:
+                self._mend()
+            self._changing = lock
             try:
                 change()
             finally:
-                self._changing = False
+                self._changing = None
                 if self._changes:
                     self._change(self._changes.popleft())
+
+    def _mend(self) -> None:
+        """In a forked child: a thread was changing the list, and is not there to go on with it."""
+        self._changes.clear()
+        self._table = AddressTable.of((rule.begin, rule.end) for rule in self._rules.values())
+        self._move_hits(list(self._hits))
+        self._look_at_deadlines()
 
     def _put(self, entries: dict[str, Entry], *, only: bool = False) -> None:
         """Have these rules, the newest last; with ``only`` no others."""
@@ -592,16 +607,16 @@ class BlockList:
         self._set_table(gone, [entries[key].rule for key in new])
         self._delete(gone)
         for key, (rule, ttl, note) in entries.items():
-            # The newest stands last.
-            self._rules.pop(key, None)
-            self._rules[key] = rule
-            if note is not None:
-                self._notes[key] = note
             if ttl is not None:
                 self._deadlines[key] = now + ttl
                 heapq.heappush(self._due, (now + ttl, key))
             else:
                 self._deadlines.pop(key, None)
+            # The newest stands last.
+            self._rules.pop(key, None)
+            self._rules[key] = rule
+            if note is not None:
+                self._notes[key] = note
         if self._hits and before is not self._table:
             for key in new:
                 if counted := self._counted(self._rules[key]):
@@ -662,10 +677,10 @@ class BlockList:
 
     def _delete(self, keys: list[str]) -> None:
         for key in keys:
-            del self._rules[key]
             self._notes.pop(key, None)
             self._deadlines.pop(key, None)
             self._before.pop(key, None)
+            del self._rules[key]
 
     def _look_at_deadlines(self) -> None:
         """The heap has the deadlines that there are, and some that there were."""

@@ -166,8 +166,9 @@ class FileWatch:
                 self._taken, self._content = self._seen, None
             self.error = exc
             report(self._hub, self, exc)
-        if not self._stopped:
-            self._look_after(self._interval)
+        finally:
+            if not self._stopped:
+                self._look_after(self._interval)
 
     def _take(self, data: bytes, version: Version) -> None:
         content, known = hash(data), self._content

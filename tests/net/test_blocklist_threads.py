@@ -14,6 +14,7 @@ from gevent.monkey import get_original
 
 import gnet
 from gnet._core import block_list as module
+from gnet._values import block_rules
 from tests.helpers.forks import Child, fork
 
 # The system's own threads, also where they are patched.
@@ -139,6 +140,48 @@ def test_a_forked_child_can_use_a_list_that_a_thread_was_changing() -> None:
     finally:
         release.release()
     assert not block_list.blocks("10.0.0.2")
+
+
+@pytest.mark.skipif(fork is None, reason="no fork()")
+def test_a_forked_child_can_change_a_list_that_a_thread_was_changing() -> None:
+    """The thread has put the table there, and the rules are still the old ones."""
+    block_list = gnet.BlockList()
+    block_list.add_address("10.0.0.1", note="old", ttl=600)
+    held, release = allocate_lock(), allocate_lock()
+    held.acquire()
+    release.acquire()
+
+    class Change:
+        """An entry that waits before it can be taken."""
+
+        def __iter__(self) -> Iterator[Any]:
+            held.release()
+            release.acquire()
+            yield from block_rules.Entry(self.rule, None, None)
+
+        rule = block_rules.address_rule("10.0.0.2")
+
+    def change() -> None:
+        put: Any = block_list._put  # type: ignore[attr-defined]
+        block_list._change(lambda: put({Change.rule.key: Change()}))  # type: ignore[attr-defined]
+
+    start_new_thread(change, ())
+    held.acquire()
+
+    def task() -> tuple[list[str], dict[str, str], bool]:
+        block_list.add_address("10.0.0.3")
+        return block_list.rules, block_list.notes, block_list.blocks("10.0.0.2")
+
+    assert fork is not None
+    try:
+        assert Child(task, fork).result() == (
+            ["Address: IPv4 10.0.0.3", "Address: IPv4 10.0.0.1"],
+            {"Address: IPv4 10.0.0.1": "old"},
+            False,
+        )
+    finally:
+        release.release()
+    assert block_list.blocks("10.0.0.2")
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,24 @@ def test_blocks_answers_for_no_text_but_an_address(block_list: BlockList, text: 
 # Arguments
 
 
+class Text(str):
+    """Text as some libraries have it."""
+
+
+def test_subclasses_of_str_are_text(block_list: BlockList) -> None:
+    block_list.add_address(Text("1.1.1.1"), Text("IPv4"))
+    block_list.add_cidr(Text("2001:db8::1/32"))
+    assert block_list.check(Text("1.1.1.1"), Text("ipv4"))
+    assert block_list.blocks(Text("2001:db8::9"))
+    assert block_list.rules == ["Subnet: IPv6 2001:db8::/32", "Address: IPv4 1.1.1.1"]
+
+
+@pytest.mark.parametrize("value", [1, None, [], b"1.1.1.1", SocketAddress()])
+def test_what_is_no_text_is_in_no_list(block_list: BlockList, value: Any) -> None:
+    for call in block_list.blocks, block_list.holds:
+        assert code_of(partial(call, value), TypeError) == "ERR_INVALID_ARG_TYPE"
+
+
 @pytest.mark.parametrize("value", [1, None, [], {}, b"1.1.1.1", True, IPv4Address("1.1.1.1")])
 def test_an_address_of_the_wrong_kind_is_a_type_error(block_list: BlockList, value: Any) -> None:
     for call in (
