@@ -1,9 +1,9 @@
 """Connections without a network, for the tests of programs.
 
 :func:`pair` gives two sockets that are connected to each other, and a :class:`Place` stands for
-a server's port; neither has a descriptor. All that a :class:`gnet.Socket` does it does here, too:
-both styles, back-pressure, half-open connections, timeouts, pipes and resets. Beyond that, sizes
-and failures that a network leaves to chance are the test's to choose.
+a server's port; neither has a descriptor. A :class:`gnet.Socket` does here all that it does on a
+network: both styles, back-pressure, half-open connections, timeouts, pipes and resets. The test
+chooses the sizes and failures that a network leaves to chance.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def pair(
 ) -> tuple[Socket, Socket]:
     """Two connected sockets, in memory.
 
-    :param buffer_size: how many bytes each end takes before it is read; the next ones wait in the
-        writer's queue, as behind a full buffer of the system's.
-    :param max_read: no single read gives more bytes, as where a network cuts a message in
-        pieces; ``None``, the default, for no such limit.
-    :param addresses: what the two say of themselves, each ``(host, port)``; by default they have
-        no address, as a Unix socket without a name.
-    :param options: of both, those of :class:`gnet.Socket`; not ``fd`` and ``handle``.
-    :returns: the two sockets. ``'connect'`` has come already; each is to be closed.
-    :raises TypeError: an argument of the wrong kind.
-    :raises ValueError: an argument of the wrong value.
+    :param buffer_size: how many bytes each end takes before it is read; further ones wait in the
+        writer's queue, as they do when the system's buffer is full.
+    :param max_read: the maximum of bytes that a single read gives, as where a network cuts a
+        message in pieces; ``None``, the default, for no limit.
+    :param addresses: the addresses of the two, each ``(host, port)``; by default they have none,
+        as a Unix socket without a name.
+    :param options: those of :class:`gnet.Socket`, for both; not ``fd`` and ``handle``.
+    :returns: the two sockets, which are connected. Close each of them.
+    :raises TypeError: an argument is of the wrong kind.
+    :raises ValueError: an argument has a wrong value.
     """
     size, most = _sizes(buffer_size, max_read)
     if not isinstance(addresses, tuple) or len(addresses) != 2:
@@ -57,8 +57,8 @@ class Place:
     """Where a server listens and clients connect, in memory: ``server.listen(place)``.
 
     :param address: the server's ``(host, port)``; by default it has none.
-    :raises TypeError: the address is none.
-    :raises ValueError: the host is no IP address, or the port no port.
+    :raises TypeError: ``address`` is not an address.
+    :raises ValueError: the host is not an IP address, or the port not a port.
     """
 
     __slots__ = ("_address", "_listener")
@@ -87,7 +87,7 @@ class Place:
         The server accepts in the next turn of the loop; limits, block lists and events are as for
         a client of the network.
 
-        :param address: the client's ``(host, port)``, as the server is told it; by default none.
+        :param address: the client's ``(host, port)`` that the server sees; by default none.
         :param buffer_size: as of :func:`pair`, for both ends.
         :param max_read: as of :func:`pair`, for both ends.
         :param options: those of :class:`gnet.Socket`.
@@ -114,9 +114,9 @@ def fail(sock: Socket, number: int = errno.ECONNRESET) -> None:
     What the socket has not read is lost, and its next call, or its listeners, get the error. The
     peer's end is reset when the socket has closed.
 
-    :param sock: a socket of this module's.
+    :param sock: a socket of this module.
     :param number: the ``errno`` of the error: ``errno.ETIMEDOUT``, for example.
-    :raises TypeError: it is none of this module's.
+    :raises TypeError: it is not a socket of this module.
     """
     wire = sock._wire if isinstance(sock, Socket) else None
     if not isinstance(wire, MemoryWire):

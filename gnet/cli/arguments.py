@@ -66,7 +66,7 @@ def add_serving(parser: argparse.ArgumentParser, grace: float = GRACE) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--max-connections", type=count, metavar="N",
-        help="drop the connections that are more than so many at once",
+        help="how many connections may be open at once; further ones are dropped",
     )  # fmt: skip
     parser.add_argument(
         "--grace", type=_seconds, metavar="SECONDS", default=grace,
@@ -83,7 +83,7 @@ def add_timeout(parser: argparse.ArgumentParser, what: str) -> None:
 def add_rate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=_rate, metavar="BYTES",
-        help="pass on so many bytes a second, each way: 500, 64k, 1.5M",
+        help="pass on at most this many bytes a second, each way: 500, 64k, 1.5M",
     )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def add_showing(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--hex", action="store_true",
-        help="show what comes (<) and what goes (>) as a hex dump, in the place of what comes",
+        help="show what comes (<) and what goes (>) as a hex dump, and nothing else",
     )  # fmt: skip
     how.add_argument(
         "--raw", action="store_true",
@@ -201,7 +201,7 @@ def check_family(options: argparse.Namespace, place: Place) -> None:
         if place.path is not None:
             raise wrong(option, f"{place} is no IP address")
         if gnet.is_ip(place.host) not in (0, options.family):
-            raise wrong(option, f"{place.host} is none of that family")
+            raise wrong(option, f"{place.host} is not an address of that family")
 
 
 def check_dialing(options: argparse.Namespace, place: Place) -> None:
