@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from greenlet import getcurrent, greenlet
 
 from ..errors import PeerEndError
-from .dispatcher import Dispatcher
 from .states import END_MET, LEFT, OPEN, SHUT
-from .writing import HIGH_WATER_BYTES, Callback, Writing
+from .writing import Writing
 
 __all__ = ["Departure"]
 
@@ -34,16 +33,12 @@ class _Peer:
 
 
 class Departure(Writing):
-    """An endpoint that can be written to, and that notices when its peer leaves."""
+    """A host that notices when its peer leaves."""
 
     __slots__ = ("_peer",)
 
-    def __init__(
-        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
-    ) -> None:
-        super().__init__(high_water_mark, loop)
-        # Who awaits the peer's end ahead of what is unread.
-        self._peer: _Peer | None = None
+    # Who awaits the peer's end ahead of what is unread.
+    _peer: _Peer | None
 
     @contextmanager
     def interrupt_on_peer_end(self) -> Iterator[None]:
@@ -116,15 +111,9 @@ class Departure(Writing):
         if blocked in peer.greenlets:
             blocked.throw(self._own(PeerEndError()))
 
-    def _listening(self, event: str) -> None:
-        super()._listening(event)
-        if event == "peer_end":
-            self._watch_peer()
-
-    def _teardown(self) -> list[Callback]:
+    def _leave_peer(self) -> None:
+        """The connection is over: a reset is the peer's leaving, too."""
         if self._peer is not None:
             self._unwatch_peer()
-            # A reset is the peer's leaving, too.
             reset = isinstance(self._error, ConnectionError) and self._owner < LEFT
             self._peer_is_gone(self._peer, tell=reset)
-        return super()._teardown()

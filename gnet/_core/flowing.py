@@ -1,48 +1,29 @@
-"""The readable side of a socket as a flow: to the listeners of ``'data'``, or into a pipe.
-
-One watcher serves the flow and the blocking reads, and stays started from message to message;
-only its callback changes, with who wants the data:
-
-* a flow: :meth:`Flowing._serve`, in a borrowed greenlet: the watcher only notes that with the
-  dispatcher;
-* a greenlet blocked in ``recv``: its own ``switch``, so that the loop wakes it without a detour;
-* nobody: a weak reference, which looks whether the peer has ended or reset.
-
-When it fires and its data is not wanted, it is stopped: unread data stays in the kernel. What was
-read ahead all the same, by a file of ``makefile()`` for example, is kept with the socket and comes
-first, whoever wants it next: the stream has one position.
-"""
+"""The flow: what arrives at a socket goes to the listeners of ``'data'``, or into a pipe."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
-from weakref import ref
+from typing import TYPE_CHECKING, Any
 
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent
 
 from .._transport import stream_socket
-from .._transport.protocol import READ, Transport
+from .._transport.protocol import Transport
 from .._values import arguments, encodings
 from ..errors import EndedError, annotate, coded
-from .departure import Departure
-from .dispatcher import Dispatcher
 from .emitter import call_all
+from .inbound import Inbound
 from .on_read import OnRead
 from .pipe import Pipe
 from .states import (
     CALLER,
-    DISCARD,
     END_MET,
     END_TOLD,
     FLOW,
     LEFT,
     OPEN,
-    SHUT,
-    UNREAD,
-    UNWATCHED,
     WRITABLE,
 )
-from .writing import HIGH_WATER_BYTES, Callback, Writing
+from .writing import Writing
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -61,249 +42,10 @@ MAX_READS = 4
 MOVE_BYTES = 65536
 
 
-class _Unread(ref):  # type: ignore[type-arg]
-    """The watcher's callback while nobody reads. It does not keep the socket (rule 11)."""
+class Flowing(Inbound):
+    """A host whose data goes to listeners and pipes."""
 
     __slots__ = ()
-
-    def __call__(self) -> None:
-        reading = super().__call__()
-        if reading is None:
-            return
-        try:
-            reading._on_unread()
-        except BaseException as exc:
-            # Not here: gevent stops a watcher whose callback has raised.
-            reading._loop.loop.run_callback(reading._report, exc)
-
-
-class Flowing(Departure):
-    """An endpoint whose data goes to listeners and pipes."""
-
-    __slots__ = (
-        "_ahead", "_decoder", "_flow", "_more", "_onread",
-        "_pipes", "_read_watcher", "_serving", "_unread", "_watching", "allow_half_open",
-        "bytes_read",
-    )  # fmt: skip
-
-    def __init__(
-        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
-    ) -> None:
-        super().__init__(high_water_mark, loop)
-        #: Whether the writable side stays open when the peer has ended.
-        self.allow_half_open = False
-        #: How many bytes were received.
-        self.bytes_read = 0
-        # True: data goes to the listeners. False: paused. None: nobody has asked yet.
-        self._flow: bool | None = None
-        # The greenlet in which a listener of the stream runs.
-        self._serving: greenlet | None = None
-        # What was read from the kernel and not given to anybody. It is changed in place.
-        self._ahead: bytearray | None = None
-        # The kernel may have data: the last read filled its buffer, or nobody has read yet.
-        self._more = True
-        self._read_watcher: Any = None
-        # Whom the watcher serves.
-        self._watching = UNWATCHED
-        self._unread: _Unread | None = None
-        self._decoder: encodings.Decoder | None = None
-        self._onread: OnRead | None = None
-        self._pipes: list[Pipe] | None = None
-
-    # -- properties ---------------------------------------------------------------------------
-
-    @property
-    def readable(self) -> bool:
-        """Whether something may still be read: the peer has not ended, the socket not closed."""
-        return self._life < SHUT and self._receiving < END_MET and self._owner < LEFT
-
-    @property
-    def readable_ended(self) -> bool:
-        """Whether ``'end'`` has been emitted."""
-        return self._receiving >= END_TOLD
-
-    # -- flowing ------------------------------------------------------------------------------
-
-    def pause(self) -> Self:
-        """Emit no more ``'data'``; what arrives stays in the kernel. From ``socket.pause()``.
-
-        :returns: the socket.
-        """
-        self._check_thread()
-        if self._flow is not False:
-            self._set_flow(False)
-            self._report_later("pause")
-        return self
-
-    def resume(self) -> Self:
-        """Emit ``'data'`` again; without a listener, what arrives is dropped. From ``resume()``.
-
-        :returns: the socket.
-        """
-        self._check_thread()
-        if self._flow is not True:
-            self._set_flow(True)
-            self._report_later("resume")
-        return self
-
-    def is_paused(self) -> bool:
-        """Whether :meth:`pause` was called, and :meth:`resume` was not called since."""
-        return self._flow is False
-
-    def _set_flow(self, flow: bool | None) -> None:
-        paused, self._flow = self._flow is False, flow
-        if paused or flow is False:
-            self._update_hold()
-        self._rearm()
-
-    def _listening(self, event: str) -> None:
-        super()._listening(event)
-        if event == "data" and self._flow is None:
-            self._set_flow(True)
-
-    def _unlistened(self, event: str) -> None:
-        super()._unlistened(event)
-        if event == "data" and self._flow is True and self._onread is None:
-            self._set_flow(None)
-
-    def set_encoding(self, encoding: str | None = "utf-8") -> Self:
-        """Emit ``'data'`` as ``str``. A character that is split over chunks comes out whole.
-
-        From Node's ``socket.setEncoding()``. Blocking reads still give bytes.
-
-        :param encoding: a name of Python's or Node's (``"utf8"``, ``"latin1"``, ``"hex"``,
-            ``"base64"`` …); ``None`` for bytes again.
-        :returns: the socket.
-        :raises ValueError: the encoding is unknown, or cannot decode a stream (``idna``).
-        """
-        self._check_thread()
-        decoder = encodings.decoder(encoding) if encoding is not None else None
-        self._return_undecoded()
-        self._decoder = decoder
-        if self._ahead:
-            self._rearm()
-        return self
-
-    # -- what was read ahead ------------------------------------------------------------------
-
-    def _put_back(self, *parts: Any) -> None:
-        """Have what was received come again, before anything else."""
-        try:
-            data = b"".join(parts)
-            if self._ahead is None:
-                self._ahead = bytearray(data)
-            else:
-                self._ahead[:0] = data
-        except MemoryError as exc:
-            self._lost(exc)
-
-    def _lost(self, exc: MemoryError) -> NoReturn:
-        """There is no memory to keep what was received: the stream must not go on without it."""
-        self._fail(exc)
-        self._heard = True
-        raise exc
-
-    def _take(self, size: int, peek: bool = False) -> bytes:
-        """At most ``size`` bytes of what was read ahead."""
-        ahead = self._ahead
-        assert ahead is not None
-        data = bytes(ahead[:size])
-        if not peek:
-            del ahead[:size]
-        return data
-
-    def _return_undecoded(self) -> None:
-        """Have the bytes of a character that the decoder has only a part of come again."""
-        if self._decoder is not None:
-            rest, state = self._decoder.getstate()
-            if rest:
-                self._decoder.setstate((b"", state))
-                self._put_back(rest)
-
-    # -- the watcher --------------------------------------------------------------------------
-
-    def _watch(self, whom: int, callback: Callback, *args: object) -> None:
-        if self._watching:
-            self._forget_flow()
-            self._read_watcher.callback = callback
-            self._read_watcher.args = args
-        else:
-            if self._read_watcher is None:
-                self._read_watcher = self._wire.watch(self._loop.loop, READ)  # type: ignore[union-attr]
-            self._read_watcher.start(callback, *args)
-        self._watching = whom
-
-    def _forget_flow(self) -> None:
-        if self._watching == FLOW:
-            self._loop.unflow()
-
-    def _unwatch(self) -> None:
-        if self._watching:
-            self._forget_flow()
-            self._watching = UNWATCHED
-            self._read_watcher.stop()
-
-    def _rearm(self) -> None:
-        """Make the watcher fit who wants the data now."""
-        if self._life != OPEN or self._receiving >= END_MET:
-            return
-        if self._owner >= LEFT:
-            if self._wire.SHARED:  # type: ignore[union-attr]
-                self._unwatch()
-            else:
-                # Not directly: a signal's exception in it would stop the watcher for ever.
-                self._watch(DISCARD, self._loop.loop.run_callback, self._discard)
-        elif self._serving is None and self._reader is None:
-            if self._flow:
-                self._watch(FLOW, self._loop.flow(), self._serve)
-                if self._ahead:
-                    self._loop.defer(self._serve)
-            else:
-                self._watch(UNREAD, self._unread_callback())
-
-    def _has_been_spoken_to(self) -> bool:
-        """Whether the peer has sent something, unread though it may be, or its end."""
-        if self.bytes_read or self._receiving >= END_MET:
-            return True
-        wire = self._wire
-        if wire is None:
-            return False
-        try:
-            wire.at_end()
-        except BlockingIOError:
-            return False
-        except OSError:
-            # Whoever reads, or watches, hears of that.
-            pass
-        return True
-
-    def _settle(self) -> None:
-        """A new connection has been given to its listeners, and perhaps nobody reads it."""
-        if not self._watching:
-            self._rearm()
-
-    def _unread_callback(self) -> _Unread:
-        if self._unread is None:
-            self._unread = _Unread(self)
-        return self._unread
-
-    def _on_unread(self) -> None:
-        """In the hub: there is something, but nobody reads. An end and a reset are noticed."""
-        if self._look():
-            self._loop.defer(self._serve_unread_end)
-
-    def _look(self) -> bool:
-        """Look what the kernel has, without reading it; tells whether it is the end."""
-        try:
-            ended = self._wire.at_end()  # type: ignore[union-attr]
-        except BlockingIOError:
-            return False
-        except OSError as exc:
-            self._fail(annotate(exc, "read"))
-            return False
-        self._unwatch()
-        self._more = True
-        return ended
 
     # -- serving the listeners ----------------------------------------------------------------
 
@@ -577,11 +319,7 @@ class Flowing(Departure):
                 pipe.stop()
         return self
 
-    # -- parts of the whole -------------------------------------------------------------------
-
-    def _discard(self) -> None:
-        """In the hub: something arrived after ``close()``."""
-        raise NotImplementedError
+    # -- waiting ------------------------------------------------------------------------------
 
     def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
         if self._serving is getcurrent() and self._waits_for_itself(event):
@@ -601,24 +339,4 @@ class Flowing(Departure):
             return self._life == OPEN and self._sending == WRITABLE and self._ends_with_peer()
         return event in ("data", "end")
 
-    wait.__doc__ = Departure.wait.__doc__
-
-    def _came(self, event: str) -> tuple[Any, ...] | None:
-        if event == "end" and self._receiving >= END_TOLD:
-            return ()
-        return super()._came(event)
-
-    def _holds(self) -> bool:
-        if self._life == OPEN and self._flow is False and self._out is None:
-            return self._owner >= LEFT and super()._holds()
-        return super()._holds()
-
-    def _teardown(self) -> list[Callback]:
-        for pipe in self._pipes or ():
-            # Whatever becomes of their listeners.
-            pipe.release()
-        if self._read_watcher is not None:
-            self._unwatch()
-            self._read_watcher.close()
-            self._read_watcher = None
-        return super()._teardown()
+    wait.__doc__ = Inbound.wait.__doc__

@@ -23,13 +23,20 @@ class Held(EventEmitter):
     _loop: Dispatcher
 
     def __init__(self, loop: Dispatcher) -> None:
+        self._check_unused()
+        super().__init__()
+        self._refed = True
+        self._holding = False
+        self._join(loop)
+
+    def _check_unused(self) -> None:
         if self._in_use():
             # It would forget its descriptor and its watchers.
             raise RuntimeError(f"__init__() was called again on {self!r}, which is in use")
-        super().__init__()
+
+    def _join(self, loop: Dispatcher) -> None:
+        """Belong to a dispatcher, and to its thread."""
         self._loop = loop
-        self._refed = True
-        self._holding = False
         if loop.members is not None:
             loop.members.add(self)
 

@@ -144,9 +144,8 @@ class Pipe:
             or not wire.SPLICE
             or other is None
             or not other.SPLICE
-            or to._out is not None
+            or to._outbox is not None
             or to._life != OPEN
-            or to._corked
             or to._sending != WRITABLE
             or not self.source._loop.splicer.ready()
         ):
@@ -157,7 +156,7 @@ class Pipe:
         if error is not None:
             to._fail(annotate(error, "write"))
         elif isinstance(rest, splicer.KernelBytes):
-            to._hold(rest)
+            to._keep_rest(rest)
             self._pause()
         elif rest:
             self._data(rest)

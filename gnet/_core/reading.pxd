@@ -1,3 +1,5 @@
+cimport cython
+
 from .._transport cimport stream_socket
 from .flowing cimport Flowing
 
@@ -8,5 +10,7 @@ cdef int UNREAD
 
 cdef class Reading(Flowing):
     cdef _await_readable(self, flags)
-    cdef bytes _receive_bytes(self, Py_ssize_t bufsize, flags)
+    @cython.locals(count=Py_ssize_t)
+    cdef _receive_one(self, Py_ssize_t wanted, flags, view, call)
+
     cdef _received(self, Py_ssize_t count, Py_ssize_t wanted)

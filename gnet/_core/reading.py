@@ -36,7 +36,7 @@ _OF_THE_FLAGS = frozenset((errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP))
 
 
 class Reading(Flowing):
-    """An endpoint that can be read by blocking calls, too."""
+    """A host that can be read by blocking calls, too."""
 
     __slots__ = ()
 
@@ -68,25 +68,38 @@ class Reading(Flowing):
             rest = self._begin_reading(bufsize, flags)
             if rest is not None:
                 return rest
-        return self._receive_bytes(bufsize, flags)
+        return self._receive_one(bufsize, flags, None, None) or b""
 
-    def _receive_bytes(self, bufsize: int, flags: int) -> bytes:
-        """What the kernel has; block until it has something."""
+    def _receive_one(self, wanted: int, flags: int, view: Any, call: Any) -> Any:
+        """Block until the kernel has something; to be called behind :meth:`_begin_reading`.
+
+        :param wanted: how many bytes there is room for.
+        :param view: where to put them; ``None`` for new :class:`bytes`.
+        :param call: what receives instead: it gives the number of bytes, and what it has received.
+        :returns: the bytes, their number in the view, or what ``call`` has received; ``None`` at
+            the end of the stream.
+        """
         if self._owner == LISTENERS:
             self._step("call")
         while True:
             if not self._more or self._reader is not None:
                 self._await_readable(flags)
             if self._receiving >= END_MET:
-                return b""
+                return None
             try:
-                data = stream_socket.receive(self._wire, bufsize, flags)  # type: ignore[arg-type]
+                if call is not None:
+                    count, received = call()
+                elif view is not None:
+                    received = count = self._wire.recv_into(view, wanted, flags)  # type: ignore[union-attr]
+                else:
+                    received = stream_socket.receive(self._wire, wanted, flags)  # type: ignore[arg-type]
+                    count = len(received)
             except OSError as exc:
                 self._receive_failed(exc, flags)
                 continue
             if not flags or not flags & _ASIDE:
-                self._received(len(data), bufsize)
-            return data
+                self._received(count, wanted)
+            return received
 
     def _recv_all(self, bufsize: int, flags: int, begun: bytes = b"") -> bytes:
         """``MSG_WAITALL``: all that was asked for, unless the stream ends before.
@@ -135,44 +148,12 @@ class Reading(Flowing):
             if rest:
                 view[: len(rest)] = rest
             return len(rest)
-        if self._owner == LISTENERS:
-            self._step("call")
-        while True:
-            if not self._more or self._reader is not None:
-                self._await_readable(flags)
-            if self._receiving >= END_MET:
-                return 0
-            try:
-                count = self._wire.recv_into(view, nbytes, flags)  # type: ignore[union-attr]
-            except OSError as exc:
-                self._receive_failed(exc, flags)
-                continue
-            if not flags or not flags & _ASIDE:
-                self._received(count, nbytes)
-            return count
+        return self._receive_one(nbytes, flags, view, None) or 0
 
     def _receive(self, call: Callable[[], tuple[int, _T]], wanted: int, flags: int) -> _T | None:
-        """Block until ``call`` receives something; to be called behind :meth:`_begin_reading`.
-
-        :param call: gives the number of bytes, and what the caller wants of it.
-        :param wanted: how many bytes there is room for.
-        :returns: that; ``None`` at the end of the stream.
-        """
-        if self._owner == LISTENERS:
-            self._step("call")
-        while True:
-            if not self._more or self._reader is not None:
-                self._await_readable(flags)
-            if self._receiving >= END_MET:
-                return None
-            try:
-                count, received = call()
-            except OSError as exc:
-                self._receive_failed(exc, flags)
-                continue
-            if not flags & _ASIDE:
-                self._received(count, wanted)
-            return received
+        """:meth:`_receive_one` for whoever is not compiled."""
+        received: _T | None = self._receive_one(wanted, flags, None, call)
+        return received
 
     def _read_ahead(self, size: int) -> int:
         """Have at most ``size`` bytes more, for a file that needs more than was read ahead.
@@ -186,7 +167,7 @@ class Reading(Flowing):
         self._return_undecoded()
         if not self._may_read():
             return 0
-        data = self._receive_bytes(size, 0)
+        data = self._receive_one(size, 0, None, None) or b""
         try:
             if self._ahead is None:
                 self._ahead = bytearray()

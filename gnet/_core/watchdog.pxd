@@ -9,6 +9,5 @@ cdef class _Deadline:
 cdef class Watchdog:
     cdef public dict _deadlines
     cdef public object _socket
-    cdef public object _timers
     cdef public object limits
     cdef public list turns

@@ -96,10 +96,9 @@ class Watchdog:
     :ivar turns: the ``write()`` calls that are blocked until there is room, in their order.
     """
 
-    __slots__ = ("_deadlines", "_socket", "_timers", "limits", "turns")
+    __slots__ = ("_deadlines", "_socket", "limits", "turns")
 
-    def __init__(self, timers: IdleTimers, socket: Any, limits: Limits) -> None:
-        self._timers = timers
+    def __init__(self, socket: Any, limits: Limits) -> None:
         self._socket = ref(socket)
         self.limits = limits
         self.turns: list[object] = []
@@ -108,7 +107,10 @@ class Watchdog:
     def _start(self, name: str, seconds: float | None) -> None:
         if seconds is not None:
             self.cancel(name)
-            self._deadlines[name] = _Deadline(self._timers, self._socket, name, seconds)
+            socket = self._socket()
+            # A socket may belong to another loop than before, in a forked child for example.
+            timers = socket._loop.timers  # type: ignore[union-attr]
+            self._deadlines[name] = _Deadline(timers, self._socket, name, seconds)
 
     def connecting(self, seconds: float | None) -> None:
         """A connection is being made."""

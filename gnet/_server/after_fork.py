@@ -37,7 +37,7 @@ import gevent
 from gevent._hub_local import get_hub_if_exists
 
 from .._core.dispatcher import Dispatcher, dispatcher
-from .._core.endpoint import Endpoint
+from .._core.host import Host
 from .._core.states import IDLE
 from .._loop import thread_pools
 from .._loop.thread_pools import ThreadPool, ThreadResult
@@ -56,7 +56,7 @@ def close_inherited() -> None:
     :raises Exception: one of them made trouble; the others are closed all the same.
     """
     hub: Any = get_hub_if_exists()
-    found = _referrers(Endpoint, Server, ThreadPool, ThreadResult)
+    found = _referrers(Host, Server, ThreadPool, ThreadResult)
     inherited = [each for each in found if _is_whole(each)]
     parents = getattr(hub, "gnet_dispatcher", None)
     dispatchers = {each._loop for each in inherited}
@@ -145,7 +145,7 @@ def _of_classes(classes: tuple[type, ...]) -> list[Any]:
 
 def _is_whole(instance: Any) -> bool:
     """Whether it is a socket or a server; one whose arguments were refused has no loop."""
-    return isinstance(instance, (Endpoint, Server)) and hasattr(instance, "_loop")
+    return isinstance(instance, (Host, Server)) and hasattr(instance, "_loop")
 
 
 def _close_socket(sock: Any) -> None:

@@ -19,7 +19,7 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 from gevent.exceptions import LoopExit
 
-from .._core.endpoint import Endpoint
+from .._core.host import Host
 from .._core.states import CONNECTING, LEFT, OPEN, WRITABLE
 from .._transport.protocol import Transport
 from .after_fork import _instances
@@ -49,7 +49,7 @@ def send_last_words() -> None:
     loop = getattr(hub, "gnet_dispatcher", None)
     if loop is None or hub.loop is None:
         return
-    found = _instances(Endpoint, Server)
+    found = _instances(Host, Server)
     speaking = [each for each in found if each._loop is loop and _has_last_words(each)]
     if speaking:
         for each in found:
@@ -59,7 +59,7 @@ def send_last_words() -> None:
         hub.loop.update_now()
         with suppress(KeyboardInterrupt, SystemExit, LoopExit):
             gevent.joinall([gevent.spawn(_see_off, sock) for sock in speaking])
-        found = _instances(Endpoint)
+        found = _instances(Host)
     for each in found:
         _cut_off(each)
 
@@ -69,19 +69,19 @@ def _has_last_words(sock: Any) -> bool:
     if isinstance(sock, Server):
         return False
     if sock._life == CONNECTING:
-        return sock._out is not None or sock._sending != WRITABLE
+        return bool(sock._outbox) or sock._sending != WRITABLE
     if sock._life != OPEN:
         return False
     # What was sent would be lost by a reset, if something arrives that nobody reads.
     wire: Transport | None = sock._wire
     at_risk = wire is not None and wire.UNREAD_RESETS
     lingers = (sock._sending != WRITABLE or sock._owner >= LEFT) and sock._written and at_risk
-    return sock._out is not None or lingers
+    return bool(sock._outbox) or lingers
 
 
 def _see_off(sock: Any) -> None:
     """Block until everything is sent that is queued by now, and the socket has closed."""
-    if sock._out is not None or sock._life == CONNECTING:
+    if sock._outbox or sock._life == CONNECTING:
         sent = Event()
         sock._when_sent(sent.set)
         if not _wait_patiently(sock, sent):
@@ -120,6 +120,6 @@ def _in_kernel(wire: Transport | None) -> int:
 def _cut_off(sock: Any) -> None:
     """Have what follows a part of a message be no clean end; also of another thread's."""
     wire: Transport | None = getattr(sock, "_wire", None)
-    if wire is not None and wire.RESET and sock._out is not None:
+    if wire is not None and wire.RESET and sock._outbox:
         with suppress(OSError):
             wire.reset_on_close()

@@ -13,8 +13,8 @@ from typing import Any
 
 from .._core import dispatcher
 from .._core.dispatcher import Dispatcher
-from .._core.endpoint import Endpoint
 from .._core.held import Held
+from .._core.host import Host
 from .._transport.protocol import Transport
 from .._values import arguments
 from ..errors import SocketClosedError
@@ -48,9 +48,7 @@ def leave(loop: Dispatcher) -> None:
 
     Nobody is left to listen: no greenlet of the thread's is ever run again.
     """
-    members = (
-        after_fork.instances(Endpoint, Server) if loop.members is None else list(loop.members)
-    )
+    members = after_fork.instances(Host, Server) if loop.members is None else list(loop.members)
     for each in members:
         if each._loop is loop:
             # Of one that makes trouble the others are no less to be closed.
@@ -60,7 +58,7 @@ def leave(loop: Dispatcher) -> None:
 
 def _close_socket(sock: Any) -> None:
     wire: Transport | None = sock._wire
-    if sock._out is not None and wire is not None and wire.RESET:
+    if sock._outbox and wire is not None and wire.RESET:
         # Not a clean end behind half a message.
         with suppress(OSError):
             wire.reset_on_close()

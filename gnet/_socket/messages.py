@@ -8,10 +8,10 @@ from __future__ import annotations
 import _socket
 import errno
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from .._core.closing import Closing
+from .._core.connection import Connection
 from .._core.on_read import writable_view
 from .._core.states import LEFT, LISTENERS, OPEN, SHUT, UNMADE
 from .._transport.protocol import Transport
@@ -62,30 +62,19 @@ class _Ancillary:
                     _socket.close(fd)
 
 
-class Messages(Closing):
-    """An endpoint that sends and receives with all that the system has for it."""
+class Messages(Connection):
+    """A connection that sends and receives with all that the system has for it."""
 
     __slots__ = ()
 
-    # Of an interrupted recvmsg(): an attribute of the few that have any.
-    _ancillary: _Ancillary | None = None
-
-    def _forget_ancillary(self) -> None:
-        if self._ancillary is not None:
-            self._ancillary = None
-
-    def _teardown(self) -> list[Callable[..., object]]:
-        if self._owner >= LEFT:
-            self._forget_ancillary()
-        return super()._teardown()
-
     def _kept_ancillary(self, room: int, flags: int) -> tuple[list[Any], int]:
         """The ancillary data of what was put back, and the flags of the message."""
-        kept = self._ancillary
-        if kept is None or flags & _socket.MSG_PEEK:
+        rare = self._rare
+        if rare is None or rare.ancillary is None or flags & _socket.MSG_PEEK:
             return [], 0
-        self._ancillary = None
-        return kept.take(room)
+        kept, rare.ancillary = rare.ancillary, None
+        taken: tuple[list[Any], int] = kept.take(room)
+        return taken
 
     def _complete(
         self, data: bytes, wanted: int, flags: int, ancillary: list[Any] | None = None
@@ -100,7 +89,7 @@ class Messages(Closing):
             return self._recv_all(wanted, flags & ~_WAITALL, data)
         except BaseException:
             if ancillary:
-                self._ancillary = _Ancillary(ancillary)
+                self._need_rare().ancillary = _Ancillary(ancillary)
             raise
 
     def _open_wire(self) -> Transport:
@@ -275,7 +264,7 @@ class Messages(Closing):
         waits = self.gettimeout() != 0 and not flags & _DONTWAIT
         sendmsg = self._sendmsg_of_socket(waits)
         while True:
-            if self._out is not None:
+            if self._outbox:
                 if waits:
                     # An empty message is sent when everything before it has been.
                     self._await_sent(self._push(b"", None))

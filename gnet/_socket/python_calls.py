@@ -14,9 +14,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from .._core.dispatcher import Dispatcher
 from .._core.states import CONNECTING, IDLE, LEFT, LISTENERS, OPEN, SHUT
-from .._core.writing import HIGH_WATER_BYTES
 from .._loop.splicer import FileBytes, rest_of_file
 from .._transport.protocol import Transport
 from .._values import arguments
@@ -70,20 +68,9 @@ def _annotated(syscall: str, call: Callable[..., Any], *args: Any) -> Any:
 
 
 class PythonSocket(Messages):
-    """An endpoint that legacy code takes for a ``socket.socket``."""
+    """A connection that legacy code takes for a ``socket.socket``."""
 
-    __slots__ = ("_close_when_unused", "_local", "_open_files", "_remote")
-
-    def __init__(
-        self, high_water_mark: int = HIGH_WATER_BYTES, loop: Dispatcher | None = None
-    ) -> None:
-        super().__init__(high_water_mark, loop)
-        # How many files of makefile() are open.
-        self._open_files = 0
-        self._close_when_unused = False
-        # The addresses in the system's form, kept for when the descriptor is gone.
-        self._local: Any = None
-        self._remote: Any = None
+    __slots__ = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -246,7 +233,7 @@ class PythonSocket(Messages):
             raise arguments.wrong_value("buffering", buffering, "above 0 for text")
         made = "".join(letter for letter in "rwb" if letter in letters)
         file = open_file(self, made, buffering, encoding, errors, newline)
-        self._open_files += 1
+        self._need_rare().open_files += 1
         return file
 
     def close(self) -> None:
@@ -258,17 +245,19 @@ class PythonSocket(Messages):
         ``close()`` takes effect when the last one is closed.
         """
         self._check_thread()
-        if self._open_files:
-            self._close_when_unused = True
+        rare = self._rare
+        if rare is not None and rare.open_files:
+            rare.close_when_unused = True
         else:
             self._give_up()
 
     def _file_closed(self) -> None:
         """A file of :meth:`makefile` was closed."""
-        if self._open_files:
-            self._open_files -= 1
-        if self._close_when_unused and not self._open_files:
-            self._close_when_unused = False
+        rare = self._need_rare()
+        if rare.open_files:
+            rare.open_files -= 1
+        if rare.close_when_unused and not rare.open_files:
+            rare.close_when_unused = False
             self._give_up()
 
     # What files that others make of a socket, socket.SocketIO for one, know of Python's socket.
@@ -276,16 +265,17 @@ class PythonSocket(Messages):
 
     @property
     def _io_refs(self) -> int:
-        return self._open_files
+        return self._rare.open_files if self._rare is not None else 0
 
     @_io_refs.setter
     def _io_refs(self, count: int) -> None:
-        self._open_files = count
+        self._need_rare().open_files = count
 
     @property
     def _closed(self) -> bool:
         # paramiko looks at it.
-        return self._owner >= LEFT or self._close_when_unused or self._life >= SHUT
+        closes = self._rare is not None and self._rare.close_when_unused
+        return self._owner >= LEFT or closes or self._life >= SHUT
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file, as :meth:`sendall` sends bytes; leave its position behind what was sent.
@@ -376,14 +366,6 @@ class PythonSocket(Messages):
 
     # -- addresses ----------------------------------------------------------------------------
 
-    def _local_name(self) -> Any:
-        if self._local is None and self._wire is not None:
-            try:
-                self._local = self._wire.local_name()
-            except OSError:
-                return None
-        return self._local
-
     def _remote_name(self) -> Any:
         if self._remote is None and self._wire is not None:
             try:
@@ -391,9 +373,3 @@ class PythonSocket(Messages):
             except OSError:
                 return None
         return self._remote
-
-    def _teardown(self) -> list[Any]:
-        # 'close' listeners may ask for the address when the descriptor is gone.
-        if self._local is None:
-            self._local_name()
-        return super()._teardown()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core import watchdog
 from .._core.block_list import BlockList
-from .._core.dispatcher import Dispatcher
+from .._core.dispatcher import dispatcher
 from .._core.on_read import OnRead
 from .._core.pipe import leave_former
 from .._core.states import CLOSED, CONNECTING, IDLE, OPEN, SENT, SHUT
@@ -100,12 +100,7 @@ class Socket(PythonSocket):
     :raises ValueError: an argument has a wrong value, or ``fd`` is not a stream.
     """
 
-    __slots__ = (
-        "_attempted", "_connect_listener", "_connector", "_remembered", "_reset_when_connected",
-        "_signal",
-    )  # fmt: skip
-
-    _signal: Signal | None
+    __slots__ = ()
 
     def __init__(
         self,
@@ -136,12 +131,12 @@ class Socket(PythonSocket):
                 arguments.flag(name, value)
         if signal is not None:
             check_signal(signal)
-        self._begin(mark)
+        self._begin(dispatcher(), mark)
         # Behind whatever refuses an argument, or the object: they stay their owner's.
         wire = _wire_of(fd, handle)
         self.allow_half_open = half_open
         if limits is not None:
-            self._watchdog = Watchdog(self._loop.timers, self, limits)
+            self._watchdog = Watchdog(self, limits)
         if onread is not None:
             self._onread = onread
             self._flow = True
@@ -150,33 +145,6 @@ class Socket(PythonSocket):
             self._adopt(wire)
             if self._life == OPEN:
                 self._close_sides(wire, readable, writable)
-
-    def _begin(self, high_water_mark: int, loop: Dispatcher | None = None) -> None:
-        PythonSocket.__init__(self, high_water_mark, loop)
-        self._attempted: list[str] | None = None
-        self._connector: Connector | None = None
-        # The listener of 'connect' that came with connect(), as it is among the others.
-        self._connect_listener: Listener | None = None
-        # Settings made before there is a connection to make them on.
-        self._remembered: tcp_options.Settings = ()
-        self._reset_when_connected = False
-        self._signal = None
-
-    @classmethod
-    def _accepted(cls, server: Any, wire: Transport, local: Any, remote: Any) -> Self:
-        """The socket of a connection that a server has accepted."""
-        sock = cls.__new__(cls)
-        sock._begin(server.high_water_mark, server._loop)
-        sock.allow_half_open = server.allow_half_open
-        sock.server = server
-        sock._local = local
-        sock._remote = remote
-        sock._wire = wire
-        sock._step("adopt")
-        if server.limits is not None:
-            sock._watchdog = Watchdog(server._loop.timers, sock, server.limits)
-            sock._watchdog.opened()
-        return sock
 
     def _adopt(self, wire: Transport) -> None:
         self._wire = wire
@@ -317,47 +285,40 @@ class Socket(PythonSocket):
     ) -> None:
         if self._life == CLOSED:
             self._begin_again()
+        rare = self._need_rare()
         if settings["no_delay"]:
             self.set_no_delay(True)
         if settings["keep_alive"]:
             self.set_keep_alive(True, settings["delay"])
         if listener is not None:
             self.once("connect", listener)
-            self._connect_listener = self._entries("connect")[-1]
+            rare.connect_listener = self._entries("connect")[-1]
         wire, self._wire = self._wire, None
-        connector = self._connector = Connector(goal, self, wire)
+        connector = rare.connector = Connector(goal, self, wire)
         racing = isinstance(goal, TcpTarget) and goal.auto_select_family
-        self._attempted = connector.attempted if racing else None
+        rare.attempted = connector.attempted if racing else None
         self._step("connect")
         if self._timeout:
             self._start_idle_timer(self._timeout)
         if limit is not None:
             if self._watchdog is None:
-                self._watchdog = Watchdog(self._loop.timers, self, watchdog.NO_LIMITS)
+                self._watchdog = Watchdog(self, watchdog.NO_LIMITS)
             self._watchdog.connecting(limit)
         self._loop.defer(partial(self._connect_in_background, connector))
 
     def _begin_again(self) -> None:
-        """Dial a second time: listeners, encoding and settings stay, all else is new."""
+        """Dial a second time: what the program has set stays, all else is new."""
         for pipe in list(self._pipes or ()):
             pipe.stop()
         leave_former(self)
-        if self._connect_listener is not None:
+        rare = self._rare
+        if rare is not None and rare.connect_listener is not None:
             # That connection was never made.
-            self._remove("connect", self._connect_listener)
-        # And who is blocked on the former connection, and is still to be told of its end.
-        kept = (
-            "_listeners", "_decoder", "_onread", "_remembered", "_timeout", "_refed", "_signal",
-            "_watchdog", "_flow", "_reader", "_waits", "allow_half_open",
-        )  # fmt: skip
-        values = {name: getattr(self, name) for name in kept}
-        generation = self._generation + 1
+            self._remove("connect", rare.connect_listener)
         self._close_failed()
-        self._forget_ancillary()
-        self._begin(self.high_water_mark)
-        for name, value in values.items():
-            setattr(self, name, value)
-        self._generation = generation
+        # Who is blocked on the former connection is still to be told of its end.
+        self._generation += 1
+        self._renew(dispatcher())
         if self._decoder is not None:
             self._decoder.reset()
         if self._signal is not None:
@@ -385,7 +346,7 @@ class Socket(PythonSocket):
 
     def _open(self, wire: Transport, remote: Any) -> None:
         """The connection is made."""
-        self._connector = None
+        self._need_rare().connector = None
         self._wire = wire
         self._remote = remote
         self._apply_options()
@@ -397,7 +358,7 @@ class Socket(PythonSocket):
         publish(self._loop.defer, "ConnectionOpened", self)
         if self._watchdog is not None:
             self._watchdog.opened()
-        if self._reset_when_connected:
+        if self._need_rare().reset:
             wire.reset_on_close()  # type: ignore[union-attr]
             self._shut(None)
             return
@@ -414,7 +375,7 @@ class Socket(PythonSocket):
         wire = self._wire
         if wire is not None:
             # It is called now, and not kept.
-            self._connect_listener = None
+            self._need_rare().connect_listener = None
         # A listener of another socket's, or of 'connect' here, may have destroyed this one.
         for event in ("connect", "ready"):
             if wire is not None and self._wire is wire:
@@ -423,14 +384,6 @@ class Socket(PythonSocket):
     def _aborted(self) -> None:
         """In the hub: the signal has become ready."""
         self.destroy(AbortError())
-
-    def _teardown(self) -> list[Callable[..., object]]:
-        if self._connector is not None:
-            self._connector.abort()
-            self._connector = None
-        if self._signal is not None:
-            self._signal.unlink()
-        return super()._teardown()
 
     # -- addresses ----------------------------------------------------------------------------
 
@@ -485,7 +438,8 @@ class Socket(PythonSocket):
     @property
     def auto_select_family_attempted_addresses(self) -> list[str] | None:
         """The addresses that the race has tried, as ``host:port``; ``None`` without a race."""
-        return self._attempted
+        attempted: list[str] | None = self._rare.attempted if self._rare is not None else None
+        return attempted
 
     @property
     def peer_credentials(self) -> PeerCredentials | None:
@@ -606,9 +560,10 @@ class Socket(PythonSocket):
             wire.reset_on_close()
             return self.destroy()
         if self._life == CONNECTING:
-            if self._connector is not None and isinstance(self._connector.target, PathTarget):
+            rare = self._need_rare()
+            if rare.connector is not None and isinstance(rare.connector.target, PathTarget):
                 raise HandleTypeError("Only a TCP socket can be reset")
-            self._reset_when_connected = True
+            rare.reset = True
             return self
         return self.destroy(SocketClosedError())
 

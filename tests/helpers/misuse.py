@@ -25,20 +25,24 @@ import gevent
 from gevent import socket
 
 import gnet
-from gnet._core.closing import Closing
+from gnet._core.connection import Connection
 from gnet._core.departure import Departure
 from gnet._core.dispatcher import Dispatcher
 from gnet._core.emitter import EventEmitter
-from gnet._core.endpoint import Endpoint
 from gnet._core.flowing import Flowing
 from gnet._core.held import Held
+from gnet._core.host import Host
+from gnet._core.inbound import Inbound
 from gnet._core.reading import Reading
+from gnet._core.sending import Sending
+from gnet._core.waiting import Waiting
 from gnet._core.writing import Writing
 from gnet._socket.python_calls import PythonSocket
 
 #: Every class of the compiled core, from the first to the last; and the two that are public.
 TOWER = [
-    EventEmitter, Held, Endpoint, Writing, Departure, Flowing, Reading, Closing, PythonSocket,
+    EventEmitter, Held, Host, Waiting, Sending, Writing, Departure, Inbound, Flowing, Reading,
+    Connection, PythonSocket,
 ]  # fmt: skip
 CLASSES = [*TOWER, gnet.Socket, gnet.Server, Dispatcher]
 
@@ -134,8 +138,8 @@ class Misuse:
         cls = self._random.choice((gnet.Socket, gnet.Server))
         made: Any = cls.__new__(cls)
         # As if its own initialiser had raised in the midst of it.
-        at = self._random.choice(TOWER[: 9 if cls is gnet.Socket else 2])
-        at.__init__(made, *([gevent.get_hub().gnet_dispatcher] if at is Held else []))
+        at = self._random.choice(TOWER if cls is gnet.Socket else TOWER[:2])
+        at.__init__(made, *([gevent.get_hub().gnet_dispatcher] if issubclass(at, Held) else []))
         return made
 
     def _fresh(self) -> Any:

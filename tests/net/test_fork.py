@@ -286,6 +286,20 @@ def test_an_inherited_socket_may_connect_anew_in_the_child(net: Net, child: Any)
     assert child(task) == ([b"anew", b"anew"], True)
 
 
+def test_a_deadline_of_an_inherited_socket_holds_in_the_child(net: Net, child: Any) -> None:
+    idle = gnet.Socket(lifetime=0.01)
+
+    def task() -> Any:
+        server = gnet.create_server().listen(*net.place()).unref()
+        idle.on("error", lambda error: None)
+        idle.connect(*net.target(server))
+        had_error = idle.wait("close", 5)
+        server.close()
+        return had_error
+
+    assert child(task) == (True,)
+
+
 def test_an_attempt_to_connect_is_given_up_in_the_child(net: Net, fork: Fork) -> None:
     arrivals: Queue[gnet.Socket] = Queue()
     client = net.connect(net.server(arrivals.put))

@@ -842,7 +842,7 @@ class OneObject(RuleBasedStateMachine):
     def _times_fired(self) -> int:
         sock = self.sock
         watchers = [sock._read_watcher] if sock._watching else []
-        if sock._write_watcher is not None and sock._out is not None:
+        if sock._write_watcher is not None and sock._outbox:
             watchers.append(sock._write_watcher)
         fired: list[Any] = []
         undo = []

@@ -355,7 +355,7 @@ def test_an_exception_of_a_read_fails_the_connection_and_does_not_spin(
 
 
 def chunks(sock: gnet.Socket) -> int:
-    return len(sock._out._chunks) if sock._out is not None else 0
+    return len(sock._outbox._chunks) if sock._outbox is not None else 0
 
 
 def test_empty_writes_take_no_memory(net: Net) -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnet._core.write_queue import WriteQueue
+from gnet._core.outbox import Outbox
 
 
-def content(queue: WriteQueue) -> bytes:
+def content(queue: Outbox) -> bytes:
     """All that is queued, in order; more than one look where there are many buffers."""
     found = b""
     while queue.size:
@@ -23,14 +23,14 @@ def content(queue: WriteQueue) -> bytes:
 
 
 def test_an_empty_queue_has_nothing_to_send() -> None:
-    queue = WriteQueue()
+    queue = Outbox()
     assert queue.size == 0
     assert list(queue.buffers()) == []
     assert list(queue.clear()) == []
 
 
 def test_messages_come_out_in_the_order_of_their_writing() -> None:
-    queue = WriteQueue()
+    queue = Outbox()
     for each in (b"one", b"two", b"three"):
         queue.push(each)
     assert queue.size == 11
@@ -38,7 +38,7 @@ def test_messages_come_out_in_the_order_of_their_writing() -> None:
 
 
 def test_bytes_are_not_copied() -> None:
-    queue, data = WriteQueue(), bytes(1000)
+    queue, data = Outbox(), bytes(1000)
     queue.push(data)
     (buffer,) = queue.buffers()
     held = buffer.obj if isinstance(buffer, memoryview) else buffer
@@ -46,7 +46,7 @@ def test_bytes_are_not_copied() -> None:
 
 
 def test_the_rest_of_a_message_is_not_copied() -> None:
-    queue, data = WriteQueue(), bytes(range(256))
+    queue, data = Outbox(), bytes(range(256))
     queue.push(data)
     queue.consume(100)
     (rest,) = queue.buffers()
@@ -56,7 +56,7 @@ def test_the_rest_of_a_message_is_not_copied() -> None:
 
 
 def test_consume_gives_the_messages_that_are_sent_whole() -> None:
-    queue = WriteQueue()
+    queue = Outbox()
     one, two, three = (queue.push(each) for each in (b"aaa", b"bbb", b"ccc"))
     assert list(queue.consume(2)) == []
     assert queue.size == 7
@@ -70,21 +70,21 @@ def test_consume_gives_the_messages_that_are_sent_whole() -> None:
 
 
 def test_consume_of_everything_at_once_gives_every_message() -> None:
-    queue = WriteQueue()
+    queue = Outbox()
     chunks = [queue.push(each) for each in (b"aaa", b"bbb")]
     assert list(queue.consume(6)) == chunks
     assert list(queue.buffers()) == []
 
 
 def test_a_message_keeps_its_callback() -> None:
-    queue = WriteQueue()
+    queue = Outbox()
     queue.push(b"a", print)
     (chunk,) = queue.consume(1)
     assert chunk.callback is print
 
 
 def test_clear_gives_what_was_not_sent_whole() -> None:
-    queue = WriteQueue()
+    queue = Outbox()
     queue.push(b"aaa")
     two = queue.push(b"bbb")
     three = queue.push(b"ccc")
@@ -97,7 +97,7 @@ def test_clear_gives_what_was_not_sent_whole() -> None:
 
 
 def test_one_look_gives_no_more_buffers_than_a_system_call_takes() -> None:
-    queue = WriteQueue()
+    queue = Outbox()
     for number in range(3000):
         queue.push(bytes([number % 256]))
     assert 1 <= len(list(queue.buffers())) <= 1024
@@ -105,14 +105,14 @@ def test_one_look_gives_no_more_buffers_than_a_system_call_takes() -> None:
 
 
 def test_memoryviews_are_counted_in_bytes() -> None:
-    queue = WriteQueue()
+    queue = Outbox()
     queue.push(memoryview(b"12345678"))
     assert queue.size == 8
 
 
 @pytest.mark.parametrize("rest", [b"", b"x"])
 def test_an_empty_message_does_not_stand_in_the_way(rest: Any) -> None:
-    queue = WriteQueue()
+    queue = Outbox()
     queue.push(b"a")
     empty = queue.push(b"")
     if rest:
@@ -124,7 +124,7 @@ def test_an_empty_message_does_not_stand_in_the_way(rest: Any) -> None:
 
 @given(st.lists(st.one_of(st.binary(min_size=1, max_size=20), st.integers(1, 30)), max_size=60))
 def test_any_sequence_of_writes_and_sends_keeps_the_stream(steps: Any) -> None:
-    queue, written, taken, whole = WriteQueue(), b"", b"", []
+    queue, written, taken, whole = Outbox(), b"", b"", []
     for step in steps:
         if isinstance(step, bytes):
             queue.push(step)

@@ -179,7 +179,7 @@ def test_no_write_and_no_finish_behind_the_end_of_this_side() -> None:
         again = event == "connect" and state.life == CLOSED
         if state.sending != WRITABLE and not again:
             assert done.sending != WRITABLE
-            assert "_uncork" not in done.actions
+            assert "_take_corks" not in done.actions
         told = "_deliver_finish" in done.actions
         assert told == (state.sending == SENT and done.sending == FINISH_TOLD and not again)
         if told:
@@ -254,7 +254,7 @@ def test_only_one_place_moves_a_socket() -> None:
         # A deadline has an owner, too.
         and path.name not in ("watchdog.py", "emitter.py")
     }
-    assert writes == {"endpoint.py: __init__", "endpoint.py: _step"}
+    assert writes == {"connection.py: _renew", "host.py: _step"}
 
 
 def test_the_page_of_the_docs_is_drawn_from_the_table() -> None:

@@ -1,6 +1,7 @@
 """The life of one end of a connection: its wire, its errors, who is blocked on it, its close.
 
-Nothing here reads or writes; :mod:`gnet._core.writing` and :mod:`gnet._core.reading` build on it.
+Nothing here reads or writes. Its names have an underscore although others of this room use them:
+programs make subclasses of a socket, and give their attributes any other names.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ from .._transport.protocol import Transport
 from .._values import arguments
 from .._values.publish import publish
 from .._values.report import report
-from ..errors import SocketClosedError, StreamDestroyedError, coded, system_error
-from .dispatcher import Dispatcher, dispatcher
-from .emitter import Listener, fail
+from ..errors import SocketClosedError, StreamDestroyedError, system_error
 from .held import Held
 from .states import (
     CLOSED,
@@ -35,7 +34,6 @@ from .states import (
     OPEN,
     SHUT,
     UNMADE,
-    WRITABLE,
     step,
 )
 from .watchdog import Watchdog
@@ -43,16 +41,7 @@ from .watchdog import Watchdog
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Endpoint"]
-
-# Events that never come again once the socket has closed: nobody should wait for them.
-_OF_THE_CONNECTION = frozenset(
-    (
-        "connect", "ready", "data", "end", "finish", "drain", "timeout", "lookup", "pipe",
-        "unpipe", "pause", "resume", "peer_end", "connection_attempt", "connection_attempt_failed",
-        "connection_attempt_timeout",
-    )
-)  # fmt: skip
+__all__ = ["Host"]
 
 
 class _Owner(ref):  # type: ignore[type-arg]
@@ -64,8 +53,10 @@ class _Owner(ref):  # type: ignore[type-arg]
         return type(None), ()
 
 
-class Endpoint(Held):
-    """What every socket has, whichever way its bytes go."""
+class Host(Held):
+    """What every socket has, whichever way its bytes go. What it has in the beginning,
+    :mod:`gnet._core.connection` says.
+    """
 
     __slots__ = (
         "_blocked",
@@ -87,31 +78,29 @@ class Endpoint(Held):
     )  # fmt: skip
 
     _wire: Transport | None
+    # That of a connection which the network has ended, for pools that ask its descriptor.
+    _failed_wire: Transport | None
+    # Which of the object's connections it is. What a former one's listener leaves to be done
+    # when it returns at last is not done to a later one (connect() may be called again).
+    _generation: int
+    # A rung of each ladder of gnet._core.states; _step() alone changes them.
+    _life: int
+    _receiving: int
+    _sending: int
+    _owner: int
+    _error: BaseException | None
+    # Whether somebody knows of the error: a listener, a blocked call, or the hub.
+    _heard: bool
+    # Who is blocked: in recv() or the like; in other calls; in wait().
+    _reader: greenlet | None
+    _blocked: list[AsyncResult[Any]] | None
+    _waits: list[AsyncResult[Any]] | None
+    _watchdog: Watchdog | None
+    _timeout: float | None
+    _idle: IdleTimer | None
 
-    def __init__(self, loop: Dispatcher | None = None) -> None:
-        super().__init__(loop if loop is not None else dispatcher())
-        self._wire = None
-        # That of a connection which the network has ended, for pools that ask its descriptor.
-        self._failed_wire: Transport | None = None
-        # A rung of each ladder of gnet._core.states; _step() alone changes them.
-        self._life = IDLE
-        self._receiving = UNMADE
-        self._sending = WRITABLE
-        self._owner = LISTENERS
-        # Which of the object's connections it is. What a former one's listener leaves to be done
-        # when it returns at last is not done to a later one (connect() may be called again).
-        self._generation = 0
-        self._error: BaseException | None = None
-        # Whether somebody knows of the error: a listener, a blocked call, or the hub.
-        self._heard = False
-        self._reader: greenlet | None = None
-        self._blocked: list[AsyncResult[Any]] | None = None
-        self._waits: list[AsyncResult[Any]] | None = None
-        self._watchdog: Watchdog | None = None
-        self._timeout: float | None = None
-        self._idle: IdleTimer | None = None
-        #: The :class:`~gnet.Server` that accepted the connection, or ``None``.
-        self.server: Any = None
+    #: The :class:`~gnet.Server` that accepted the connection, or ``None``.
+    server: Any
 
     def _is_over(self) -> bool:
         return self._life >= SHUT
@@ -131,10 +120,6 @@ class Endpoint(Held):
         )
         for action in actions:
             getattr(self, action)()
-
-    def _facts(self) -> int:
-        """What decides beside the rungs."""
-        raise NotImplementedError
 
     def _is_blocking(self) -> bool:
         """Whether blocking calls use the connection, or did to the end."""
@@ -207,37 +192,6 @@ class Endpoint(Held):
 
     def _publish_closed(self) -> None:
         publish(self._loop.defer, "ConnectionClosed", self, self._error)
-
-    def _stop_timers(self) -> None:
-        self._stop_idle_timer()
-        if self._watchdog is not None:
-            self._watchdog.stop()
-
-    def _release(self) -> None:
-        """Let go of what the connection holds; who waits for its writes is told."""
-        # The watchers go before the descriptor: its number may be another's at once.
-        for callback in self._teardown():
-            undone = self._error if self._error is not None else self._undone_error()
-            self._loop.defer(partial(self._call, callback, undone))
-
-    def _teardown(self) -> list[Callable[..., object]]:
-        """Stop the watchers, close the wire; gives the callbacks of what was not sent."""
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            if self._failed_idle():
-                self._failed_wire = wire
-            else:
-                wire.close()
-        return []
-
-    def _failed_idle(self) -> bool:
-        """Whether the network has ended it between two blocking calls: no one knows of it yet."""
-        return (
-            self._is_blocking()
-            and not (self._owner >= LEFT or self._blocked)
-            and self._reader is None
-            and getattr(self._error, "syscall", None) in ("read", "write")
-        )
 
     def _close_failed(self) -> None:
         """Close what was kept of a connection that has failed."""
@@ -411,137 +365,30 @@ class Endpoint(Held):
         self._heard = True
         raise self._closed_error()
 
-    def _came(self, event: str) -> tuple[Any, ...] | None:
-        """What an event that comes once was emitted with, if it was."""
-        if event in ("connect", "ready") and self._receiving != UNMADE:
-            return ()
-        if event == "close" and self._life == CLOSED:
-            return (self._error is not None,)
-        return None
-
-    def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
-        """Block the calling greenlet until the event is emitted.
-
-        ``'connect'``, ``'ready'``, ``'end'``, ``'finish'`` and ``'close'`` come once: if the
-        event has come already, the call returns at once.
-
-        :param event: the name of the event.
-        :param timeout: how long to wait at the most, in seconds; ``None`` for no limit.
-        :returns: what the event was emitted with.
-        :raises TimeoutError: the time is over, or the socket's idle timeout fired and
-            ``'timeout'`` has no listener.
-        :raises OSError: the connection has failed, or was closed and the event cannot come.
-        :raises RuntimeError: the wait could never end, as only this greenlet makes the event
-            come.
-        """
-        self._check_thread()
-        came = self._came(event)
-        if came is not None:
-            return came
-        if self._life == CLOSED and event in _OF_THE_CONNECTION:
-            self._heard = True
-            raise self._closed_error()
-        return super().wait(event, timeout)
-
-    def _endings(self, event: str, waiter: AsyncResult[Any]) -> dict[str, Listener]:
-        endings = super()._endings(event, waiter)
-        if event in _OF_THE_CONNECTION:
-            endings["close"] = lambda had_error: fail(waiter, self._closed_error())
-        return endings
-
-    def _await(self, waiter: AsyncResult[Any], limit: float | None, event: str) -> Any:
-        self._touch()
-        if self._waits is None:
-            self._waits = []
-        self._waits.append(waiter)
-        try:
-            return super()._await(waiter, limit, event)
-        finally:
-            self._waits.remove(waiter)
-
-    # -- idle timeout (rule 4) ----------------------------------------------------------------
-
-    @property
-    def timeout(self) -> float | None:
-        """The idle timeout in seconds, or ``None``."""
-        return self._timeout or None
-
-    def set_timeout(self, seconds: float | None, callback: Listener | None = None) -> Self:
-        """Notice when nothing was sent or received for some time.
-
-        ``'timeout'`` is emitted then. If that has no listener, a blocked call raises
-        :class:`TimeoutError`. The connection stays open. From Node's ``socket.setTimeout()``.
-
-        :param seconds: the time; ``0`` and ``None``, the default of a socket, switch it off.
-        :param callback: added as a listener of ``'timeout'``, once; with ``0`` removed.
-        :returns: the socket.
-        """
-        self._check_thread()
-        limit = arguments.seconds("timeout", seconds)
-        function = arguments.optional_function("callback", callback)
-        self._timeout = limit
-        if limit is None:
-            self._stop_idle_timer()
-            if function is not None:
-                self.off("timeout", function)
-            return self
-        if self._life < SHUT:
-            self._start_idle_timer(limit)
-        if function is not None:
-            self.once("timeout", function)
-        return self
+    def _touch(self) -> None:
+        if self._idle is not None:
+            self._idle.touch()
 
     def _never_waits(self) -> bool:
         """Whether blocking calls raise :class:`BlockingIOError` instead of waiting."""
         # settimeout(0): set_timeout() leaves no zero.
         return self._timeout is not None and not self._timeout
 
-    def _start_idle_timer(self, seconds: float) -> None:
-        if self._idle is None:
-            self._idle = IdleTimer(self._loop.timers, self, seconds)
-        else:
-            self._idle.restart(seconds)
-
-    def _stop_idle_timer(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-
-    def _touch(self) -> None:
-        if self._idle is not None:
-            self._idle.touch()
-
-    def _idle_expired(self) -> None:
-        """In the hub: nothing was sent or received for the time of the timeout."""
-        if "timeout" in self._listeners:
-            self._loop.defer(partial(self._deliver, "timeout"))
-            return
-        error = self._timeout_error()
-        self._throw(error)
-        for waiter in self._waits or ():
-            fail(waiter, error)
-
-    def _timeout_error(self) -> BaseException:
-        # The text is the interpreter's own for a socket: legacy code compares it.
-        return self._own(coded(TimeoutError("timed out"), "ETIMEDOUT"))
-
-    # -- references (rule 11) -----------------------------------------------------------------
-
-    def _holds(self) -> bool:
-        """Whether the socket keeps the program in :func:`gnet.run`."""
-        return self._refed and self._life in (CONNECTING, OPEN)
-
-    def _update_hold(self) -> None:
-        super()._update_hold()
-        # A server refers to its connections in event style itself.
-        if self.server is None or self._is_blocking():
-            self._update_kept()
+    def _facts(self) -> int:
+        """What decides beside the rungs."""
+        raise NotImplementedError
 
     def _must_keep(self) -> bool:
         """Whether the loop refers to the socket although the program may not."""
-        if self._life == CONNECTING:
-            return True
-        return self._life == OPEN and (self._owner >= LEFT or bool(self._listeners))
+        raise NotImplementedError
+
+    # -- references (rule 11) -----------------------------------------------------------------
+
+    def _update_hold(self) -> None:
+        Held._update_hold(self)
+        # A server refers to its connections in event style itself.
+        if self.server is None or self._is_blocking():
+            self._update_kept()
 
     def _update_kept_by_server(self) -> None:
         if self.server is not None:
@@ -558,48 +405,12 @@ class Endpoint(Held):
         elif self._life < SHUT:
             self._loop.kept.discard(self)
 
-    def _listening(self, event: str) -> None:
-        if (self.server is None or self._is_blocking()) and self._life != IDLE:
-            self._update_kept()
-
-    def _unlistened(self, event: str) -> None:
-        if (self.server is None or self._is_blocking()) and self._life != IDLE:
-            self._update_kept()
-
     def _unused(self) -> None:
         """In the hub: nothing referred to a server's connection any more."""
         if self._life == OPEN:
             name = repr(self)
+            # One that a signal's handler has kept from being taken in was closed by its server.
+            unclosed = self._wire is not None and not self._wire.closed
             self._shut(None)
-            warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)
-
-    def __del__(self) -> None:
-        try:
-            wire = self._wire
-            self._close_failed()
-        except AttributeError:
-            return
-        if wire is None or wire.closed:
-            if self._holding:
-                # What a signal's handler has raised kept it from being anybody's.
-                self._holding = False
-                self._loop.loop.run_callback_threadsafe(self._loop.release)
-            return
-        if self.server is not None and self._life == OPEN and self._loop.loop.ptr:
-            # Its server counts it, and so it closes as any other does: in a turn of the loop,
-            # which refers to it until then.
-            self.server._connection_unused(self)
-            return
-        name = repr(self)
-        # No events: this may run anywhere, even in the hub or in another thread.
-        self._teardown()
-        later = self._loop.loop.run_callback_threadsafe
-        if self._idle is not None:
-            later(self._idle.cancel)
-        if self._watchdog is not None:
-            later(self._watchdog.stop)
-        if self._holding:
-            self._holding = False
-            later(self._loop.release)
-        # Last, as it raises where warnings are errors.
-        warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)
+            if unclosed:
+                warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)

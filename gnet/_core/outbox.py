@@ -1,4 +1,4 @@
-"""The queue of what a socket has still to send."""
+"""What a socket has still to send. It exists while something is queued, or held back by a cork."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Callable
 from itertools import islice
 
 from .._loop.splicer import KernelBytes
+from .._transport.protocol import Transport
+from .._transport.sigpipe import NO_SIGNAL
 from .._values.buffers import Buffer
 
-__all__ = ["MESSAGE_BYTES", "Chunk", "WriteQueue"]
+__all__ = ["MESSAGE_BYTES", "Chunk", "Outbox"]
 
 # One sendmsg() takes this many buffers; IOV_MAX is 1024, and past 64 nothing is gained.
 MAX_BUFFERS = 64
@@ -39,19 +41,23 @@ class Chunk:
         self.sent = False
 
 
-class WriteQueue:
+class Outbox:
     """Messages in the order of their writing.
 
     :ivar size: how many bytes are queued.
     :ivar awaited: how many of the chunks are awaited.
+    :ivar corks: how many corks hold back what nobody awaits.
+    :ivar full: whether ``'drain'`` is to follow when it is empty.
     """
 
-    __slots__ = ("_chunks", "awaited", "size")
+    __slots__ = ("_chunks", "awaited", "corks", "full", "size")
 
     def __init__(self) -> None:
         self._chunks: deque[Chunk] = deque()
         self.size = 0
         self.awaited = 0
+        self.corks = 0
+        self.full = False
 
     def __bool__(self) -> bool:
         return bool(self._chunks)
@@ -101,16 +107,26 @@ class WriteQueue:
             chunk.awaited = False
             self.awaited -= 1
 
-    def kernel_bytes(self) -> KernelBytes | None:
-        """What is next, where the kernel has it."""
-        data = self._chunks[0].data
-        return data if isinstance(data, KernelBytes) else None
+    def held_back(self) -> bool:
+        """Whether a cork holds everything back."""
+        return self.corks > 0 and not self.awaited
 
-    def buffers(self, corked: bool = False) -> list[Buffer]:
+    def send(self, wire: Transport) -> list[Chunk]:
+        """Send what the transport takes at once; gives the messages that are sent whole.
+
+        :raises BlockingIOError: it takes nothing now.
+        """
+        data = self._chunks[0].data
+        if isinstance(data, KernelBytes):
+            return self.consume(data.send(wire.fileno()))
+        return self.consume(wire.sendmsg(self.buffers(), (), NO_SIGNAL))
+
+    def buffers(self) -> list[Buffer]:
         """The first buffers, as many as one ``sendmsg`` should take.
 
-        :param corked: only what goes ahead of an awaited chunk, and that.
+        Under a cork only what goes ahead of an awaited chunk, and that.
         """
+        corked = self.corks > 0
         buffers: list[Buffer] = []
         awaited = self.awaited
         for chunk in islice(self._chunks, MAX_BUFFERS):

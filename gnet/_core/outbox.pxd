@@ -5,7 +5,9 @@ cdef class Chunk:
     cdef public bint sent
 
 
-cdef class WriteQueue:
+cdef class Outbox:
     cdef public object _chunks
     cdef public Py_ssize_t awaited
+    cdef public Py_ssize_t corks
+    cdef public bint full
     cdef public Py_ssize_t size

@@ -2,10 +2,9 @@ from .held cimport Held
 
 # So they are variables of C's, as in the modules below: each use is a lookup by name otherwise.
 cdef int CLOSED, CONNECTING, HANDLER, IDLE, LEFT, LEFT_BY_HANDLER, LISTENERS, OPEN, SHUT, UNMADE
-cdef int WRITABLE
 
 
-cdef class Endpoint(Held):
+cdef class Host(Held):
     cdef public list _blocked
     cdef public object _error
     cdef public object _failed_wire

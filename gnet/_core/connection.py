@@ -1,0 +1,410 @@
+"""A connection as a whole: how it begins, what keeps it, how it ends, and the next one.
+
+What the program sets stays for all connections of a socket; what else there is, is the
+connection's, and each begins with it anew: :meth:`Connection._begin`, :meth:`Connection._renew`.
+Whatever ends it, :meth:`Connection._dismantle` takes it apart.
+"""
+
+from __future__ import annotations
+
+import _socket
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .._loop.timers import Deadline
+from .._transport.protocol import Transport
+from ..errors import annotate
+from .dispatcher import Dispatcher
+from .flowing import MAX_READS, READ_BYTES
+from .reading import Reading
+from .states import (
+    CLOSED,
+    CONNECTING,
+    END_MET,
+    FAILED,
+    HALF_OPEN,
+    HASTY,
+    IDLE,
+    LEFT,
+    LISTENERS,
+    OPEN,
+    QUEUED,
+    SENT,
+    SHARED,
+    SHUT,
+    UNMADE,
+    UNWATCHED,
+    WRITABLE,
+)
+from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["LINGER_SECONDS", "Connection", "Rare"]
+
+#: How long ``close()`` waits for the peer's end when everything is sent, in seconds.
+LINGER_SECONDS = 2.0
+
+# What arrives after close() goes here. One for all: nobody looks at it.
+_scratch = bytearray(READ_BYTES)
+
+
+class Rare:
+    """What only few connections have.
+
+    :ivar ancillary: ancillary data of a message that is still to be read.
+    :ivar attempted: the addresses that a race has tried.
+    :ivar close_when_unused: ``close()`` was called under an open file.
+    :ivar connect_listener: the listener of ``'connect'`` that came with ``connect()``, as it is
+        among the others.
+    :ivar connector: what makes the connection.
+    :ivar linger_timer: how long the peer has still to end.
+    :ivar open_files: how many files of ``makefile()`` are open.
+    :ivar reset: the connection is to be reset as soon as it is made.
+    """
+
+    __slots__ = (
+        "ancillary", "attempted", "close_when_unused", "connect_listener", "connector",
+        "linger_timer", "open_files", "reset",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.ancillary: Any = None
+        self.attempted: list[str] | None = None
+        self.close_when_unused = False
+        self.connect_listener: Any = None
+        self.connector: Any = None
+        self.linger_timer: Deadline | None = None
+        self.open_files = 0
+        self.reset = False
+
+
+class Connection(Reading):
+    """All that a socket is, but the names that a program calls."""
+
+    __slots__ = ("_local", "_rare", "_remembered", "_remote", "_signal")
+
+    # The addresses in the system's form, kept for when the descriptor is gone.
+    _local: Any
+    _remote: Any
+    _rare: Rare | None
+    # Settings made before there is a connection to make them on.
+    _remembered: tuple[Any, ...]
+    _signal: Any
+
+    # -- the beginning ------------------------------------------------------------------------
+
+    def _begin(self, loop: Dispatcher, high_water_mark: int) -> None:
+        """Be as new. What is set here is the program's to change, and stays from then on."""
+        self._check_unused()
+        self._listeners = {}
+        self._refed = True
+        self._holding = False
+        self._generation = 0
+        self._reader = None
+        self._waits = None
+        self._timeout = None
+        self._watchdog = None
+        self._flow = None
+        self._decoder = None
+        self._onread = None
+        self._remembered = ()
+        self._signal = None
+        self.allow_half_open = False
+        self.high_water_mark = high_water_mark
+        self._renew(loop)
+
+    def _renew(self, loop: Dispatcher) -> None:
+        """Have all that is the connection's own as it is before there is one."""
+        self._join(loop)
+        self._life = IDLE
+        self._receiving = UNMADE
+        self._sending = WRITABLE
+        self._owner = LISTENERS
+        self._error = None
+        self._heard = False
+        self._wire = None
+        self._failed_wire = None
+        self._local = None
+        self._remote = None
+        self._rare = None
+        self._peer = None
+        self._blocked = None
+        self._idle = None
+        self._outbox = None
+        self._write_watcher = None
+        self._written = 0
+        self._destroy_when_sent = False
+        self._end_callbacks = None
+        self._ahead = None
+        self._more = True
+        self._pipes = None
+        self._read_watcher = None
+        self._serving = None
+        self._unread = None
+        self._watching = UNWATCHED
+        self.bytes_read = 0
+        self.server = None
+
+    @classmethod
+    def _accepted(cls, server: Any, wire: Transport, local: Any, remote: Any) -> Self:
+        """The socket of a connection that a server has accepted."""
+        sock = cls.__new__(cls)
+        sock._begin(server._loop, server.high_water_mark)
+        sock.allow_half_open = server.allow_half_open
+        sock.server = server
+        sock._local = local
+        sock._remote = remote
+        sock._wire = wire
+        sock._step("adopt")
+        if server.limits is not None:
+            sock._watchdog = Watchdog(sock, server.limits)
+            sock._watchdog.opened()
+        return sock
+
+    def _need_rare(self) -> Rare:
+        """What few connections have, and this one from now on."""
+        rare = self._rare
+        if rare is None:
+            rare = self._rare = Rare()
+        return rare
+
+    def _facts(self) -> int:
+        facts = 0
+        if self._outbox:
+            facts |= QUEUED
+        if self.allow_half_open:
+            facts |= HALF_OPEN
+        if self._wire is not None and self._wire.SHARED:
+            facts |= SHARED
+        if self._destroy_when_sent:
+            facts |= HASTY
+        if self._error is not None:
+            facts |= FAILED
+        return facts
+
+    # -- listeners and references -------------------------------------------------------------
+
+    def _listening(self, event: str) -> None:
+        if (self.server is None or self._is_blocking()) and self._life != IDLE:
+            self._update_kept()
+        if event == "data":
+            if self._flow is None:
+                self._set_flow(True)
+        elif event == "peer_end":
+            self._watch_peer()
+
+    def _unlistened(self, event: str) -> None:
+        if (self.server is None or self._is_blocking()) and self._life != IDLE:
+            self._update_kept()
+        if event == "data" and self._flow is True and self._onread is None:
+            self._set_flow(None)
+
+    def _holds(self) -> bool:
+        """Whether the socket keeps the program in :func:`gnet.run`."""
+        if not self._refed:
+            return False
+        if self._life == OPEN:
+            return self._flow is not False or self._owner >= LEFT or bool(self._outbox)
+        return self._life == CONNECTING
+
+    def _must_keep(self) -> bool:
+        if self._life == CONNECTING:
+            return True
+        return self._life == OPEN and (
+            self._owner >= LEFT or bool(self._listeners) or bool(self._outbox)
+        )
+
+    # -- a handler's --------------------------------------------------------------------------
+
+    def _handle(self) -> None:
+        """In a greenlet of its own: the connection is its listener's until that returns."""
+        # Here, where it is compiled: in Python each blocked connection has more stack to keep.
+        generation = self._generation
+        try:
+            self.server.emit("connection", self)
+            if self._generation == generation:
+                self._give_up()
+        except BaseException as exc:
+            self._listener_failed(exc, generation)
+            self._close_failed()
+        finally:
+            # The connection's own: a forked child gives the server another one.
+            self._loop.returned(self)
+
+    def _finish_up(self) -> None:
+        """The server shuts down: the connection ends, in a way that leaves time to answer."""
+        if not self._is_handlers():
+            self._step("end")
+        elif self._wire is not None and self._receiving < END_MET:
+            # Its listener reads to the end and then may answer; this is the end.
+            self._hide_peer()
+            with suppress(OSError):
+                self._wire.shutdown(_socket.SHUT_RD)
+            self._more = True
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _give_up(self) -> None:
+        """``close()``: send what is queued, end, and let go of the descriptor in good time."""
+        if self._life >= SHUT:
+            self._close_failed()
+            if self._life == CLOSED or "error" not in self._listeners:
+                # Else 'error' is on its way to who listens.
+                self._report_unheard()
+            return
+        self._step("close")
+
+    def _linger(self) -> None:
+        """Everything is sent: the peer has some time to end as well."""
+        if self._life == OPEN:
+            rare = self._need_rare()
+            if rare.linger_timer is None:
+                rare.linger_timer = Deadline(self._loop.timers, LINGER_SECONDS, self, "_shut")
+
+    def _discard(self) -> None:
+        """In the hub: something arrived after ``close()``."""
+        wire = self._wire
+        if wire is None or self._receiving >= END_MET or self._owner < LEFT:
+            return
+        try:
+            for _ in range(MAX_READS):
+                if not wire.recv_into(_scratch):
+                    break
+            else:
+                return
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            # Nobody is there to hear of it, unless data of the program's was still to be sent.
+            self._shut(self._own(annotate(exc, "read")), heard=self._sending >= SENT)
+            return
+        self._step("meet_end")
+
+    def _stop_timers(self) -> None:
+        self._stop_idle_timer()
+        if self._watchdog is not None:
+            self._watchdog.stop()
+
+    def _release(self) -> None:
+        """Let go of what the connection has; who waits for its writes is told."""
+        for callback in self._dismantle():
+            undone = self._error if self._error is not None else self._undone_error()
+            self._loop.defer(partial(self._call, callback, undone))
+
+    def _dismantle(self) -> list[Callable[..., object]]:
+        """Stop the watchers, close the wire; gives the callbacks of what was not sent."""
+        rare = self._rare
+        if rare is not None:
+            self._dismantle_rare(rare)
+        if self._signal is not None:
+            self._signal.unlink()
+        if self._local is None:
+            # 'close' listeners may ask for the address when the descriptor is gone.
+            self._local_name()
+        self._leave_peer()
+        for pipe in self._pipes or ():
+            # Whatever becomes of their listeners.
+            pipe.release()
+        # The watchers go before the descriptor: its number may be another's at once.
+        if self._read_watcher is not None:
+            self._unwatch()
+            self._read_watcher.close()
+            self._read_watcher = None
+        if self._write_watcher is not None:
+            self._write_watcher.close()
+            self._write_watcher = None
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            if self._failed_idle():
+                self._failed_wire = wire
+            else:
+                wire.close()
+        return self._drop_queued()
+
+    def _dismantle_rare(self, rare: Rare) -> None:
+        if rare.connector is not None:
+            rare.connector.abort()
+            rare.connector = None
+        if rare.linger_timer is not None:
+            rare.linger_timer.cancel()
+            rare.linger_timer = None
+        if self._owner >= LEFT:
+            rare.ancillary = None
+
+    def _failed_idle(self) -> bool:
+        """Whether the network has ended it between two blocking calls: no one knows of it yet."""
+        return (
+            self._is_blocking()
+            and not (self._owner >= LEFT or self._blocked)
+            and self._reader is None
+            and getattr(self._error, "syscall", None) in ("read", "write")
+        )
+
+    def _local_name(self) -> Any:
+        """The local address in the system's form, or ``None``."""
+        if self._local is None and self._wire is not None:
+            try:
+                self._local = self._wire.local_name()
+            except OSError:
+                return None
+        return self._local
+
+    def _abandon(self, error: BaseException, let_go: Callable[[Transport], object]) -> None:
+        """Close without an event: nobody is left to hear of it.
+
+        :param error: what blocking calls raise from now on.
+        :param let_go: closes a wire.
+        """
+        failed, self._failed_wire = self._failed_wire, None
+        if failed is not None:
+            let_go(failed)
+        if self._life < SHUT:
+            # Not for _dismantle() to close.
+            wire, self._wire = self._wire, None
+            # Who waits for the peer to leave is not told that there is none any more.
+            self._peer = None
+            self._stop_timers()
+            try:
+                self._dismantle()
+            finally:
+                if wire is not None:
+                    let_go(wire)
+            self._error = error
+            self._heard = True
+        self._step("abandon")
+
+    def __del__(self) -> None:
+        try:
+            wire = self._wire
+            self._close_failed()
+        except AttributeError:
+            return
+        if wire is None or wire.closed:
+            if self._holding:
+                # What a signal's handler has raised kept it from being anybody's.
+                self._holding = False
+                self._loop.loop.run_callback_threadsafe(self._loop.release)
+            return
+        if self.server is not None and self._life == OPEN and self._loop.loop.ptr:
+            # Its server counts it, and so it closes as any other does: in a turn of the loop,
+            # which refers to it until then.
+            self.server._connection_unused(self)
+            return
+        name = repr(self)
+        # No events: this may run anywhere, even in the hub or in another thread.
+        self._dismantle()
+        later = self._loop.loop.run_callback_threadsafe
+        if self._idle is not None:
+            later(self._idle.cancel)
+        if self._watchdog is not None:
+            later(self._watchdog.stop)
+        if self._holding:
+            self._holding = False
+            later(self._loop.release)
+        # Last, as it raises where warnings are errors.
+        warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)

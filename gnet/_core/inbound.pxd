@@ -1,0 +1,18 @@
+from .departure cimport Departure
+
+cdef int DISCARD, END_MET, END_TOLD, FLOW, LEFT, OPEN, SHUT, UNREAD, UNWATCHED
+
+
+cdef class Inbound(Departure):
+    cdef public bytearray _ahead
+    cdef public object _decoder
+    cdef public object _flow
+    cdef public bint _more
+    cdef public object _onread
+    cdef public list _pipes
+    cdef public object _read_watcher
+    cdef public object _serving
+    cdef public object _unread
+    cdef public int _watching
+    cdef public bint allow_half_open
+    cdef public long long bytes_read

@@ -1,0 +1,274 @@
+"""What has arrived at a socket: the watcher that tells of it, and what nobody has been given yet.
+
+One watcher serves the flow and the blocking reads, and stays started from message to message;
+only its callback changes, with who wants the data:
+
+* a flow: :meth:`gnet._core.flowing.Flowing._serve`, in a borrowed greenlet: the watcher only notes
+  that with the dispatcher;
+* a greenlet blocked in ``recv``: its own ``switch``, so that the loop wakes it without a detour;
+* nobody: a weak reference, which looks whether the peer has ended or reset.
+
+When it fires and its data is not wanted, it is stopped: unread data stays in the kernel. What was
+read ahead all the same, by a file of ``makefile()`` for example, is kept with the socket and comes
+first, whoever wants it next: the stream has one position.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import ref
+
+from greenlet import greenlet
+
+from .._transport.protocol import READ
+from .._values import encodings
+from ..errors import annotate
+from .departure import Departure
+from .on_read import OnRead
+from .pipe import Pipe
+from .sending import Callback
+from .states import DISCARD, END_MET, END_TOLD, FLOW, LEFT, OPEN, SHUT, UNREAD, UNWATCHED
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Inbound"]
+
+
+class _Unread(ref):  # type: ignore[type-arg]
+    """The watcher's callback while nobody reads. It does not keep the socket (rule 11)."""
+
+    __slots__ = ()
+
+    def __call__(self) -> None:
+        reading = super().__call__()
+        if reading is None:
+            return
+        try:
+            reading._on_unread()
+        except BaseException as exc:
+            # Not here: gevent stops a watcher whose callback has raised.
+            reading._loop.loop.run_callback(reading._report, exc)
+
+
+class Inbound(Departure):
+    """A host that something arrives at."""
+
+    __slots__ = (
+        "_ahead", "_decoder", "_flow", "_more", "_onread", "_pipes", "_read_watcher", "_serving",
+        "_unread", "_watching", "allow_half_open", "bytes_read",
+    )  # fmt: skip
+
+    # True: data goes to the listeners. False: paused. None: nobody has asked yet.
+    _flow: bool | None
+    # The greenlet in which a listener of the stream runs.
+    _serving: greenlet | None
+    # What was read from the kernel and not given to anybody. It is changed in place.
+    _ahead: bytearray | None
+    # The kernel may have data: the last read filled its buffer, or nobody has read yet.
+    _more: bool
+    _read_watcher: Any
+    # Whom the watcher serves.
+    _watching: int
+    _unread: _Unread | None
+    _decoder: encodings.Decoder | None
+    _onread: OnRead | None
+    _pipes: list[Pipe] | None
+
+    #: Whether the writable side stays open when the peer has ended.
+    allow_half_open: bool
+    #: How many bytes were received.
+    bytes_read: int
+
+    @property
+    def readable(self) -> bool:
+        """Whether something may still be read: the peer has not ended, the socket not closed."""
+        return self._life < SHUT and self._receiving < END_MET and self._owner < LEFT
+
+    @property
+    def readable_ended(self) -> bool:
+        """Whether ``'end'`` has been emitted."""
+        return self._receiving >= END_TOLD
+
+    def pause(self) -> Self:
+        """Emit no more ``'data'``; what arrives stays in the kernel. From ``socket.pause()``.
+
+        :returns: the socket.
+        """
+        self._check_thread()
+        if self._flow is not False:
+            self._set_flow(False)
+            self._report_later("pause")
+        return self
+
+    def resume(self) -> Self:
+        """Emit ``'data'`` again; without a listener, what arrives is dropped. From ``resume()``.
+
+        :returns: the socket.
+        """
+        self._check_thread()
+        if self._flow is not True:
+            self._set_flow(True)
+            self._report_later("resume")
+        return self
+
+    def is_paused(self) -> bool:
+        """Whether :meth:`pause` was called, and :meth:`resume` was not called since."""
+        return self._flow is False
+
+    def _set_flow(self, flow: bool | None) -> None:
+        paused, self._flow = self._flow is False, flow
+        if paused or flow is False:
+            self._update_hold()
+        self._rearm()
+
+    def set_encoding(self, encoding: str | None = "utf-8") -> Self:
+        """Emit ``'data'`` as ``str``. A character that is split over chunks comes out whole.
+
+        From Node's ``socket.setEncoding()``. Blocking reads still give bytes.
+
+        :param encoding: a name of Python's or Node's (``"utf8"``, ``"latin1"``, ``"hex"``,
+            ``"base64"`` …); ``None`` for bytes again.
+        :returns: the socket.
+        :raises ValueError: the encoding is unknown, or cannot decode a stream (``idna``).
+        """
+        self._check_thread()
+        decoder = encodings.decoder(encoding) if encoding is not None else None
+        self._return_undecoded()
+        self._decoder = decoder
+        if self._ahead:
+            self._rearm()
+        return self
+
+    # -- what was read ahead ------------------------------------------------------------------
+
+    def _put_back(self, *parts: Any) -> None:
+        """Have what was received come again, before anything else."""
+        try:
+            data = b"".join(parts)
+            if self._ahead is None:
+                self._ahead = bytearray(data)
+            else:
+                self._ahead[:0] = data
+        except MemoryError as exc:
+            self._lost(exc)
+
+    def _lost(self, exc: MemoryError) -> NoReturn:
+        """There is no memory to keep what was received: the stream must not go on without it."""
+        self._fail(exc)
+        self._heard = True
+        raise exc
+
+    def _take(self, size: int, peek: bool = False) -> bytes:
+        """At most ``size`` bytes of what was read ahead."""
+        ahead = self._ahead
+        assert ahead is not None
+        data = bytes(ahead[:size])
+        if not peek:
+            del ahead[:size]
+        return data
+
+    def _return_undecoded(self) -> None:
+        """Have the bytes of a character that the decoder has only a part of come again."""
+        if self._decoder is not None:
+            rest, state = self._decoder.getstate()
+            if rest:
+                self._decoder.setstate((b"", state))
+                self._put_back(rest)
+
+    # -- the watcher --------------------------------------------------------------------------
+
+    def _watch(self, whom: int, callback: Callback, *args: object) -> None:
+        if self._watching:
+            self._forget_flow()
+            self._read_watcher.callback = callback
+            self._read_watcher.args = args
+        else:
+            if self._read_watcher is None:
+                self._read_watcher = self._wire.watch(self._loop.loop, READ)  # type: ignore[union-attr]
+            self._read_watcher.start(callback, *args)
+        self._watching = whom
+
+    def _forget_flow(self) -> None:
+        if self._watching == FLOW:
+            self._loop.unflow()
+
+    def _unwatch(self) -> None:
+        if self._watching:
+            self._forget_flow()
+            self._watching = UNWATCHED
+            self._read_watcher.stop()
+
+    def _rearm(self) -> None:
+        """Make the watcher fit who wants the data now."""
+        if self._life != OPEN or self._receiving >= END_MET:
+            return
+        if self._owner >= LEFT:
+            if self._wire.SHARED:  # type: ignore[union-attr]
+                self._unwatch()
+            else:
+                # Not directly: a signal's exception in it would stop the watcher for ever.
+                self._watch(DISCARD, self._loop.loop.run_callback, self._discard)
+        elif self._serving is None and self._reader is None:
+            if self._flow:
+                self._watch(FLOW, self._loop.flow(), self._serve)
+                if self._ahead:
+                    self._loop.defer(self._serve)
+            else:
+                self._watch(UNREAD, self._unread_callback())
+
+    def _has_been_spoken_to(self) -> bool:
+        """Whether the peer has sent something, unread though it may be, or its end."""
+        if self.bytes_read or self._receiving >= END_MET:
+            return True
+        wire = self._wire
+        if wire is None:
+            return False
+        try:
+            wire.at_end()
+        except BlockingIOError:
+            return False
+        except OSError:
+            # Whoever reads, or watches, hears of that.
+            pass
+        return True
+
+    def _settle(self) -> None:
+        """A new connection has been given to its listeners, and perhaps nobody reads it."""
+        if not self._watching:
+            self._rearm()
+
+    def _unread_callback(self) -> _Unread:
+        if self._unread is None:
+            self._unread = _Unread(self)
+        return self._unread
+
+    def _on_unread(self) -> None:
+        """In the hub: there is something, but nobody reads. An end and a reset are noticed."""
+        if self._look():
+            self._loop.defer(self._serve_unread_end)
+
+    def _look(self) -> bool:
+        """Look what the kernel has, without reading it; tells whether it is the end."""
+        try:
+            ended = self._wire.at_end()  # type: ignore[union-attr]
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            self._fail(annotate(exc, "read"))
+            return False
+        self._unwatch()
+        self._more = True
+        return ended
+
+    def _serve(self) -> None:
+        """In a borrowed greenlet: there is something for the listeners."""
+        raise NotImplementedError
+
+    def _serve_unread_end(self) -> None:
+        """In a borrowed greenlet: nobody reads, and the peer has ended."""
+        raise NotImplementedError
+
+    def _discard(self) -> None:
+        """In the hub: something arrived after ``close()``."""
+        raise NotImplementedError

@@ -1,0 +1,13 @@
+from .outbox cimport Outbox
+from .waiting cimport Waiting
+
+cdef int ENDING, FINISH_TOLD, LEFT, OPEN, SENT, SHUT, WRITABLE
+
+
+cdef class Sending(Waiting):
+    cdef public bint _destroy_when_sent
+    cdef public list _end_callbacks
+    cdef public Outbox _outbox
+    cdef public object _write_watcher
+    cdef public long long _written
+    cdef public object high_water_mark
