@@ -19,6 +19,7 @@ from .._transport.protocol import Transport
 from ..errors import annotate
 from .dispatcher import Dispatcher
 from .flowing import MAX_READS, READ_BYTES
+from .rare import Rare
 from .reading import Reading
 from .states import (
     CLOSED,
@@ -44,43 +45,13 @@ from .watchdog import Watchdog
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["LINGER_SECONDS", "Connection", "Rare"]
+__all__ = ["LINGER_SECONDS", "Connection"]
 
 #: How long ``close()`` waits for the peer's end when everything is sent, in seconds.
 LINGER_SECONDS = 2.0
 
 # What arrives after close() goes here. One for all: nobody looks at it.
 _scratch = bytearray(READ_BYTES)
-
-
-class Rare:
-    """What only few connections have.
-
-    :ivar ancillary: ancillary data of a message that is still to be read.
-    :ivar attempted: the addresses that a race has tried.
-    :ivar close_when_unused: ``close()`` was called under an open file.
-    :ivar connect_listener: the listener of ``'connect'`` that came with ``connect()``, as it is
-        among the others.
-    :ivar connector: what makes the connection.
-    :ivar linger_timer: how long the peer has still to end.
-    :ivar open_files: how many files of ``makefile()`` are open.
-    :ivar reset: the connection is to be reset as soon as it is made.
-    """
-
-    __slots__ = (
-        "ancillary", "attempted", "close_when_unused", "connect_listener", "connector",
-        "linger_timer", "open_files", "reset",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.ancillary: Any = None
-        self.attempted: list[str] | None = None
-        self.close_when_unused = False
-        self.connect_listener: Any = None
-        self.connector: Any = None
-        self.linger_timer: Deadline | None = None
-        self.open_files = 0
-        self.reset = False
 
 
 class Connection(Reading):
@@ -377,6 +348,16 @@ class Connection(Reading):
             self._error = error
             self._heard = True
         self._step("abandon")
+
+    def _unused(self) -> None:
+        """In the hub: nothing referred to a server's connection any more."""
+        if self._life == OPEN:
+            name = repr(self)
+            # One that a signal's handler has kept from being taken in was closed by its server.
+            unclosed = self._wire is not None and not self._wire.closed
+            self._shut(None)
+            if unclosed:
+                warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)
 
     def __del__(self) -> None:
         try:

@@ -7,7 +7,6 @@ programs make subclasses of a socket, and give their attributes any other names.
 from __future__ import annotations
 
 import errno
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -59,22 +58,8 @@ class Host(Held):
     """
 
     __slots__ = (
-        "_blocked",
-        "_error",
-        "_failed_wire",
-        "_generation",
-        "_heard",
-        "_idle",
-        "_life",
-        "_owner",
-        "_reader",
-        "_receiving",
-        "_sending",
-        "_timeout",
-        "_waits",
-        "_watchdog",
-        "_wire",
-        "server",
+        "_blocked", "_error", "_failed_wire", "_generation", "_heard", "_idle", "_life", "_owner",
+        "_reader", "_receiving", "_sending", "_timeout", "_waits", "_watchdog", "_wire", "server",
     )  # fmt: skip
 
     _wire: Transport | None
@@ -404,13 +389,3 @@ class Host(Held):
             self._loop.kept.add(self)
         elif self._life < SHUT:
             self._loop.kept.discard(self)
-
-    def _unused(self) -> None:
-        """In the hub: nothing referred to a server's connection any more."""
-        if self._life == OPEN:
-            name = repr(self)
-            # One that a signal's handler has kept from being taken in was closed by its server.
-            unclosed = self._wire is not None and not self._wire.closed
-            self._shut(None)
-            if unclosed:
-                warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)

@@ -44,11 +44,8 @@ LONG_MODULES = {
         "a public class, and the index of its rules that is compiled with it",
     ),
     "_core/dispatcher.py": (433, _STREAM),
-    "_core/endpoint.py": (605, _STREAM),
-    "_core/flowing.py": (624, _STREAM),
-    "_core/writing.py": (651, _STREAM),
     "_server/server.py": (790, _DOCSTRINGS),
-    "_socket/socket.py": (680, _DOCSTRINGS),
+    "_socket/socket.py": (640, _DOCSTRINGS),
 }
 
 _LIFE = "what becomes of a connection is decided here, of which no program is told"
@@ -58,10 +55,11 @@ _BACK = "a part that asks the connection that has it"
 
 # Private names of other objects.
 _OTHERS = {
-    "_core/endpoint.py": (3, "what a connection tells its server"),
-    "_core/flowing.py": (2, _BACK),
-    "_core/pipe.py": (24, "two connections of one class, and a destination that need not be one"),
-    "_core/watchdog.py": (2, _BACK),
+    "_core/connection.py": (3, "what a connection tells its server"),
+    "_core/host.py": (2, "what a connection tells its server"),
+    "_core/inbound.py": (2, _BACK),
+    "_core/pipe.py": (23, "two connections of one class, and a destination that need not be one"),
+    "_core/watchdog.py": (3, _BACK),
     "_loop/thread_pools.py": (4, _GEVENTS),
     "_server/after_fork.py": (6, _LIFE),
     "_server/at_exit.py": (20, _LIFE),
@@ -71,7 +69,6 @@ _OTHERS = {
     "_server/threads.py": (6, _LIFE),
     "_socket/dial.py": (1, _BACK),
     "_socket/makefile.py": (5, _BACK),
-    "_socket/socket.py": (4, "the constructor for a server"),
     "_socket/text_file.py": (1, _PYTHONS),
     "_values/encodings.py": (1, _PYTHONS),
     "cli/completion.py": (3, "argparse has no other name for its actions"),
@@ -84,16 +81,19 @@ _OTHERS = {
 
 # Private names of the same object, by a base class of another file.
 _INHERITED = {
-    "_core/closing.py": (28, _STREAM),
+    "_core/connection.py": (38, _STREAM),
     "_core/departure.py": (15, _STREAM),
-    "_core/endpoint.py": (29, _STREAM),
-    "_core/flowing.py": (85, _STREAM),
-    "_core/reading.py": (81, _STREAM),
-    "_core/writing.py": (132, _STREAM),
+    "_core/flowing.py": (78, _STREAM),
+    "_core/host.py": (16, _STREAM),
+    "_core/inbound.py": (27, _STREAM),
+    "_core/reading.py": (75, _STREAM),
+    "_core/sending.py": (74, _STREAM),
+    "_core/waiting.py": (18, _STREAM),
+    "_core/writing.py": (74, _STREAM),
     "_server/server.py": (14, "the hooks of what holds the program and belongs to a thread"),
-    "_socket/messages.py": (29, _STREAM),
-    "_socket/python_calls.py": (48, _STREAM),
-    "_socket/socket.py": (54, _STREAM),
+    "_socket/messages.py": (30, _STREAM),
+    "_socket/python_calls.py": (55, _STREAM),
+    "_socket/socket.py": (61, _STREAM),
     "_transport/stream_socket.py": (1, "the method of Python's own class that accepts"),
     "wsgi/__init__.py": (5, "a server that is one, and not one that has one"),
 }
