@@ -35,8 +35,8 @@ ROOMS = {
     """,
     "_loop": "__init__ signals timers splicer abort_signal peer_watch thread_pools watched_file",
     "_core": """
-        __init__ address_table block_list emitter states outbox watchdog dispatcher held host
-        waiting sending out_file pipe writing on_read departure inbound flowing reading rare
+        __init__ address_table rule_store block_list emitter states outbox watchdog dispatcher held
+        host waiting sending out_file pipe writing on_read departure inbound flowing reading rare
         connection
     """,
     "_socket": "__init__ text_file makefile messages python_calls dial socket",

@@ -1,21 +1,16 @@
 """Lists of IP addresses that are not to be talked to, or the only ones that are.
 
-What a rule says is in ``_values/block_rules.py``, and the table that is asked in
-``address_table.py``. Here is what lives: rules come, go, end by the clock and follow a file, while
-servers and other threads ask.
+What a rule says is in ``_values/block_rules.py``, what becomes of it in ``rule_store.py``, and the
+table that is asked in ``address_table.py``.
 
 From Node's ``net``: *Class: net.BlockList*.
 """
 
 from __future__ import annotations
 
-import heapq
 import os
-from _thread import RLock
-from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from time import monotonic
 from typing import Any
 
 from gevent._hub_local import get_hub_if_exists
@@ -26,22 +21,10 @@ from .._values import arguments, block_rules, packed
 from .._values.block_rules import AnyAddress, Entry, Rule
 from ..dns.turns import Turns
 from ..errors import code_of, value_error
-from .address_table import AddressTable
+from .rule_store import RuleStore
 
 __all__ = ["BlockList"]
 
-# One lock for those who change a list, of all lists. Whoever asks takes none. It is the
-# interpreter's own, which gevent never patches: nothing switches greenlets under it, so it is only
-# ever waited for by threads. It is taken again by a signal's handler, or a finaliser, that changes
-# a rule while its own thread does.
-_lock = RLock()
-
-# A change of so many rules, and of at least one in so many, makes a new table; a smaller one
-# changes the one that there is. Among 100,000 rules a new one takes as long as 12,000 changes.
-FEW_RULES = 64
-NEW_TABLE_SHARE = 8
-# Of the deadlines in the heap so many may be those of rules that have another one by now.
-STALE_DEADLINES = 64
 # An entry's text in an error: the beginning shows which one it is.
 SHOWN_LETTERS = 80
 
@@ -90,28 +73,11 @@ class BlockList:
     #: loopback and link-local ones. From later Node's ``net``: *BlockList.PRIVATE_RANGES*.
     PRIVATE_RANGES = block_rules.PRIVATE_RANGES
 
-    __slots__ = (
-        "__dict__", "__weakref__", "_allows", "_before", "_changes", "_changing", "_deadlines",
-        "_due", "_hits", "_notes", "_rules", "_soonest", "_table", "_watch",
-    )  # fmt: skip
+    __slots__ = ("__dict__", "__weakref__", "_allows", "_store", "_watch")
 
     def __init__(self, mode: str = "block") -> None:
         self._allows = block_rules.checked_mode(mode) == "allow"
-        # By their keys, the newest last.
-        self._rules: dict[str, Rule] = {}
-        self._table = AddressTable.of(())
-        self._notes: dict[str, str] = {}
-        # When the rules end that do, by monotonic(); the same as a heap, and its first time.
-        self._deadlines: dict[str, float] = {}
-        self._due: list[tuple[float, str]] = []
-        self._soonest: float | None = None
-        # How many checks have found an address behind each edge of the table; and, of the rules
-        # that came when there were some already, how many of them were before their time.
-        self._hits: defaultdict[bytes, int] = defaultdict(int)
-        self._before: dict[str, int] = {}
-        # The lock under which a change is being made.
-        self._changing: object = None
-        self._changes: deque[Callable[[], object]] = deque()
+        self._store = RuleStore()
         self._watch: FileWatch | None = None
 
     # -- asking -------------------------------------------------------------------------------
@@ -136,7 +102,7 @@ class BlockList:
             text, family = block_rules.text_and_family("address", address, family)
             address, is_ipv6 = str(text), _IS_IPV6[family]
         key = packed.packed(address) if (":" in address) is is_ipv6 else None
-        return (key is not None and self._holds(key)) is not self._allows
+        return (key is not None and self._store.holds(key)) is not self._allows
 
     def blocks(self, address: str) -> bool:
         """Tell whether an address of either family is refused.
@@ -161,22 +127,7 @@ class BlockList:
         key = packed.packed(text)
         if key is None:
             raise arguments.wrong_value("address", address, "an IP address", "ERR_INVALID_ADDRESS")
-        return self._holds(key)
-
-    def _holds(self, key: bytes) -> bool:
-        soonest = self._soonest
-        if soonest is not None and soonest <= monotonic():
-            self._forget_expired()
-        while True:
-            table = self._table
-            edge = table.edge(key)
-            if edge is None:
-                return False
-            # Behind this line no other thread runs, and no handler of a signal, until the hit is
-            # counted: no call is made. So no hit is counted in a table that is there no more.
-            if table is self._table:
-                self._hits[edge] += 1
-                return True
+        return self._store.holds(key)
 
     @property
     def mode(self) -> str:
@@ -189,14 +140,14 @@ class BlockList:
 
         From Node's ``net``: *blockList.rules*.
         """
-        with self._current():
-            return [rule.text for rule in reversed(list(self._rules.values()))]
+        with self._store.current():
+            return [rule.text for rule in reversed(list(self._store.rules.values()))]
 
     @property
     def notes(self) -> dict[str, str]:
         """The notes, by the rules that have one."""
-        with self._current():
-            return {self._rules[key].text: note for key, note in self._notes.items()}
+        with self._store.current():
+            return {self._store.rules[key].text: note for key, note in self._store.notes.items()}
 
     def hits(self, rule: str) -> int:
         """Tell how many checks a rule has met, including those of servers and sockets.
@@ -208,14 +159,12 @@ class BlockList:
         :raises KeyError: the list has no such rule.
         """
         arguments.string("rule", rule)
-        with self._current():
-            found = self._rules.get(rule) or self._rules[_key_of(rule)]
-            return self._counted(found) - self._before.get(found.key, 0)
+        return self._store.hits(rule)
 
     def __len__(self) -> int:
         """The number of rules. From later Node's ``net``: *blockList.size*."""
-        with self._current():
-            return len(self._rules)
+        with self._store.current():
+            return len(self._store.rules)
 
     @staticmethod
     def is_block_list(value: object) -> bool:
@@ -375,7 +324,7 @@ class BlockList:
 
         From later Node's ``net``: *blockList.removeAddress(address[, type])*.
         """
-        return self._remove(block_rules.address_rule(address, family))
+        return self._store.remove(block_rules.address_rule(address, family))
 
     def remove_range(self, start: AnyAddress, end: AnyAddress, family: str = "ipv4") -> bool:
         """Remove the rule for the addresses from one to another.
@@ -389,7 +338,7 @@ class BlockList:
 
         From later Node's ``net``: *blockList.removeRange(start, end[, type])*.
         """
-        return self._remove(block_rules.range_rule(start, end, family))
+        return self._store.remove(block_rules.range_rule(start, end, family))
 
     def remove_subnet(self, net: AnyAddress, prefix: int, family: str = "ipv4") -> bool:
         """Remove the rule for a network, however it was added.
@@ -403,7 +352,7 @@ class BlockList:
 
         From later Node's ``net``: *blockList.removeSubnet(net, prefix[, type])*.
         """
-        return self._remove(block_rules.subnet_rule(net, prefix, family))
+        return self._store.remove(block_rules.subnet_rule(net, prefix, family))
 
     def remove_cidr(self, cidr: str) -> bool:
         """Remove the rule for a network in CIDR notation, however it was added.
@@ -415,14 +364,14 @@ class BlockList:
 
         From later Node's ``net``: *blockList.removeCIDR(cidr)*.
         """
-        return self._remove(block_rules.cidr_rule(cidr))
+        return self._store.remove(block_rules.cidr_rule(cidr))
 
     def clear(self) -> None:
         """Remove all rules, with their notes and hits.
 
         From later Node's ``net``: *blockList.clear()*.
         """
-        self._change(partial(self._put, {}, only=True))
+        self._store.replace([])
 
     # -- replacing ----------------------------------------------------------------------------
 
@@ -437,7 +386,8 @@ class BlockList:
         :raises TypeError: it is no iterable of ``str``.
         :raises ValueError: one of them cannot be read; nothing is changed.
         """
-        self._replace([block_rules.given_rule(each) for each in block_rules.texts("rules", rules)])
+        given = block_rules.texts("rules", rules)
+        self._store.replace([block_rules.given_rule(each) for each in given])
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Have the rules of a file, and no others, in one step.
@@ -494,7 +444,7 @@ class BlockList:
 
         From later Node's ``net``: *blockList.toJSON()*.
         """
-        return block_rules.to_json(self.mode, self._entries())
+        return block_rules.to_json(self.mode, self._store.entries())
 
     def from_json(self, data: str | list[Any] | tuple[Any, ...]) -> None:
         """Add the rules that :meth:`to_json` gave, and have its mode.
@@ -513,184 +463,31 @@ class BlockList:
         From later Node's ``net``: *blockList.fromJSON(value)*.
         """
         mode, entries = block_rules.from_json(data)
-        with self._current():
+        with self._store.current():
             if mode is not None and mode != self.mode:
-                if self._rules:
+                if self._store.rules:
                     right = f"{self.mode!r}, as for the rules that the list has"
                     raise arguments.wrong_value("mode", mode, right)
                 self._allows = mode == "allow"
-            self._change(partial(self._put, _by_key(reversed(entries))))
+            self._store.add(reversed(entries))
 
     # -- copies -------------------------------------------------------------------------------
 
     def __getstate__(self) -> tuple[str, list[Entry], dict[str, Any]]:
         # What a subclass may have.
-        return self.mode, self._entries(), vars(self).copy()
+        return self.mode, self._store.entries(), vars(self).copy()
 
     def __setstate__(self, state: tuple[str, list[Entry], dict[str, Any]]) -> None:
         mode, entries, others = state
         BlockList.__init__(self, mode)
         vars(self).update(others)
-        self._put(_by_key(reversed(entries)))
+        self._store.add(reversed(entries))
 
-    def _entries(self) -> list[Entry]:
-        """The rules with what was said about them, the newest first."""
-        with self._current():
-            now = monotonic()
-            left = {key: deadline - now for key, deadline in self._deadlines.items()}
-            return [
-                Entry(rule, left.get(key), self._notes.get(key))
-                for key, rule in reversed(list(self._rules.items()))
-            ]
-
-    # -- changes ------------------------------------------------------------------------------
-
-    def _current(self) -> RLock:
-        """The lock, to be held while the list is looked at; nothing in it has come to its end."""
-        soonest = self._soonest
-        if soonest is not None and soonest <= monotonic():
-            self._forget_expired()
-        return _lock
+    # -- what several of them do --------------------------------------------------------------
 
     def _add(self, new: list[Rule], ttl: float | None, note: str | None) -> None:
         ttl, note = block_rules.checked_ttl(ttl), block_rules.checked_note(note)
-        with self._current():
-            self._change(partial(self._put, _by_key(Entry(rule, ttl, note) for rule in new)))
-
-    def _replace(self, new: list[Rule]) -> None:
-        self._change(partial(self._put, _by_key(map(Entry, reversed(new))), only=True))
-
-    def _remove(self, rule: Rule) -> bool:
-        with self._current():
-            if rule.key not in self._rules:
-                return False
-            self._change(partial(self._drop, [rule.key]))
-            return True
-
-    def _forget_expired(self) -> None:
-        self._change(self._drop_expired)
-
-    def _change(self, change: Callable[[], object]) -> None:
-        """Make a change when no other one is being made.
-
-        That of a signal's handler, or of a finaliser, may come in the middle of another one of the
-        same thread's, and is made behind it.
-        """
-        lock = _lock
-        with lock:
-            if self._changing is lock:
-                self._changes.append(change)
-                return
-            if self._changing is not None:
-                self._mend()
-            self._changing = lock
-            try:
-                change()
-            finally:
-                self._changing = None
-                if self._changes:
-                    self._change(self._changes.popleft())
-
-    def _mend(self) -> None:
-        """In a forked child: a thread was changing the list, and is not there to go on with it."""
-        self._changes.clear()
-        self._table = AddressTable.of((rule.begin, rule.end) for rule in self._rules.values())
-        self._move_hits(list(self._hits))
-        self._look_at_deadlines()
-
-    def _put(self, entries: dict[str, Entry], *, only: bool = False) -> None:
-        """Have these rules, the newest last; with ``only`` no others."""
-        gone = [key for key in self._rules if key not in entries] if only else []
-        new = [key for key in entries if key not in self._rules]
-        now = monotonic()
-        before = self._table
-        self._set_table(gone, [entries[key].rule for key in new])
-        self._delete(gone)
-        for key, (rule, ttl, note) in entries.items():
-            if ttl is not None:
-                self._deadlines[key] = now + ttl
-                heapq.heappush(self._due, (now + ttl, key))
-            else:
-                self._deadlines.pop(key, None)
-            # The newest stands last.
-            self._rules.pop(key, None)
-            self._rules[key] = rule
-            if note is not None:
-                self._notes[key] = note
-        if self._hits and before is not self._table:
-            for key in new:
-                if counted := self._counted(self._rules[key]):
-                    self._before[key] = counted
-        self._look_at_deadlines()
-
-    def _drop(self, keys: list[str]) -> None:
-        gone = [key for key in keys if key in self._rules]
-        self._set_table(gone, [])
-        self._delete(gone)
-        self._look_at_deadlines()
-
-    def _drop_expired(self) -> None:
-        now = monotonic()
-        gone = []
-        while self._due and self._due[0][0] <= now:
-            deadline, key = heapq.heappop(self._due)
-            if self._deadlines.get(key) == deadline:
-                gone.append(key)
-        self._drop(gone)
-
-    def _set_table(self, gone: list[str], new: list[Rule]) -> None:
-        """The table without some rules of the list, and with others."""
-        count = len(gone) + len(new)
-        table = self._table
-        if count > FEW_RULES and count * NEW_TABLE_SHARE > len(self._rules):
-            left = self._rules.copy()
-            for key in gone:
-                del left[key]
-            table = AddressTable.of((rule.begin, rule.end) for rule in (*left.values(), *new))
-            moved = list(self._hits)
-        else:
-            for rule in new:
-                table = table.added(rule.begin, rule.end)
-            moved = []
-            for key in gone:
-                rule = self._rules[key]
-                table = table.removed(rule.begin, rule.end)
-                moved += (rule.begin, rule.end)
-        self._table = table
-        self._move_hits(moved)
-
-    def _move_hits(self, edges: list[bytes]) -> None:
-        """Where there is no such edge any more, its hits go to the one that has its addresses."""
-        for edge in edges:
-            if edge in self._hits:
-                other = self._table.edge(edge)
-                if other != edge:
-                    count = self._hits.pop(edge)
-                    if other is not None:
-                        self._hits[other] += count
-
-    def _counted(self, rule: Rule) -> int:
-        hits = self._hits
-        if not hits:
-            return 0
-        return sum(hits[edge] for edge in self._table.edges(rule.begin, rule.end) if edge in hits)
-
-    def _delete(self, keys: list[str]) -> None:
-        for key in keys:
-            self._notes.pop(key, None)
-            self._deadlines.pop(key, None)
-            self._before.pop(key, None)
-            del self._rules[key]
-
-    def _look_at_deadlines(self) -> None:
-        """The heap has the deadlines that there are, and some that there were."""
-        due, deadlines = self._due, self._deadlines
-        if len(due) > 2 * len(deadlines) + STALE_DEADLINES:
-            due[:] = [(deadline, key) for key, deadline in deadlines.items()]
-            heapq.heapify(due)
-        while due and deadlines.get(due[0][1]) != due[0][0]:
-            heapq.heappop(due)
-        self._soonest = due[0][0] if due else None
+        self._store.add([Entry(rule, ttl, note) for rule in new])
 
     def _read(self, data: bytes, path: str) -> Callable[[], object]:
         """The change that a file makes; gives way to other greenlets while it is read."""
@@ -702,7 +499,7 @@ class BlockList:
                 found.append(_line_rule(text, number, path))
             if turns is not None and not number % 16:
                 turns.pause()
-        return partial(self._replace, found)
+        return partial(self._store.replace, found)
 
 
 def _line_rule(text: str, number: int, path: str) -> Rule:
@@ -718,30 +515,3 @@ def _turns() -> Turns | None:
     """The turns of the calling greenlet, if there are others."""
     hub: Any = get_hub_if_exists()
     return None if hub is None or getcurrent() is hub else Turns()
-
-
-def _key_of(text: str) -> str:
-    """The key of a rule by its text; of what is none, the text itself."""
-    try:
-        return block_rules.read_rule(text).key
-    except ValueError:
-        return text
-
-
-def _by_key(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """Entries, the newest last; of several for one rule the last one."""
-    found: dict[str, Entry] = {}
-    for entry in entries:
-        found.pop(entry.rule.key, None)
-        found[entry.rule.key] = entry
-    return found
-
-
-def _renew_lock() -> None:
-    """In a forked child: a thread that had the lock is not there to release it."""
-    global _lock
-    _lock = RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)

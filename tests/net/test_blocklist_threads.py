@@ -13,7 +13,7 @@ import pytest
 from gevent.monkey import get_original
 
 import gnet
-from gnet._core import block_list as module
+from gnet._core import rule_store as module
 from gnet._values import block_rules
 from tests.helpers.forks import Child, fork
 
@@ -162,8 +162,8 @@ def test_a_forked_child_can_change_a_list_that_a_thread_was_changing() -> None:
         rule = block_rules.address_rule("10.0.0.2")
 
     def change() -> None:
-        put: Any = block_list._put  # type: ignore[attr-defined]
-        block_list._change(lambda: put({Change.rule.key: Change()}))  # type: ignore[attr-defined]
+        store: Any = block_list._store
+        store._change(lambda: store._put({Change.rule.key: Change()}))
 
     start_new_thread(change, ())
     held.acquire()

@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gnet._core import block_list as module
+from gnet._core import rule_store as module
 from gnet._core.address_table import MOST_EDGES
 from gnet._core.block_list import BlockList
 from gnet._values.addresses import SocketAddress
@@ -815,15 +815,15 @@ def test_a_change_inside_a_change_is_made_behind_it(block_list: BlockList) -> No
         yield "1.1.1.1"
         nested.clear()
 
-    outer = block_list._put  # type: ignore[attr-defined]
+    store = block_list._store
 
     def change() -> None:
         Nested(lambda: block_list.add_address("3.3.3.3"))
-        outer({}, only=True)
+        store._put({}, only=True)
 
     block_list.add_addresses(interrupted())
     assert sorted(block_list.rules) == ["Address: IPv4 1.1.1.1", "Address: IPv4 2.2.2.2"]
-    block_list._change(change)  # type: ignore[attr-defined]
+    store._change(change)
     assert block_list.rules == ["Address: IPv4 3.3.3.3"]
     assert block_list.check("3.3.3.3")
     assert not block_list.check("1.1.1.1")
