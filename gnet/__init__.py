@@ -14,7 +14,7 @@ from ._values import namesake  # noqa: F401  # isort: skip
 from . import dns, errors
 from ._core.block_list import BlockList
 from ._core.dispatcher import dispatcher
-from ._core.emitter import EventEmitter, Listener
+from ._core.emitter import EventEmitter
 from ._core.on_read import OnRead
 from ._server import after_fork, at_exit, threads
 from ._server.dropped import DropInfo
@@ -23,14 +23,21 @@ from ._server.notify import notify
 from ._server.serve import serve
 from ._server.server import Server
 from ._server.threads import call_in
+from ._socket.options import ConnectionOptions, SocketOptions
 from ._socket.socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Rehearsal, Socket
 from ._values import arguments
 from ._values.addresses import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
+from ._values.suggestions import names, option_error
 from .errors import AggregateError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
     from . import events
     from ._server.handover import take_over
+    from ._server.options import ServerOptions
 
 __all__ = [
     "AddressInfo",
@@ -68,7 +75,10 @@ __all__ = [
 __version__ = "0.1.0"
 
 # Options of the socket itself; all others of create_connection() are connect()'s.
-_SOCKET_OPTIONS = arguments.keywords(Socket.__init__)
+_SOCKET_OPTIONS = names(SocketOptions)
+_OPTIONS = names(ConnectionOptions)
+
+_MODULES = ("cluster", "logging", "monkey", "wsgi")
 
 after_fork.install()
 at_exit.install()
@@ -86,7 +96,17 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def create_server(connection_listener: Listener | None = None, **options: Any) -> Server:
+def __dir__() -> list[str]:
+    # What an editor or a prompt completes: what is promised, and what has been imported of the
+    # modules that are.
+    own = {name for name in globals() if name.startswith("__") or name in _MODULES}
+    return sorted({*__all__, *own, "cluster"})
+
+
+def create_server(
+    connection_listener: Callable[[Socket], object] | None = None,
+    **options: Unpack[ServerOptions],
+) -> Server:
     """Make a server. From Node's ``net.createServer()``.
 
     :param connection_listener: added as a listener of ``'connection'``.
@@ -99,8 +119,8 @@ def create_server(connection_listener: Listener | None = None, **options: Any) -
 def create_connection(
     target: Any = None,
     host: Any = None,
-    connect_listener: Listener | None = None,
-    **options: Any,
+    connect_listener: Callable[[], object] | None = None,
+    **options: Unpack[ConnectionOptions],
 ) -> Socket:
     """Make a socket and connect it in the background. From Node's ``net.createConnection()``.
 
@@ -111,14 +131,17 @@ def create_connection(
         idle timeout in seconds, which also watches over the connecting.
     :returns: the socket.
     """
-    timeout = arguments.seconds("timeout", options.pop("timeout", None))
-    mine = {name: options.pop(name) for name in _SOCKET_OPTIONS if name in options}
+    if not options.keys() <= _OPTIONS:
+        raise option_error("connect()", options, _OPTIONS)
+    rest: Any = options
+    timeout = arguments.seconds("timeout", rest.pop("timeout", None))
+    mine = {name: rest.pop(name) for name in _SOCKET_OPTIONS if name in rest}
     if "fd" in mine or "handle" in mine:
         # What is refused must not cost the caller a descriptor.
-        Rehearsal().connect(target, host, connect_listener, **options)
+        Rehearsal().connect(target, host, connect_listener, **rest)
     sock = Socket(**mine)
     sock.set_timeout(timeout)
-    return sock.connect(target, host, connect_listener, **options)
+    return sock.connect(target, host, connect_listener, **rest)
 
 
 connect = create_connection

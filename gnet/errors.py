@@ -31,6 +31,7 @@ __all__ = [
     "PeerEndError",
     "SocketClosedError",
     "StreamDestroyedError",
+    "UnknownEventWarning",
     "WriteAfterEndError",
     "WriteLimitError",
     "annotate",
@@ -180,6 +181,14 @@ class NotRunningError(_Copyable, OSError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__(_errno.EINVAL, "Server is not running.")
+
+
+class UnknownEventWarning(UserWarning):
+    """A listener was added for an event that none of gnet's emitters has.
+
+    It comes once for each class and name, and only for gnet's own classes: a class of yours that
+    is derived from one, and a plain :class:`gnet.EventEmitter`, may have events of their own.
+    """
 
 
 class AggregateError(_Copyable, OSError):

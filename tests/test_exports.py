@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import pydoc
 
 import pytest
 
@@ -125,3 +126,16 @@ def test_every_public_part_of_a_class_has_a_docstring(owner: type) -> None:
         and not inspect.getdoc(part)
     ]
     assert silent == []
+
+
+def test_what_is_completed_is_public() -> None:
+    names = [name for name in dir(gnet) if not name.startswith("__")]
+    modules = {"cluster", "logging", "monkey", "wsgi"}
+    assert set(gnet.__all__) <= set(names) <= set(gnet.__all__) | modules
+    assert [name for name in dir(gnet) if not hasattr(gnet, name)] == []
+
+
+@pytest.mark.parametrize("kind", [gnet.Socket, gnet.Server, gnet.EventEmitter])
+def test_help_shows_no_object_in_the_place_of_a_default(kind: type) -> None:
+    text = pydoc.render_doc(kind, renderer=pydoc.plaintext)
+    assert [line for line in text.splitlines() if "<object" in line or " at 0x" in line] == []

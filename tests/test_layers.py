@@ -20,8 +20,8 @@ ROOMS = {
     "errors": "",
     "events": "",
     "_values": """
-        __init__ namesake arguments addresses packed block_rules report publish race encodings
-        targets proxy_header backoff buffers prefix token_buckets
+        __init__ namesake suggestions event_names arguments addresses packed block_rules report
+        publish race encodings targets proxy_header backoff buffers prefix token_buckets
     """,
     "dns": """
         names turns destinations records hosts resolv_conf search wire answer cache nameserver
@@ -39,11 +39,11 @@ ROOMS = {
         host waiting sending out_file pipe writing on_read departure inbound flowing reading rare
         connection
     """,
-    "_socket": "__init__ text_file makefile messages python_calls dial socket",
+    "_socket": "__init__ text_file makefile messages python_calls options dial socket",
     "_processes": "__init__ kinds channel",
     "_server": """
         __init__ bind inherited acceptor handover connections dropped entrance limits proxy_gate
-        runners ending listen_request server notify serve after_fork at_exit threads
+        runners ending listen_request options server notify serve after_fork at_exit threads
     """,
     "__init__": "",
     "testing": "",

@@ -13,6 +13,7 @@ from gevent.event import AsyncResult
 
 from .._loop.timers import wait_patiently
 from .._values import arguments
+from .._values.event_names import KNOWN, warn_of_unknown
 from .._values.report import report
 from ..errors import coded, wait_timeout
 
@@ -22,7 +23,15 @@ Listener = Callable[..., object]
 _L = TypeVar("_L", bound=Listener)
 _E = TypeVar("_E", bound="EventEmitter")
 
-_MISSING: Any = object()
+
+class _Missing:
+    """The listener that was not given."""
+
+    def __repr__(self) -> str:
+        return "…"
+
+
+_MISSING: Any = _Missing()
 
 
 class _Once:
@@ -226,6 +235,8 @@ class EventEmitter:
         present = self._entries(event)
         self._store(event, (entry, *present) if first else (*present, entry))
         if not present:
+            if event not in KNOWN:
+                warn_of_unknown(self, event)
             self._listening(event)
         return self
 

@@ -6,19 +6,25 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
 from .._core.emitter import Listener
 from .._loop.signals import handlers_kept
 from .._values import arguments
+from .._values.suggestions import names, option_error
 from . import bind, notify
+from .options import ListeningOptions, ServeOptions
 from .server import Server
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["serve", "serve_with"]
 
-_LISTEN_OPTIONS = {"backlog"} | arguments.keywords(Server.listen)
+_LISTEN_OPTIONS = {"backlog"} | names(ListeningOptions)
+_OPTIONS = names(ServeOptions)
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -60,7 +66,7 @@ def serve(
     host: Any = None,
     *,
     grace: float | None = 30.0,
-    **options: Any,
+    **options: Unpack[ServeOptions],
 ) -> int:
     """Serve in blocking style: each connection's handler has a greenlet of its own.
 
@@ -78,8 +84,10 @@ def serve(
     :returns: how many connections were destroyed after a signal.
     """
     arguments.function("handler", handler)
-    options.setdefault("end_on_return", True)
-    return serve_with(partial(Server, handler), target, host, grace, options)
+    if not options.keys() <= _OPTIONS:
+        raise option_error("serve()", options, _OPTIONS)
+    given: Any = {"end_on_return": True, **options}
+    return serve_with(partial(Server, handler), target, host, grace, given)
 
 
 def serve_with(

@@ -31,6 +31,7 @@ from .._values.addresses import AddressInfo, place_text
 from .._values.prefix import checked_prefix
 from .._values.publish import publish, subscribers
 from .._values.report import guarded
+from .._values.suggestions import suggesting
 from .._values.token_buckets import checked_rate
 from ..errors import (
     AlreadyListeningError,
@@ -47,11 +48,17 @@ from .ending import Ending
 from .entrance import Entrance, Entrant, Stage
 from .limits import Blocked, PerAddress, Rates, Room
 from .listen_request import ListenRequest
+from .options import ListeningOptions, ServerOptions
 from .proxy_gate import ProxyGate
 from .runners import Runners
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    # Its events, each with the arguments of its listeners.
+    from .server_events import ServerBase
+else:
+    ServerBase = Held
 
 __all__ = ["DropInfo", "Server"]
 
@@ -60,7 +67,7 @@ __all__ = ["DropInfo", "Server"]
 _NO_DELAY: Settings = (("no_delay", True),)
 
 
-class Server(Held):
+class Server(ServerBase):
     """A TCP or Unix-domain server.
 
     Emits ``connection(socket)``, ``listening()``, ``close()``, ``error(exc)`` and
@@ -131,6 +138,7 @@ class Server(Held):
         "pause_on_connect",
     )  # fmt: skip
 
+    @suggesting("Server()", ServerOptions)
     def __init__(
         self,
         connection_listener: Listener | None = None,
@@ -223,6 +231,7 @@ class Server(Held):
 
     # -- listening ----------------------------------------------------------------------------
 
+    @suggesting("Server.listen()", ListeningOptions)
     def listen(
         self,
         target: Any = None,
@@ -448,14 +457,19 @@ class Server(Held):
         # Without a listener emit() raises it, and the hub reports it.
         self._deliver("error", error)
 
-    def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
-        self._check_thread()
-        if event == "listening" and self.listening:
-            return ()
-        if event == "close":
-            self._await_close(arguments.limit("timeout", timeout))
-            return ()
-        return super().wait(event, timeout)
+    # Its types, one for each event, are those of its base.
+    if not TYPE_CHECKING:
+
+        def wait(self, event: str, timeout: float | None = None) -> tuple[Any, ...]:
+            self._check_thread()
+            if event == "listening" and self.listening:
+                return ()
+            if event == "close":
+                self._await_close(arguments.limit("timeout", timeout))
+                return ()
+            return super().wait(event, timeout)
+
+        wait.__doc__ = EventEmitter.wait.__doc__
 
     def _await_close(self, limit: float | None) -> None:
         """Block until the ``'close'`` of this time of listening, or of a later one."""
@@ -476,8 +490,6 @@ class Server(Held):
             except TimeoutError:
                 raise wait_timeout("close", limit) from None
             left = None if deadline is None else max(0.0, deadline - monotonic())
-
-    wait.__doc__ = EventEmitter.wait.__doc__
 
     def _endings(self, event: str, waiter: AsyncResult[Any]) -> dict[str, Listener]:
         endings = super()._endings(event, waiter)

@@ -27,13 +27,20 @@ from .._transport.stream_socket import refuse_tls, wire_of_fd
 from .._values import arguments, targets
 from .._values.addresses import AddressInfo, is_ip
 from .._values.publish import publish
+from .._values.suggestions import suggesting
 from ..dns.names import check_hints
 from ..errors import AbortError, HandleTypeError, SocketClosedError, system_error, type_error
 from .dial import Connector, PathTarget, TcpTarget
+from .options import ConnectOptions, SocketOptions
 from .python_calls import PythonSocket
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    # Its events, each with the arguments of its listeners.
+    from .socket_events import SocketBase
+else:
+    SocketBase = PythonSocket
 
 __all__ = ["PeerCredentials", "Socket"]
 
@@ -58,7 +65,7 @@ class PeerCredentials(NamedTuple):
     gid: int
 
 
-class Socket(PythonSocket):
+class Socket(SocketBase):
     """A TCP or Unix-domain stream socket that emits events and whose calls block one greenlet.
 
     :func:`gnet.create_connection` makes one, and a server gives one to its connection listener.
@@ -102,6 +109,7 @@ class Socket(PythonSocket):
 
     __slots__ = ()
 
+    @suggesting("Socket()", SocketOptions)
     def __init__(
         self,
         *,
@@ -175,6 +183,7 @@ class Socket(PythonSocket):
 
     # -- connecting ---------------------------------------------------------------------------
 
+    @suggesting("Socket.connect()", ConnectOptions)
     def connect(
         self,
         target: Any = None,

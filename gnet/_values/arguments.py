@@ -208,9 +208,3 @@ def family(value: Any, name: str = "family") -> int:
     if value not in _FAMILIES:
         raise wrong_value(name, value, "0, 4, 6, 'IPv4' or 'IPv6'")
     return _FAMILIES[value]
-
-
-def keywords(call: Any) -> frozenset[str]:
-    """The names of the options that a function takes by keyword only."""
-    # Each has a default. inspect knows as well: see above.
-    return frozenset(call.__kwdefaults__ or ())

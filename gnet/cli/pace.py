@@ -11,6 +11,8 @@ __all__ = ["Pace"]
 
 # How much of a second's bytes go at once.
 PART = 0.1
+# A shorter wait is left to the next piece, in seconds: libuv knows none.
+SHORTEST = 0.001
 
 
 class Pace:
@@ -33,9 +35,8 @@ class Pace:
         for start in range(0, len(data), size):
             piece = data[start : start + size]
             now = monotonic()
-            if self._due > now:
+            if self._due > now + SHORTEST:
                 gevent.sleep(self._due - now)
-            else:
-                self._due = now
+            self._due = max(self._due, now)
             yield piece
             self._due += len(piece) / self._rate

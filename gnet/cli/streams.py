@@ -148,9 +148,13 @@ class ReaderWatch:
     def __init__(self, sink: Stream, gone: Callable[[], object]) -> None:
         self._watcher: Any = None
         if isinstance(sink, Socket) and stat.S_ISFIFO(os.fstat(sink.fileno()).st_mode):
+            fd = sink.fileno()
+            blocking = os.get_blocking(fd)
             # What is written to is never readable; so the loops tell of an error.
-            self._watcher = gevent.get_hub().loop.io(sink.fileno(), READ)
+            self._watcher = gevent.get_hub().loop.io(fd, READ)
             self._watcher.start(self._gone, gone)
+            # libuv has changed that, and others have the pipe as well.
+            os.set_blocking(fd, blocking)
 
     def _gone(self, gone: Callable[[], object]) -> None:
         self.close()

@@ -229,12 +229,12 @@ class WSGIServer(Server):
         super()._emit_close(period)
         self._end_serving()
 
-    def emit(self, event: str, *args: Any) -> bool:
+    def emit(self, event: Any, *args: Any) -> bool:
         if event != "connection":
             return super().emit(event, *args)
         (sock,) = args
         sock.set_timeout(self.idle_timeout)
-        super().emit(event, sock)
+        super().emit("connection", sock)
         if not self._handlers:
             self._begin_serving()
         handler = self._handlers[sock] = self.handler_class(sock, self)

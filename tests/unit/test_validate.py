@@ -228,10 +228,3 @@ def test_an_impossible_family_is_a_value_error(value: Any) -> None:
 def test_a_family_of_another_kind_is_a_type_error(value: Any) -> None:
     message = refused(TypeError, "ERR_INVALID_ARG_TYPE", arguments.family, value)
     assert '"family"' in message
-
-
-def test_the_options_of_a_call_are_its_keywords() -> None:
-    def call(self: Any, target: Any = None, *, port: int = 0, path: Any = None) -> None: ...
-
-    assert arguments.keywords(call) == {"port", "path"}
-    assert arguments.keywords(test_the_options_of_a_call_are_its_keywords) == frozenset()

@@ -1,0 +1,55 @@
+"""The options of sockets and of connecting, by name: one definition for programs and checkers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    from .._core.on_read import OnRead
+    from .._core.block_list import BlockList
+
+__all__ = ["ConnectOptions", "ConnectionOptions", "SocketOptions"]
+
+
+class SocketOptions(TypedDict, total=False):
+    """Those of :class:`gnet.Socket`."""
+
+    fd: int | None
+    handle: Any
+    allow_half_open: bool
+    readable: bool | None
+    writable: bool | None
+    onread: OnRead | None
+    signal: Any
+    high_water_mark: int
+    write_limit: int | None
+    when_over: str
+    first_byte_timeout: float | None
+    write_timeout: float | None
+    lifetime: float | None
+
+
+class ConnectOptions(TypedDict, total=False):
+    """Those of :meth:`gnet.Socket.connect`."""
+
+    port: Any
+    path: Any
+    family: int | str | None
+    hints: int
+    local_address: str | None
+    local_port: int | None
+    lookup: Callable[..., Any] | None
+    no_delay: bool
+    keep_alive: bool
+    keep_alive_initial_delay: float
+    auto_select_family: bool | None
+    auto_select_family_attempt_timeout: float | None
+    block_list: BlockList | None
+    connect_timeout: float | None
+
+
+class ConnectionOptions(SocketOptions, ConnectOptions, total=False):
+    """Those of :func:`gnet.connect`."""
+
+    timeout: float | None

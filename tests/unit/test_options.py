@@ -1,0 +1,85 @@
+"""Options have one definition, and a name that is none of them is told what was meant."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import gnet
+from gnet._server.options import ListeningOptions, ServeOptions, ServerOptions
+from gnet._socket.options import ConnectionOptions, ConnectOptions, SocketOptions
+
+
+@pytest.mark.parametrize(
+    ("options", "call"),
+    [
+        (SocketOptions, gnet.Socket.__init__),
+        (ConnectOptions, gnet.Socket.connect),
+        (ServerOptions, gnet.Server.__init__),
+        (ListeningOptions, gnet.Server.listen),
+    ],
+)
+def test_what_checkers_know_is_what_the_call_takes(options: Any, call: Any) -> None:
+    parameters = inspect.signature(call).parameters.values()
+    taken = {each.name: each.annotation for each in parameters if each.kind is each.KEYWORD_ONLY}
+    known = {name: kind.__forward_arg__ for name, kind in options.__annotations__.items()}
+    assert known == taken
+
+
+def test_a_call_that_does_two_things_has_the_options_of_both() -> None:
+    both = SocketOptions.__annotations__.keys() | ConnectOptions.__annotations__
+    assert ConnectionOptions.__annotations__.keys() == both | {"timeout"}
+    both = ServerOptions.__annotations__.keys() | ListeningOptions.__annotations__
+    assert ServeOptions.__annotations__.keys() == both | {"backlog"}
+
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "Server()": gnet.create_server,
+    "connect()": lambda **options: gnet.connect(1, **options),
+    "serve()": lambda **options: gnet.serve(print, 0, **options),
+    "Socket()": gnet.Socket,
+    "Socket.connect()": lambda **options: gnet.Socket().connect(1, **options),
+    "Server.listen()": lambda **options: gnet.Server().listen(0, **options),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "option", "hint"),
+    [
+        ("Server()", "no_dely", "; did you mean 'no_delay'?"),
+        ("Server()", "nodelay", "; did you mean 'no_delay'?"),
+        ("Server()", "maxConnections", "; did you mean 'max_connections'?"),
+        ("Server()", "port", "; it is an option of Server.listen()"),
+        ("Server()", "backlog", "; it is an option of Server.listen()"),
+        ("Server()", "spawn", "; each connection that needs a greenlet has one, and "),
+        ("Server()", "keyfile", "; a connection is wrapped for TLS: "),
+        ("Server()", "xyzzy", ""),
+        ("connect()", "keepalive", "; did you mean 'keep_alive'?"),
+        ("connect()", "allowHalfOpen", "; did you mean 'allow_half_open'?"),
+        ("connect()", "ssl", "; a connection is wrapped for TLS: "),
+        ("serve()", "max_conections", "; did you mean 'max_connections'?"),
+        ("Socket()", "allow_halfopen", "; did you mean 'allow_half_open'?"),
+        ("Socket.connect()", "localaddress", "; did you mean 'local_address'?"),
+        ("Socket.connect()", "write_limit", "; it is an option of Server() and Socket()"),
+        ("Server.listen()", "reuse_prt", "; did you mean 'reuse_port'?"),
+        ("Server.listen()", "reuse_address", "; a port that nobody listens on any more "),
+        ("Server.listen()", "no_delay", "; it is an option of Server()"),
+    ],
+)
+def test_an_unknown_option_says_what_was_meant(call: str, option: str, hint: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        CALLS[call](**{option: 1})
+    text = f"{call} got an unexpected keyword argument {option!r}"
+    assert str(caught.value).startswith(text + hint)
+    assert hint or str(caught.value) == text
+    assert caught.value.code == "ERR_INVALID_ARG_TYPE"  # type: ignore[attr-defined]
+
+
+def test_a_type_error_of_another_kind_is_left_alone() -> None:
+    with pytest.raises(TypeError, match='"no_delay" argument must be'):
+        gnet.Server(no_delay="yes")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="positional argument"):
+        gnet.Server(print, print)  # type: ignore[misc]
