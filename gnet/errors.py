@@ -63,7 +63,7 @@ def _rebuild(kind: type[OSError], args: tuple[Any, ...], fields: dict[str, Any])
 class AbortError(_Copyable, OSError):
     """A ``signal`` became ready, and has ended the operation that it was given to."""
 
-    code = "ABORT_ERR"
+    code: str = "ABORT_ERR"
 
     def __init__(self, message: str = "The operation was aborted") -> None:
         super().__init__(_errno.ECANCELED, message)
@@ -72,7 +72,7 @@ class AbortError(_Copyable, OSError):
 class SocketClosedError(_Copyable, OSError):
     """The socket is closed, or was closed under a blocked call; ``errno`` is ``EBADF``."""
 
-    code = "ERR_SOCKET_CLOSED"
+    code: str = "ERR_SOCKET_CLOSED"
 
     def __init__(self, message: str = "Socket is closed", code: str | None = None) -> None:
         super().__init__(_errno.EBADF, message)
@@ -83,7 +83,7 @@ class SocketClosedError(_Copyable, OSError):
 class StreamDestroyedError(SocketClosedError):
     """The data of a call was not sent, because ``destroy()`` came before or meanwhile."""
 
-    code = "ERR_STREAM_DESTROYED"
+    code: str = "ERR_STREAM_DESTROYED"
 
     def __init__(self, call: str = "write") -> None:
         super().__init__(f"Cannot call {call} after a stream was destroyed")
@@ -92,7 +92,7 @@ class StreamDestroyedError(SocketClosedError):
 class WriteAfterEndError(_Copyable, BrokenPipeError):
     """Data was written after ``end()``; ``errno`` is ``EPIPE``, as in the kernel's own error."""
 
-    code = "ERR_STREAM_WRITE_AFTER_END"
+    code: str = "ERR_STREAM_WRITE_AFTER_END"
 
     def __init__(self, message: str = "write after end") -> None:
         super().__init__(_errno.EPIPE, message)
@@ -101,7 +101,7 @@ class WriteAfterEndError(_Copyable, BrokenPipeError):
 class EndedError(_Copyable, BrokenPipeError):
     """Data was written when both ends had ended; ``code`` and ``errno`` are ``EPIPE``."""
 
-    code = "EPIPE"
+    code: str = "EPIPE"
 
     def __init__(self, message: str = "This socket has been ended by the other party") -> None:
         super().__init__(_errno.EPIPE, message)
@@ -110,7 +110,7 @@ class EndedError(_Copyable, BrokenPipeError):
 class PeerEndError(_Copyable, ConnectionAbortedError):
     """The peer has left while a greenlet worked for it."""
 
-    code = "ECONNABORTED"
+    code: str = "ECONNABORTED"
 
     def __init__(self, message: str = "The peer has ended the connection") -> None:
         super().__init__(_errno.ECONNABORTED, message)
@@ -124,7 +124,7 @@ class DeadlineError(_Copyable, TimeoutError):
     :ivar seconds: its length.
     """
 
-    code = "ETIMEDOUT"
+    code: str = "ETIMEDOUT"
 
     def __init__(self, deadline: str, seconds: float) -> None:
         super().__init__(_errno.ETIMEDOUT, f"{deadline} of {seconds:g} seconds is over")
@@ -135,7 +135,7 @@ class DeadlineError(_Copyable, TimeoutError):
 class WriteLimitError(_Copyable, OSError):
     """More was written than ``write_limit`` allows to be queued."""
 
-    code = "ERR_WRITE_LIMIT"
+    code: str = "ERR_WRITE_LIMIT"
 
     def __init__(self, limit: int) -> None:
         super().__init__(_errno.ENOBUFS, f"more than the write_limit of {limit} bytes is queued")
@@ -147,7 +147,7 @@ class IPBlockedError(_Copyable, PermissionError):
     :ivar address: the forbidden address.
     """
 
-    code = "ERR_IP_BLOCKED"
+    code: str = "ERR_IP_BLOCKED"
 
     def __init__(self, address: str) -> None:
         super().__init__(_errno.EACCES, f"IP({address}) is blocked by the block list")
@@ -157,7 +157,7 @@ class IPBlockedError(_Copyable, PermissionError):
 class HandleTypeError(TypeError):
     """The call does not exist for this kind of handle."""
 
-    code = "ERR_INVALID_HANDLE_TYPE"
+    code: str = "ERR_INVALID_HANDLE_TYPE"
 
     def __init__(self, message: str = "This handle type cannot be sent or reset") -> None:
         super().__init__(message)
@@ -166,7 +166,7 @@ class HandleTypeError(TypeError):
 class AlreadyListeningError(_Copyable, OSError, RuntimeError):
     """``listen()`` was called twice, with neither a ``close()`` nor an error in between."""
 
-    code = "ERR_SERVER_ALREADY_LISTEN"
+    code: str = "ERR_SERVER_ALREADY_LISTEN"
 
     def __init__(self) -> None:
         super().__init__(
@@ -177,7 +177,7 @@ class AlreadyListeningError(_Copyable, OSError, RuntimeError):
 class NotRunningError(_Copyable, OSError, RuntimeError):
     """``close()`` found no open server; it is passed to the callback, never raised."""
 
-    code = "ERR_SERVER_NOT_RUNNING"
+    code: str = "ERR_SERVER_NOT_RUNNING"
 
     def __init__(self) -> None:
         super().__init__(_errno.EINVAL, "Server is not running.")
@@ -203,8 +203,8 @@ class AggregateError(_Copyable, OSError):
         first = errors[0]
         message = "; ".join(getattr(each, "strerror", None) or str(each) for each in errors)
         super().__init__(getattr(first, "errno", None), message)
-        self.errors = list(errors)
-        self.code = code_of(first)
+        self.errors: list[BaseException] = list(errors)
+        self.code: str | None = code_of(first)
 
 
 def _table(codes: dict[str, str]) -> dict[int, str]:

@@ -123,8 +123,8 @@ class Splicer:
     __slots__ = ("_pid", "_pipe", "full", "users")
 
     def __init__(self) -> None:
-        self.users = 0
-        self.full = 0
+        self.users: int = 0
+        self.full: int = 0
         self._pid = 0
         self._pipe: tuple[int, int] | None = None
 

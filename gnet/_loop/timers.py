@@ -86,8 +86,8 @@ class IdleTimer:
 
     def restart(self, seconds: float) -> None:
         """Begin anew, with another time."""
-        self.seconds = seconds
-        self.last = monotonic()
+        self.seconds: float = seconds
+        self.last: float = monotonic()
         deadline = self.last + seconds
         if self.due is None or self.due > deadline:
             self._timers.schedule(self, deadline)

@@ -119,7 +119,7 @@ class TakenOver:
     """
 
     def __init__(self, fd: int, file: unix_path.SocketFile | None, channel: Channel) -> None:
-        self.fd = fd
+        self.fd: int = fd
         self.file = file
         self._channel = channel
 

@@ -167,14 +167,14 @@ class Server(ServerBase):
     ) -> None:
         super().__init__(dispatcher())
         flag = arguments.flag
-        self.allow_half_open = flag("allow_half_open", allow_half_open)
-        self.pause_on_connect = flag("pause_on_connect", pause_on_connect)
-        self.no_delay = flag("no_delay", no_delay)
-        self.keep_alive = flag("keep_alive", keep_alive)
-        self.keep_alive_initial_delay = arguments.keep_alive_delay(
+        self.allow_half_open: bool = flag("allow_half_open", allow_half_open)
+        self.pause_on_connect: bool = flag("pause_on_connect", pause_on_connect)
+        self.no_delay: bool = flag("no_delay", no_delay)
+        self.keep_alive: bool = flag("keep_alive", keep_alive)
+        self.keep_alive_initial_delay: float = arguments.keep_alive_delay(
             "keep_alive_initial_delay", keep_alive_initial_delay
         )
-        self.high_water_mark = arguments.integer("high_water_mark", high_water_mark, 0, 2**62)
+        self.high_water_mark: int = arguments.integer("high_water_mark", high_water_mark, 0, 2**62)
         self._room = Room(max_connections, when_full)
         prefix = checked_prefix("per_address_prefix", per_address_prefix)
         per_address = PerAddress(max_connections_per_address, prefix)
@@ -185,7 +185,7 @@ class Server(ServerBase):
             prefix,
         )
         #: What a peer may cost, for its sockets.
-        self.limits = watchdog.limits(
+        self.limits: watchdog.Limits | None = watchdog.limits(
             write_limit, when_over, first_byte_timeout, write_timeout, lifetime
         )
         self._end_on_return = flag("end_on_return", end_on_return)

@@ -13,7 +13,7 @@ __all__ = ["ALL", "Place", "parse_port"]
 ALL = "*"
 #: Where to listen when no host is named, and on every address, by family.
 LOOPBACK = {0: "127.0.0.1", 4: "127.0.0.1", 6: "::1"}
-UNSPECIFIED = {0: None, 4: "0.0.0.0", 6: "::"}
+UNSPECIFIED: dict[int, str | None] = {0: None, 4: "0.0.0.0", 6: "::"}
 FORMS = "8124, host:8124, [::1]:8124, unix:/path or unix:@name"
 MAX_PORT = 65535
 UNIX = "unix:"

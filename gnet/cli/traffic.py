@@ -34,7 +34,7 @@ class Traffic:
         self._open: set[Socket] = set()
         self._received = 0
         self._sent = 0
-        self.connections = 0
+        self.connections: int = 0
 
     def add(self, sock: Socket) -> None:
         """Count this connection, too."""

@@ -38,9 +38,9 @@ __all__ = ["Cluster", "Member", "Worker", "fork", "is_primary", "is_worker", "ru
 #: In a worker: this process as the :class:`Member` of its cluster. Otherwise ``None``.
 worker: Member | None = this_worker.join()
 #: Whether this process is a worker. From Node's ``cluster.isWorker``.
-is_worker = worker is not None
+is_worker: bool = worker is not None
 #: Whether this process is none, and so may have workers. From Node's ``cluster.isPrimary``.
-is_primary = worker is None
+is_primary: bool = worker is None
 
 
 def run(main: Callable[[], object], workers: int | None = None, **options: Any) -> None:

@@ -74,7 +74,7 @@ class Handle:
     __slots__ = ("bound", "listeners", "users")
 
     def __init__(self, bound: bind.Bound) -> None:
-        self.bound = bound
+        self.bound: bind.Bound = bound
         self.users: set[int] = set()
         self.listeners: set[int] = set()
 

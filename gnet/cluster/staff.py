@@ -13,7 +13,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from .._core.dispatcher import dispatcher
+from .._core.dispatcher import Dispatcher, dispatcher
 from .._core.emitter import EventEmitter
 from .._loop.timers import wait_patiently
 from .._processes.channel import Message
@@ -62,20 +62,20 @@ class Staff:
         news: Callable[[], object],
     ) -> None:
         self._cluster = cluster
-        self.argv = list(argv)
+        self.argv: list[str] = list(argv)
         self._env = dict(env)
         self._grace = grace
         self._tell = news
-        self.loop = dispatcher()
+        self.loop: Dispatcher = dispatcher()
         self.workers: dict[int, WorkerProcess] = {}
         self._numbers = count(1)
         # How many workers there should be, and how many are being started, perhaps after a pause.
         self._target = 0
         self._coming = 0
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, at_once=True)
-        self.handles = Handles()
-        self.stopping = Event()
-        self.over = Event()
+        self.handles: Handles = Handles()
+        self.stopping: Event = Event()
+        self.over: Event = Event()
         self.over.set()
 
     # -- starting -----------------------------------------------------------------------------

@@ -64,8 +64,8 @@ class Worker(EventEmitter):
 
     def __init__(self, of: WorkerProcess) -> None:
         super().__init__()
-        self.id = of.id
-        self.process = of.process
+        self.id: int = of.id
+        self.process: Any = of.process
         self._of = of
 
     def __repr__(self) -> str:
@@ -132,16 +132,16 @@ class WorkerProcess:
     """
 
     def __init__(self, number: int, process: Any, wire: Wire, owner: Owner) -> None:
-        self.id = number
-        self.process = process
+        self.id: int = number
+        self.process: Any = process
         self.owner = owner
-        self.started = monotonic()
+        self.started: float = monotonic()
         self.retiring = self.online = self.ready = self.spare = False
         self._parent = os.getpid()
-        self.exited = Event()
-        self.news = Event()
-        self.worker = Worker(self)
-        self.channel = Channel(
+        self.exited: Event = Event()
+        self.news: Event = Event()
+        self.worker: Worker = Worker(self)
+        self.channel: Channel = Channel(
             wire,
             partial(owner.receive, self),
             partial(owner.lost, self),

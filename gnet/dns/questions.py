@@ -91,7 +91,7 @@ class Questions:
     """
 
     def __init__(self, servers: Sequence[NameServer], plan: Plan, cache_size: int) -> None:
-        self.cache = AnswerCache(cache_size)
+        self.cache: AnswerCache = AnswerCache(cache_size)
         self._servers = servers
         self._first = 0
         self._plan = plan

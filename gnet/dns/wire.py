@@ -93,8 +93,8 @@ class Reply:
     def __init__(self, wire: bytes, names: _Names, rcode: int, truncated: bool) -> None:
         self._wire = wire
         self._names = names
-        self.rcode = rcode
-        self.truncated = truncated
+        self.rcode: int = rcode
+        self.truncated: bool = truncated
         self.answer: _Section = {}
         self.authority: _Section = {}
 

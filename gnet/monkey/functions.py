@@ -60,7 +60,7 @@ class Functions:
         return found
 
 
-functions = Functions()
+functions: Functions = Functions()
 
 
 def standard_functions() -> list[FunctionType]:

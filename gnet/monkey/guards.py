@@ -58,7 +58,7 @@ def _guarded_classes() -> list[type]:
     return list(dict.fromkeys(filter(is_systems, bases)))
 
 
-guards = Guards()
+guards: Guards = Guards()
 
 
 def _guarded_connect(method: Any, getaddrinfo: Callable[..., Any]) -> Callable[..., Any]:

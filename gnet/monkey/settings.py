@@ -22,14 +22,14 @@ class Settings:
         auto_select_family: bool | None = None,
         local_address: str | None = None,
     ) -> None:
-        self.lookup = arguments.optional_function("lookup", lookup)
-        self.block_list = _block_list(block_list)
-        self.auto_select_family = (
+        self.lookup: Callable[..., Any] | None = arguments.optional_function("lookup", lookup)
+        self.block_list: BlockList | None = _block_list(block_list)
+        self.auto_select_family: bool | None = (
             None
             if auto_select_family is None
             else arguments.flag("auto_select_family", auto_select_family)
         )
-        self.local_address = _local_address(local_address)
+        self.local_address: str | None = _local_address(local_address)
 
     def options(self) -> dict[str, Any]:
         """The options of :meth:`gnet.Socket.connect`."""

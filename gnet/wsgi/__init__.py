@@ -148,25 +148,29 @@ class WSGIServer(Server):
         **options: Any,
     ) -> None:
         flag, integer = arguments.flag, arguments.integer
-        self.application = arguments.function("application", application)
-        self.idle_timeout = arguments.seconds("idle_timeout", idle_timeout)
+        self.application: Callable[..., Any] = arguments.function("application", application)
+        self.idle_timeout: float | None = arguments.seconds("idle_timeout", idle_timeout)
         #: What a request may cost.
-        self.request_limits = Limits(
+        self.request_limits: Limits = Limits(
             arguments.seconds("header_timeout", header_timeout),
             _rate("min_body_rate", min_body_rate),
             None if max_body is None else integer("max_body", max_body, 0, 2**63 - 1),
             integer("max_header_bytes", max_header_bytes, 1, 2**31 - 1),
             integer("max_headers", max_headers, 0, 2**31 - 1),
         )
-        self.interrupt_on_disconnect = flag("interrupt_on_disconnect", interrupt_on_disconnect)
-        self.threads = None if threads is None else integer("threads", threads, 1, 2**16)
-        self.allow_connect = flag("allow_connect", allow_connect)
+        self.interrupt_on_disconnect: bool = flag(
+            "interrupt_on_disconnect", interrupt_on_disconnect
+        )
+        self.threads: int | None = (
+            None if threads is None else integer("threads", threads, 1, 2**16)
+        )
+        self.allow_connect: bool = flag("allow_connect", allow_connect)
         #: Where a line per request goes, or ``None``.
-        self.log = None if log is None else writable("log", log, logging.INFO)
+        self.log: Any = None if log is None else writable("log", log, logging.INFO)
         if error_log is None:
             # A program may have been started without a standard error.
             error_log = sys.stderr or Nowhere()
-        self.error_log = writable("error_log", error_log, logging.ERROR)
+        self.error_log: Any = writable("error_log", error_log, logging.ERROR)
         options.setdefault("no_delay", True)
         super().__init__(end_on_return=True, **options)
         #: What the ``environ`` of every request begins with.
@@ -186,7 +190,7 @@ class WSGIServer(Server):
         }
         self._handlers: dict[Socket, Any] = {}
         #: Whether the connections that wait for a request are at their end.
-        self.ends_waiting = False
+        self.ends_waiting: bool = False
         #: The threads, while the server needs them.
         self.thread_pool: Threads | None = None
         self._stall_watch: StallWatch | None = None

@@ -58,9 +58,9 @@ class Body:
         self._received = 0
         self._waited = 0.0
         self._deadline: float | None = None
-        self.left = length
-        self.ended = not length
-        self.broken = False
+        self.left: int = length
+        self.ended: bool = not length
+        self.broken: bool = False
         self.announce: Callable[[], object] | None = None
 
     def next(self, wanted: int = 0) -> bytes:
@@ -152,14 +152,14 @@ class ChunkedBody(Body):
 
     def __init__(self, intake: Intake, limits: Limits, trailers: list[tuple[str, str]]) -> None:
         super().__init__(intake, limits, 1)
-        self.trailers = trailers
+        self.trailers: list[tuple[str, str]] = trailers
         self._parts: list[bytes] = []
         self._fields: list[tuple[bytes, bytes]] = []
         self._complete = False
         self._overhead = 0
         # The end of what the parser has seen: an END may be half in there.
         self._seen = b""
-        self.on_body = self._parts.append
+        self.on_body: Callable[[bytes], None] = self._parts.append
         self._parser: Any = httptools.HttpRequestParser(self)
         self._parser.feed_data(self._HEAD)
         self._fields.clear()

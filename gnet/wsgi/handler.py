@@ -58,9 +58,9 @@ class WSGIHandler:
     __slots__ = ("_address", "_base", "_body", "_intake", "server", "socket", "state")
 
     def __init__(self, socket: Socket, server: Host) -> None:
-        self.socket = socket
-        self.server = server
-        self.state = WAITING
+        self.socket: Socket = socket
+        self.server: Host = server
+        self.state: str = WAITING
         self._intake = Intake(socket, server.request_limits, server.allow_connect)
         self._base = environ.of_connection(server.environ, socket)
         self._address: str = self._base["REMOTE_ADDR"]

@@ -89,15 +89,15 @@ class Head:
     )  # fmt: skip
 
     def __init__(self, method: str, target: str, protocol: str, variables: dict[str, str]) -> None:
-        self.method = method
-        self.target = target
-        self.protocol = protocol
-        self.variables = variables
+        self.method: str = method
+        self.target: str = target
+        self.protocol: str = protocol
+        self.variables: dict[str, str] = variables
         self.length: int | None = 0
-        self.expects_continue = False
-        self.upgrade = False
-        self.takes_trailers = False
-        self.keep_alive = protocol == "HTTP/1.1"
+        self.expects_continue: bool = False
+        self.upgrade: bool = False
+        self.takes_trailers: bool = False
+        self.keep_alive: bool = protocol == "HTTP/1.1"
 
     @property
     def line(self) -> str:

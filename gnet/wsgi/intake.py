@@ -44,11 +44,11 @@ class Limits:
         max_header_bytes: int,
         max_headers: int,
     ) -> None:
-        self.header_timeout = header_timeout
-        self.min_body_rate = min_body_rate
-        self.max_body = max_body
-        self.max_header_bytes = max_header_bytes
-        self.max_headers = max_headers
+        self.header_timeout: float | None = header_timeout
+        self.min_body_rate: float | None = min_body_rate
+        self.max_body: int | None = max_body
+        self.max_header_bytes: int = max_header_bytes
+        self.max_headers: int = max_headers
 
 
 class Intake:
@@ -63,7 +63,7 @@ class Intake:
         self._sock = sock
         self._limits = limits
         self._parser = HeadParser(limits.max_headers, allow_connect)
-        self.rest = b""
+        self.rest: bytes = b""
 
     def close(self) -> None:
         """Let go of what reads it."""

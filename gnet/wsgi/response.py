@@ -84,9 +84,9 @@ class Response:
         self._no_body = head.method == "HEAD"
         self.status: str | None = None
         self.code = 0
-        self.started = False
-        self.keep_alive = head.keep_alive
-        self.sent = 0
+        self.started: bool = False
+        self.keep_alive: bool = head.keep_alive
+        self.sent: int = 0
         self.trailers: list[tuple[str, str]] = []
 
     def start_response(
