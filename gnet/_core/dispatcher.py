@@ -92,8 +92,8 @@ class Dispatcher:
     def __init__(self, hub: Any) -> None:
         if getattr(self, "hub", None) is not None:
             raise RuntimeError("__init__() was called again on a dispatcher, which is in use")
-        self.hub = hub
-        self.loop = hub.loop
+        self.hub: Any = hub
+        self.loop: Any = hub.loop
         # libev opens a descriptor for the first such watcher, a lookup's for example, and aborts
         # the process when none is left by then, or now.
         _check_descriptors()
@@ -105,21 +105,21 @@ class Dispatcher:
         # Its sockets and servers, where they end with their thread. Those of the main thread end
         # with the process; one that destroys its hub before that has them looked for.
         self.members: WeakSet[Any] | None = None if hub.loop.default else WeakSet()
-        self.thread = stream_socket.this_thread()
-        self.gone = False
+        self.thread: int = stream_socket.this_thread()
+        self.gone: bool = False
         # What other threads want to have run here.
         self._asked: deque[Job] = deque()
-        self.timers = IdleTimers(hub.loop)
-        self.splicer = Splicer()
-        self.peers = PeerWatch(hub.loop)
+        self.timers: IdleTimers = IdleTimers(hub.loop)
+        self.splicer: Splicer = Splicer()
+        self.peers: PeerWatch = PeerWatch(hub.loop)
         self.kept: set[object] = set()
         # The connections whose handlers have not returned.
         self._handled: set[object] = set()
         # The borrowed greenlets that run() does not wait for.
         self._forsaken: set[object] = set()
-        self.calls = 0
-        self.since = 0.0
-        self.sharers = 0
+        self.calls: int = 0
+        self.since: float = 0.0
+        self.sharers: int = 0
         self._ready: list[Job] = []
         # One for all connections: each access would make another one.
         self._note = self._ready.append

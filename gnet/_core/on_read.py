@@ -27,7 +27,7 @@ class OnRead:
     __slots__ = ("_make", "buffer", "callback", "size", "view")
 
     def __init__(self, buffer: Any, callback: Callable[..., object]) -> None:
-        self.callback = arguments.function("callback", callback)
+        self.callback: Callable[..., object] = arguments.function("callback", callback)
         self._make = arguments.function("buffer", buffer) if callable(buffer) else None
         if self._make is None:
             self._use(buffer)
@@ -37,11 +37,11 @@ class OnRead:
         if not view.nbytes:
             raise arguments.wrong_value("buffer", buffer, "of one byte or more")
         #: The buffer that is read into, and its size in bytes.
-        self.buffer = buffer
-        self.size = view.nbytes
+        self.buffer: Any = buffer
+        self.size: int = view.nbytes
         # A bytearray that has a view cannot be shortened: a read into nothing would pass for the
         # end of the stream.
-        self.view = view
+        self.view: memoryview = view
 
     def refresh(self) -> None:
         """Have the buffer for the next read."""

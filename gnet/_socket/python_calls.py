@@ -76,7 +76,7 @@ class PythonSocket(Messages):
         super().__init_subclass__(**options)
         # A subclass' own need not call its base's.
         if cls.__del__ is not Messages.__del__:
-            cls.__del__ = _finaliser(cls.__del__)  # type: ignore[method-assign]
+            type.__setattr__(cls, "__del__", _finaliser(cls.__del__))
 
     def __enter__(self) -> Self:
         self._check_thread()

@@ -136,7 +136,8 @@ class WorkerProcess:
         self.process: Any = process
         self.owner = owner
         self.started: float = monotonic()
-        self.retiring = self.online = self.ready = self.spare = False
+        self.retiring: bool = False
+        self.online = self.ready = self.spare = False
         self._parent = os.getpid()
         self.exited: Event = Event()
         self.news: Event = Event()

@@ -13,11 +13,11 @@ from typing import Any
 
 try:
     import httptools
-except ImportError as exc:
+except ImportError as _missing:
     raise ImportError(
         "gnet.wsgi needs the package httptools, which reads the requests. "
         'Install it with: pip install "gevent-net[wsgi]"'
-    ) from exc
+    ) from _missing
 
 from .refusal import RequestError
 

@@ -83,7 +83,7 @@ class Response:
         self._until_end = False
         self._no_body = head.method == "HEAD"
         self.status: str | None = None
-        self.code = 0
+        self.code: int = 0
         self.started: bool = False
         self.keep_alive: bool = head.keep_alive
         self.sent: int = 0
