@@ -223,7 +223,7 @@ class Reading(Flowing):
         if self._idle is not None:
             self._idle.touch()
         if count:
-            self.bytes_read += count
+            self.bytes_read: int = self.bytes_read + count
             self._more = count == wanted
             if not self._watching and not self._more:
                 self._rearm()
