@@ -378,6 +378,12 @@ class Server(ServerBase):
             return None
         return address_info(self._bound.wire.local_name())
 
+    @property
+    def port(self) -> int | None:
+        """The bound port; ``None`` for a path, and where the server does not listen."""
+        address = self.address()
+        return address.port if isinstance(address, AddressInfo) else None
+
     # -- accepting ----------------------------------------------------------------------------
 
     def _arrived(self, wire: Transport, remote: Any) -> None:

@@ -5,9 +5,9 @@ from typing import Any, Literal, TypeVar, overload
 
 from typing_extensions import Self
 
-from .._values.event_names import CodedError, EmitterEvent, ServerEvent
 from .._core.held import Held
 from .._socket.socket import Socket
+from .._values.event_names import CodedError, EmitterEvent, ServerEvent
 from .dropped import DropInfo
 
 __all__ = ["ServerBase"]

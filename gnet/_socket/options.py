@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
-    from .._core.on_read import OnRead
     from .._core.block_list import BlockList
+    from .._core.on_read import OnRead
 
 __all__ = ["ConnectOptions", "ConnectionOptions", "SocketOptions"]
 
