@@ -147,6 +147,9 @@ class ReaderWatch:
 
     def __init__(self, sink: Stream, gone: Callable[[], object]) -> None:
         self._watcher: Any = None
+        if sys.platform == "win32":
+            # There a pipe is a file for the command.
+            return
         if isinstance(sink, Socket) and stat.S_ISFIFO(os.fstat(sink.fileno()).st_mode):
             fd = sink.fileno()
             blocking = os.get_blocking(fd)

@@ -10,7 +10,7 @@ r"""WSGI applications on a gnet server: HTTP/1.1 that may face the internet.
         return [b"hello\n"]
 
     with wsgi.WSGIServer(application).listen(0) as server:
-        with gnet.connect(server.address().port) as sock:
+        with gnet.connect(server.port) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             print(*sock.makefile(), sep="")
 
