@@ -85,8 +85,8 @@ class Connection(Reading):
         self._onread = None
         self._remembered = ()
         self._signal = None
-        self.allow_half_open = False
-        self.high_water_mark = high_water_mark
+        self.allow_half_open: bool = False
+        self.high_water_mark: int = high_water_mark
         self._renew(loop)
 
     def _renew(self, loop: Dispatcher) -> None:
@@ -118,8 +118,8 @@ class Connection(Reading):
         self._serving = None
         self._unread = None
         self._watching = UNWATCHED
-        self.bytes_read = 0
-        self.server = None
+        self.bytes_read: int = 0
+        self.server: Any = None
 
     @classmethod
     def _accepted(cls, server: Any, wire: Transport, local: Any, remote: Any) -> Self:

@@ -225,7 +225,7 @@ class Flowing(Inbound):
             return len(data)
         size = wire.recv_into(view)
         self._touch()
-        self.bytes_read += size
+        self.bytes_read: int = self.bytes_read + size
         return size
 
     def _serve_end(self, event: str = "meet_end") -> None:

@@ -88,7 +88,7 @@ class FileWatch:
     )  # fmt: skip
 
     def __init__(self, path: str, interval: float, owner: object, name: str) -> None:
-        self.path = path
+        self.path: str = path
         self.error: Exception | None = None
         self._interval = interval
         self._owner = ref(owner, self._abandon)
