@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -95,7 +94,11 @@ def _is_gnets(kind: type) -> bool:
 
 def _level_of_the_program() -> int:
     """Which of the calls is the program's; what is compiled has no frame that would count."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("gnet."):
+    # It takes long to import, and this comes for mistakes only.
+    import inspect
+
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("gnet."):
         level, frame = level + 1, frame.f_back
-    return level
+    # warn() is called one frame nearer to the program than this is.
+    return max(1, level)
