@@ -39,6 +39,7 @@ class BuildCore(build_ext):
     """Compiles all of the core; or, where something is missing for that, nothing."""
 
     def build_extensions(self) -> None:
+        self._forget_the_gone()
         try:
             self._look_for_a_compiler()
             self._to_c()
@@ -46,6 +47,12 @@ class BuildCore(build_ext):
             super().build_extensions()
         except Exception as exc:
             self._go_without(exc)
+
+    def _forget_the_gone(self) -> None:
+        """Remove what was compiled of modules that are gone: it could still be imported."""
+        for path in CORE.glob("*.so"):
+            if not path.with_name(path.name.partition(".")[0] + ".py").exists():
+                path.unlink()
 
     def _look_for_a_compiler(self) -> None:
         probe = Path(self.build_temp, "probe.c")

@@ -18,7 +18,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 import gnet
-from gnet._core import closing
+from gnet._core import connection
 from gnet._core.dispatcher import dispatcher
 from gnet._loop import timers as timers_module
 from gnet._loop.timers import Deadline
@@ -41,7 +41,7 @@ LOOPBACK.add_address("::1", "ipv6")
 def test_close_has_its_two_seconds_behind_a_long_computation(
     tcp: Net, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "LINGER_SECONDS", LONG)
+    monkeypatch.setattr(connection, "LINGER_SECONDS", LONG)
     closed = Event()
     times: list[float] = []
 
