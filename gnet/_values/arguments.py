@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable
 from functools import partial
+from string import whitespace
 from types import CodeType, MethodType
 from typing import Any
 
@@ -75,7 +76,8 @@ def _bad_port(name: str, value: object) -> ValueError:
 
 
 def _parse_port(text: str) -> int | None:
-    text = text.strip().lower()
+    # Not whatever is space to Unicode: U+001F and its kin are none in a number of Node's either.
+    text = text.strip(whitespace).lower()
     digits, base = (text[2:], 16) if text.startswith("0x") else (text, 10)
     # int() also takes signs, underscores and other alphabets' digits, which no port has.
     if not digits.isascii() or not digits.isalnum():

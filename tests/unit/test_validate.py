@@ -8,7 +8,7 @@ import pathlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gnet._values import arguments
@@ -68,6 +68,7 @@ def test_every_port_is_taken_in_its_three_forms(number: Any) -> None:
 
 
 @given(st.text(max_size=8))
+@example("0\x1f")
 def test_any_string_is_a_port_or_a_value_error(text: Any) -> None:
     try:
         number = arguments.port(text)
