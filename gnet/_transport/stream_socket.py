@@ -259,12 +259,18 @@ class _Restarting(Watcher):
         self._watcher.start(self._fired, pass_events=True)
 
     def stop(self) -> None:
-        self.callback = None
+        self._forget()
         self._watcher.stop()
 
     def close(self) -> None:
-        self.callback = None
+        self._forget()
         self._watcher.close()
+
+    def _forget(self) -> None:
+        # The arguments as well: with a method of the socket's they are a cycle, and the collector
+        # may close the descriptor ahead of the socket.
+        self.callback = None
+        self.args = ()
 
     def _fired(self, events: int) -> None:
         if events < 0:
