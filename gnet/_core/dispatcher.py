@@ -13,7 +13,6 @@ messages a second, and 1 kB instead of 7.5 kB per idle connection.
 
 from __future__ import annotations
 
-import _socket
 import os
 import sys
 from collections import deque
@@ -28,6 +27,7 @@ from weakref import WeakSet, ref
 import gevent
 from gevent.event import Event
 from gevent.exceptions import LoopExit
+from gevent.monkey import get_original
 from greenlet import getcurrent, greenlet
 
 from .._loop.peer_watch import PeerWatch
@@ -55,6 +55,9 @@ LEAST_TURN_SECONDS = TURN_SECONDS / 10
 #: So many calls without a wait are not looked at: an echo makes two, and has no clock to read.
 UNMEASURED_CALLS = 2
 
+
+# A patched one waits until the loop looks for events again; that of a thread that ends does not.
+_close = get_original("os", "close")
 
 # What each thread of the system's has of its own.
 _locals: Any = of_threads("_local")()
@@ -386,9 +389,7 @@ def _check_descriptors() -> None:
     """Fail, as a call would, when there is no descriptor left for a pipe."""
     try:
         for end in os.pipe():
-            # Not os.close(): where that is patched it waits until the loop looks for events again,
-            # which that of a thread that is about to end does not.
-            _socket.close(end)
+            _close(end)
     except OSError as exc:
         raise annotate(exc, "pipe") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from typing import Any
 
 import pytest
@@ -24,8 +23,7 @@ class Asked:
         def counting(wire: Wire) -> Any:
             try:
                 made = accept(wire)
-            except BlockingIOError as exc:
-                assert exc.errno == errno.EAGAIN
+            except BlockingIOError:
                 self.empty += 1
                 raise
             self.given += 1

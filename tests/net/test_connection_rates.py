@@ -213,7 +213,7 @@ sock.destroy()
 # A minute would be too long for this test.
 print(gnet.run(60))
 """
-    assert run(*python(script)).output == b"True\n"
+    assert run(*python(script)).output.strip() == b"True"
 
 
 @pytest.mark.parametrize("name", RATES)
