@@ -69,19 +69,20 @@ class WindowsSocket(_socket.socket):
         """A watcher of the loop, not started."""
         watcher: Watcher = loop.io(self.fileno(), events)
         if events != READ:
-            return watcher
+            return _ForgetfulWatcher(watcher)
         self._reader = _ReadWatcher(self, loop, watcher)
         return self._reader
 
 
-class _ReadWatcher(Watcher):
-    """A watcher of the loop's that is also ready when the readable side was shut down."""
+class _ForgetfulWatcher(Watcher):
+    """A watcher of the loop's that forgets whom it called when it is stopped.
 
-    def __init__(self, wire: WindowsSocket, loop: Any, watcher: Watcher) -> None:
-        self._wire = wire
-        self._loop = loop
+    libuv's own keeps the arguments, and the socket keeps its watchers: with what those refer to,
+    the socket would be a cycle.
+    """
+
+    def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
-        self._turn: Any = None
         self.callback: Callable[..., object] | None = None
         self.args: tuple[Any, ...] = ()
 
@@ -89,8 +90,6 @@ class _ReadWatcher(Watcher):
         self.callback = callback
         self.args = args
         self._watcher.start(self._call)
-        if self._wire._shut:
-            self.fire()
 
     def stop(self) -> None:
         self._forget()
@@ -99,6 +98,29 @@ class _ReadWatcher(Watcher):
     def close(self) -> None:
         self._forget()
         self._watcher.close()
+
+    def _call(self) -> None:
+        if self.callback is not None:
+            self.callback(*self.args)
+
+    def _forget(self) -> None:
+        self.callback = None
+        self.args = ()
+
+
+class _ReadWatcher(_ForgetfulWatcher):
+    """One that is also ready when the readable side was shut down."""
+
+    def __init__(self, wire: WindowsSocket, loop: Any, watcher: Watcher) -> None:
+        super().__init__(watcher)
+        self._wire = wire
+        self._loop = loop
+        self._turn: Any = None
+
+    def start(self, callback: Callable[..., object], *args: Any) -> None:
+        super().start(callback, *args)
+        if self._wire._shut:
+            self.fire()
 
     def fire(self) -> None:
         """The readable side was shut down: call back in each turn, as for any other end."""
@@ -112,13 +134,8 @@ class _ReadWatcher(Watcher):
         finally:
             self.fire()
 
-    def _call(self) -> None:
-        if self.callback is not None:
-            self.callback(*self.args)
-
     def _forget(self) -> None:
-        self.callback = None
-        self.args = ()
+        super()._forget()
         if self._turn is not None:
             self._turn.stop()
             self._turn = None
