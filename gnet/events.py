@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
+    "CertificateFailed",
     "ConnectionAccepted",
     "ConnectionClosed",
     "ConnectionDropped",
     "ConnectionFailed",
     "ConnectionOpened",
+    "HandshakeFailed",
     "LookupFinished",
+    "SecureConnected",
     "ServerClosed",
     "ServerListening",
 ]
@@ -120,3 +123,49 @@ class LookupFinished:
     addresses: tuple[tuple[str, int], ...]
     error: BaseException | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class SecureConnected:
+    """A TLS handshake is done.
+
+    :ivar socket: the :class:`gnet.Socket`.
+    :ivar seconds: how long it took.
+    :ivar protocol: the version, for example ``"TLSv1.3"``.
+    :ivar resumed: whether a former session was resumed.
+    """
+
+    socket: Any
+    seconds: float
+    protocol: str
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class HandshakeFailed:
+    """A TLS handshake has failed.
+
+    :ivar socket: the :class:`gnet.Socket`; ``None`` for a connection that a server has not let in.
+    :ivar error: why.
+    :ivar server: the :class:`gnet.Server`; ``None`` for a client's connection.
+    :ivar info: the :class:`gnet.DropInfo` of a connection that a server has not let in.
+    """
+
+    socket: Any
+    error: BaseException
+    server: Any = None
+    info: Any = None
+
+
+@dataclass(frozen=True)
+class CertificateFailed:
+    """A certificate of a :class:`gnet.tls.Certificates` cannot be used; the former one stays.
+
+    :ivar certificates: the :class:`gnet.tls.Certificates`.
+    :ivar path: the file, or the folder where it is that which cannot be read.
+    :ivar error: why.
+    """
+
+    certificates: Any
+    path: str
+    error: BaseException

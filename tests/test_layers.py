@@ -21,7 +21,8 @@ ROOMS = {
     "events": "",
     "_values": """
         __init__ namesake suggestions event_names arguments addresses packed block_rules report
-        publish race encodings targets proxy_header backoff buffers prefix token_buckets
+        publish race encodings targets proxy_header client_hello tls_errors backoff buffers
+        prefix token_buckets
     """,
     "dns": """
         names turns destinations records hosts resolv_conf search wire answer cache nameserver
@@ -33,17 +34,25 @@ ROOMS = {
         windows.pipe_names windows.pipe_errors windows.pipe_wire windows.named_pipe tcp_options
         unix_path
     """,
-    "_loop": "__init__ signals timers splicer abort_signal peer_watch thread_pools watched_file",
+    "_loop": """
+        __init__ signals timers splicer abort_signal peer_watch thread_pools watched_file
+        handshake farewell
+    """,
+    "tls": "server_names sessions contexts folder certificates __init__",
     "_core": """
         __init__ address_table rule_store block_list emitter states outbox watchdog dispatcher held
         host waiting sending out_file pipe writing on_read departure inbound flowing reading rare
-        connection
+        connection tls_watcher tls_sizes tls_engine tls_wire
     """,
-    "_socket": "__init__ text_file makefile messages python_calls options dial socket",
+    "_socket": """
+        __init__ text_file makefile messages python_calls secure changing upgrade tls_names
+        tls_calls options dial socket
+    """,
     "_processes": "__init__ kinds channel",
     "_server": """
         __init__ bind inherited acceptor handover connections dropped entrance limits proxy_gate
-        runners ending listen_request options server notify serve after_fork at_exit threads
+        tls_gate runners ending listen_request options server notify serve after_fork at_exit
+        threads
     """,
     "__init__": "",
     "testing": "",

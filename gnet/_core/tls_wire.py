@@ -1,0 +1,279 @@
+"""TLS as a transport, over any other one.
+
+What only the transport below can do goes by that one: its addresses, its options, its reset.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any
+
+from .._transport.protocol import Transport, Watcher, refuse
+from .._transport.sigpipe import NO_SIGNAL
+from .._values.buffers import first_bytes
+from ..errors import value_error
+from .tls_engine import CIPHER_BYTES, RECORD_BYTES, TLSEngine
+from .tls_watcher import TLSWatcher
+
+__all__ = ["TLSWire"]
+
+# A call sends no more at once, so that others get their turn.
+MAX_SENT_BYTES = 1 << 20
+_PEEK = int(_socket.MSG_PEEK)
+# Windows has no MSG_DONTWAIT; a transport never waits anyway, not for all of it either.
+_DONTWAIT = int(getattr(_socket, "MSG_DONTWAIT", 0))
+_HARMLESS = _DONTWAIT | int(getattr(_socket, "MSG_WAITALL", 0))
+
+
+class TLSWire(TLSEngine):
+    """One end of a TLS connection, as a transport. The parameters are :class:`TLSEngine`'s.
+
+    The transport below is from now on the wire's to close.
+
+    :ivar server_name: the name that the client has asked for, where this is the server.
+    :ivar seconds: how long the handshake has taken, where somebody has counted.
+    """
+
+    __slots__ = (
+        "PEER_END", "RESET", "SHARED", "TCP_OPTIONS", "UNREAD_RESETS", "_closed", "_watchers",
+        "seconds", "server_name",
+    )  # fmt: skip
+
+    PEEK = True
+    SPLICE = False
+    MESSAGES = False
+
+    def __init__(
+        self,
+        inner: Transport,
+        context: SSLContext,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        session: Any = None,
+        received: bytes = b"",
+    ) -> None:
+        super().__init__(inner, context, server_side, server_hostname, session, received)
+        self.TCP_OPTIONS = inner.TCP_OPTIONS
+        self.RESET = inner.RESET
+        self.PEER_END = inner.PEER_END
+        self.UNREAD_RESETS = inner.UNREAD_RESETS
+        self.SHARED = inner.SHARED
+        self.server_name: str | None = None
+        self.seconds = 0.0
+        self._closed = False
+        self._watchers: list[TLSWatcher] | None = None
+
+    # -- bytes --------------------------------------------------------------------------------
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        if flags:
+            return self._recv_with(size, flags)
+        if self._kept is not None:
+            return self._take(size)
+        if size <= 0:
+            return b""
+        return self._receive(size)
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.recv(size or len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    def _recv_with(self, size: int, flags: int) -> bytes:
+        if flags & ~(_PEEK | _HARMLESS):
+            raise value_error(
+                f'The "flags" argument must have no other flags over TLS than MSG_PEEK, '
+                f"MSG_WAITALL and MSG_DONTWAIT. Received {flags}"
+            )
+        if not flags & _PEEK:
+            return self.recv(size)
+        if self.at_end():
+            return b""
+        kept = self._kept
+        assert kept is not None
+        while len(kept) < size and not (self._hungry or self._end):
+            self._keep(size - len(kept))
+        return bytes(kept[:size])
+
+    def _take(self, size: int) -> bytes:
+        """Of what was kept."""
+        kept = self._kept
+        assert kept is not None
+        data = bytes(kept[:size])
+        del kept[: len(data)]
+        if not kept:
+            self._kept = None
+        if self._kept is not None or not self._hungry:
+            self._wake()
+        return data
+
+    def at_end(self) -> bool:
+        if self._kept is not None:
+            return False
+        data = self._receive(RECORD_BYTES)
+        if not data:
+            return True
+        self._kept = bytearray(data)
+        self._wake()
+        return False
+
+    @property
+    def owed(self) -> int:
+        """How many bytes of the last offer are on their way, and were not counted.
+
+        A record that was begun cannot be taken back: the next offer has to begin with them.
+        """
+        return self._owed + self._done
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        if flags & ~(_DONTWAIT | NO_SIGNAL):
+            refuse(errno.EOPNOTSUPP)
+        if type(data) is not bytes:
+            data = memoryview(data).cast("B")
+        size = len(data)
+        done = 0
+        if self._cipher is not None or self._done:
+            done = self._settle(size)
+            if self._cipher is not None:
+                # Nothing may overtake that.
+                if done or not size:
+                    return done
+                refuse(errno.EAGAIN)
+        if self._mute:
+            refuse(errno.EPIPE)
+        most = done + MAX_SENT_BYTES
+        while done < size and done < most:
+            count = self._encrypt(data, done, size)
+            self._collect()
+            if not count:
+                break
+            self._owed = count
+            if not self._flush_explained():
+                done += self._done
+                self._done = 0
+                break
+            self._done = 0
+            done += count
+        if not done and size:
+            refuse(errno.EAGAIN)
+        return done
+
+    def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:
+        if not buffers:
+            return 0
+        # Small messages become one record.
+        return self.send(first_bytes(buffers, CIPHER_BYTES), flags)
+
+    def _settle(self, size: int) -> int:
+        """Send what is still to be sent; gives how many of the next ``size`` bytes that were."""
+        self._flush_explained()
+        done = min(self._done, size)
+        self._done -= done
+        return done
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def shutdown(self, how: int) -> None:
+        """End one side or both.
+
+        :raises BlockingIOError: what was sent before has not gone out yet, so that the end cannot;
+            it is to be called again.
+        """
+        if how != _socket.SHUT_WR:
+            self._deaf = True
+            self._wake()
+        if how != _socket.SHUT_RD:
+            self._notify()
+            if not self._flush_explained():
+                refuse(errno.EAGAIN)
+            self.inner.shutdown(_socket.SHUT_WR)
+
+    def reset_on_close(self) -> None:
+        self.inner.reset_on_close()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def close(self) -> None:
+        self._let_go()
+        self.inner.close()
+
+    def detach(self) -> int:
+        if self._closed:
+            return -1
+        # The keys stay here.
+        refuse(errno.ENOTSUP)
+
+    def abandon(self) -> int:
+        self._let_go()
+        return self.inner.abandon()
+
+    def leave(self) -> Transport:
+        """Let go of the transport below, behind :meth:`unwrap`, and be closed; gives it."""
+        self._let_go()
+        return self.inner
+
+    def _let_go(self) -> None:
+        self._closed = True
+        self._end = True
+        watchers, self._watchers = self._watchers, None
+        for watcher in watchers or ():
+            watcher.close()
+        flusher, self._flusher = self._flusher, None
+        if flusher is not None:
+            flusher.close()
+
+    # -- readiness ----------------------------------------------------------------------------
+
+    def watch(self, loop: Any, events: int) -> Watcher:
+        self._loop = loop
+        watcher = TLSWatcher(self, loop, events)
+        if self._watchers is None:
+            self._watchers = []
+        self._watchers.append(watcher)
+        return watcher
+
+    def _wake(self) -> None:
+        """There is something to read, though the transport below is quiet."""
+        for watcher in self._watchers or ():
+            watcher.wake()
+
+    # -- what is known of it ------------------------------------------------------------------
+
+    def sides(self) -> tuple[bool, bool]:
+        return True, True
+
+    def fileno(self) -> int:
+        return self.inner.fileno()
+
+    @property
+    def family(self) -> int:
+        return self.inner.family
+
+    @property
+    def proto(self) -> int:
+        return self.inner.proto
+
+    def is_connected(self) -> bool:
+        return self.inner.is_connected()
+
+    def local_name(self) -> Any:
+        return self.inner.local_name()
+
+    def remote_name(self) -> Any:
+        return self.inner.remote_name()
+
+    def option(self, level: int, name: int, /, *size: int) -> int | bytes:
+        return self.inner.option(level, name, *size)
+
+    def set_option(self, level: int, name: int, /, *value: Any) -> None:
+        self.inner.set_option(level, name, *value)
+
+
+if TYPE_CHECKING:
+    # What is compiled has no Python class as its base: here it is held to what it implements.
+    _: type[Transport] = TLSWire
