@@ -12,7 +12,6 @@ cdef class TLSEngine:
     cdef public bint _hungry
     cdef public object _incoming
     cdef public bytearray _kept
-    cdef public object _loop
     cdef public bint _more
     cdef public bint _mute
     cdef public object _outgoing

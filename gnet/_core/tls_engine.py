@@ -29,6 +29,8 @@ from ssl import (
 from typing import Any
 from weakref import ref
 
+from gevent import get_hub
+
 from .._transport import stream_socket
 from .._transport.protocol import READ, WRITE, Transport, Watcher, refuse
 from .._values.tls_errors import annotate_tls
@@ -68,7 +70,7 @@ class TLSEngine:
 
     __slots__ = (
         "_answered", "_cipher", "_deaf", "_done", "_end", "_error", "_flusher", "_hungry",
-        "_incoming", "_kept", "_loop", "_more", "_mute", "_outgoing", "_owed", "_raw", "_read",
+        "_incoming", "_kept", "_more", "_mute", "_outgoing", "_owed", "_raw", "_read",
         "_write", "engine", "established", "inner", "strict", "stuck", "truncated",
     )  # fmt: skip
 
@@ -120,7 +122,6 @@ class TLSEngine:
         self._answered = 0
         # OpenSSL writes no more until it has read something.
         self.stuck = False
-        self._loop: Any = None
         self._flusher: Watcher | None = None
         if received:
             incoming.write(received)
@@ -354,10 +355,14 @@ class TLSEngine:
             return
         if self._answered > MAX_ANSWER_BYTES:
             self._fail(SSLError(1, "the peer asks for answers, and does not read them"))
-        elif self._loop is not None:
-            if self._flusher is None:
-                self._flusher = self.inner.watch(self._loop, WRITE)
-            self._flusher.start(self._flush_answer)
+        else:
+            self._flush_later()
+
+    def _flush_later(self) -> None:
+        """Have the loop send what the transport below does not take now."""
+        if self._flusher is None:
+            self._flusher = self.inner.watch(get_hub().loop, WRITE)
+        self._flusher.start(self._flush_answer)
 
     def _flush_answer(self) -> None:
         """In the hub: the transport below takes more."""

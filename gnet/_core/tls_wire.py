@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import os
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
@@ -120,13 +121,12 @@ class TLSWire(TLSEngine):
         self._wake()
         return False
 
-    @property
-    def owed(self) -> int:
-        """How many bytes of the last offer are on their way, and were not counted.
-
-        A record that was begun cannot be taken back: the next offer has to begin with them.
-        """
-        return self._owed + self._done
+    def take_owed(self) -> int:
+        self._owed, owed = 0, self._owed + self._done
+        self._done = 0
+        if self._cipher is not None:
+            self._flush_later()
+        return owed
 
     def send(self, data: Any, flags: int = 0) -> int:
         if flags & ~(_DONTWAIT | NO_SIGNAL):
@@ -219,7 +219,9 @@ class TLSWire(TLSEngine):
 
     def _let_go(self) -> None:
         self._closed = True
-        self._end = True
+        self._hungry = True
+        self._kept = None
+        self._error = OSError(errno.EBADF, os.strerror(errno.EBADF))
         watchers, self._watchers = self._watchers, None
         for watcher in watchers or ():
             watcher.close()
@@ -230,7 +232,6 @@ class TLSWire(TLSEngine):
     # -- readiness ----------------------------------------------------------------------------
 
     def watch(self, loop: Any, events: int) -> Watcher:
-        self._loop = loop
         watcher = TLSWatcher(self, loop, events)
         if self._watchers is None:
             self._watchers = []

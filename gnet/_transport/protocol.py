@@ -100,6 +100,15 @@ class Transport(Protocol):
     def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0, /) -> int:
         """:meth:`send` for several buffers, one behind the other."""
 
+    def take_owed(self) -> int:
+        """Have what is on its way count as sent, and be sent; gives how many bytes that are.
+
+        Most transports count whatever they take. TLS cannot take back a record that was begun:
+        what it does not count has to come first in what is offered next; who has no more to offer
+        calls this instead.
+        """
+        return 0
+
     @abstractmethod
     def at_end(self) -> bool:
         """Whether the peer has ended and nothing stands before that. Nothing is taken.
@@ -126,6 +135,9 @@ class Transport(Protocol):
         """End one side or both: ``SHUT_WR`` is the peer's end, ``SHUT_RD`` one for this side.
 
         What has come before stays to be read. Where a side has no end of its own, nothing happens.
+
+        :raises BlockingIOError: the end has to wait for what was sent before; the call is to be
+            made again when a watcher tells that it can be written to.
         """
 
     def reset_on_close(self) -> None:

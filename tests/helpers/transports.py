@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -15,9 +15,11 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from gnet._core.tls_wire import TLSWire
 from gnet._transport.memory import memory_pair
 from gnet._transport.protocol import READ, WRITE, Transport, Watcher
 from gnet._transport.stream_socket import Wire, wire_of_fd
+from tests.helpers.authority import client_context, server_context
 
 Ends = tuple[Transport, Transport]
 LOOPBACK = "127.0.0.1"
@@ -30,6 +32,7 @@ class Kind(NamedTuple):
     :ivar both_ways: whether the second end can be written to, too.
     :ivar half_open: whether one way can end and the other go on.
     :ivar largest: how many bytes are more than what it takes unread.
+    :ivar gives_fd: whether its descriptor, where it has one, stands for the connection.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Kind(NamedTuple):
     both_ways: bool = True
     half_open: bool = True
     largest: int = 1 << 24
+    gives_fd: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -127,10 +131,53 @@ def _named_pipe() -> Iterator[Ends]:
         yield client, served
 
 
+@contextmanager
+def _over(below: Callable[[], Any], times: int = 1) -> Iterator[Ends]:
+    """TLS over another kind."""
+    with ExitStack() as stack:
+        ends = stack.enter_context(below())
+        for _ in range(times):
+            ends = _encrypted(*ends)
+            for end in ends:
+                stack.callback(end.close)
+        yield ends
+
+
+def _encrypted(here: Transport, there: Transport) -> Ends:
+    """TLS over the two ends of a connection, behind the handshake."""
+    client = TLSWire(here, client_context(), False, "localhost")
+    server = TLSWire(there, server_context(), True)
+    others = [gevent.spawn(_shake_hands, server)]
+    _shake_hands(client)
+    gevent.joinall(others, raise_error=True)
+    # The tickets are no data.
+    with suppress(BlockingIOError):
+        client.at_end()
+    return client, server
+
+
+def _shake_hands(wire: TLSWire) -> None:
+    while True:
+        try:
+            return wire.handshake()
+        except BlockingIOError:
+            await_event(wire.inner, wire.wants)
+
+
+def _tls(name: str, below: Callable[[], Any], times: int = 1) -> Kind:
+    return Kind(name, lambda: _over(below, times), gives_fd=False)
+
+
 TCP = Kind("tcp", _tcp)
 MEMORY = Kind("memory", _memory)
 if sys.platform == "win32":
-    KINDS = (TCP, MEMORY, Kind("named pipe", _named_pipe))
+    KINDS = (
+        TCP,
+        MEMORY,
+        Kind("named pipe", _named_pipe),
+        _tls("tls", _tcp),
+        _tls("tls over a named pipe", _named_pipe),
+    )
 else:
     KINDS = (
         TCP,
@@ -140,6 +187,10 @@ else:
         Kind("shared pipe", lambda: _pipe(blocking=False), both_ways=False, half_open=False),
         Kind("threaded pipe", _threaded_pipe, both_ways=False, half_open=False),
         Kind("terminal", _terminal, half_open=False),
+        _tls("tls", _tcp),
+        _tls("tls over unix", _unix),
+        _tls("tls in memory", _memory),
+        _tls("tls in tls", _tcp, 2),
     )
 
 
