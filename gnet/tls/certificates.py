@@ -14,7 +14,7 @@ import gevent
 
 from .._values import arguments
 from .._values.publish import publish
-from ..errors import coded, printable, value_error
+from ..errors import annotate, coded, printable, value_error
 from .contexts import load_pair
 from .folder import Pair, Signature, pairs_in, signature
 
@@ -108,7 +108,8 @@ class Certificates:
         if server_name is not None:
             context = by_name.get(server_name)
             if context is None:
-                context = by_name.get(f"*.{server_name.partition('.')[2]}")
+                label, _, parent = server_name.partition(".")
+                context = by_name.get(f"*.{parent}") if label else None
             if context is not None:
                 return context
         assert self._default is not None
@@ -160,7 +161,12 @@ class Certificates:
     # -- loading ------------------------------------------------------------------------------
 
     def _pairs(self) -> list[Pair]:
-        return list(self._given) if self._directory is None else pairs_in(self._directory)
+        if self._directory is None:
+            return list(self._given)
+        try:
+            return pairs_in(self._directory)
+        except OSError as exc:
+            raise annotate(exc, "scandir", self._directory) from None
 
     def _load_first(self) -> None:
         failures: list[BaseException] = []

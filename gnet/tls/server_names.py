@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import _socket
 import re
+from contextlib import suppress
 from typing import Any
 
 from .._values import arguments
-from .._values.addresses import parse_ip, split_zone
+from .._values.addresses import canonical, parse_ip, split_zone
 from ..dns.names import ascii_name
 
 __all__ = ["server_hostname"]
@@ -15,6 +16,8 @@ __all__ = ["server_hostname"]
 # What inet_aton() takes: one to four numbers, decimal, octal or hexadecimal. glibc's also takes
 # whatever stands behind a blank.
 _NUMBERS = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+)){0,3}\.?")
+# No name ends so (WHATWG's URL, "ends in a number"): it is an address, or nothing.
+_ENDS_IN_NUMBER = re.compile(r"(?:^|\.)(?:0[xX][0-9a-fA-F]*|[0-9]+)\.?$")
 # What can stand in no name, and would only confuse who reads it.
 _NO_NAME = re.compile(r"[\x00-\x20\x7f/\\:@\[\]%]")
 
@@ -41,7 +44,7 @@ def server_hostname(value: Any, name: str = "server_hostname") -> str:
     address = _address(text)
     if address is not None:
         return address
-    if _NO_NAME.search(text) or text.startswith(".") or _NUMBERS.fullmatch(text):
+    if _NO_NAME.search(text) or text.startswith(".") or _ENDS_IN_NUMBER.search(text):
         raise _no_name(name, value)
     return _mapped(name, text).lower().removesuffix(".")
 
@@ -55,15 +58,12 @@ def _mapped(name: str, text: str) -> str:
 
 def _address(text: str) -> str | None:
     """The address that a text is to some system, in its normal form."""
-    bare, _ = split_zone(text)
-    ip = parse_ip(text if ":" in text else bare)
+    ip = parse_ip(text)
     if ip is not None:
-        return split_zone(str(ip))[0]
-    if _NUMBERS.fullmatch(bare):
-        try:
-            return _socket.inet_ntoa(_socket.inet_aton(bare.removesuffix(".")))
-        except OSError:
-            pass
+        return split_zone(canonical(ip))[0]
+    if _NUMBERS.fullmatch(text):
+        with suppress(OSError):
+            return _socket.inet_ntoa(_socket.inet_aton(text.removesuffix(".")))
     return None
 
 
