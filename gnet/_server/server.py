@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     # Its events, each with the arguments of its listeners.
     from .server_events import ServerBase
+    from .tls_gate import TLSGate
 else:
     ServerBase = Held
 
@@ -70,8 +71,8 @@ _NO_DELAY: Settings = (("no_delay", True),)
 class Server(ServerBase):
     """A TCP or Unix-domain server.
 
-    Emits ``connection(socket)``, ``listening()``, ``close()``, ``error(exc)`` and
-    ``drop(info)`` with a :class:`DropInfo`.
+    Emits ``connection(socket)``, ``listening()``, ``close()``, ``error(exc)``, ``drop(info)`` with
+    a :class:`DropInfo`, and ``tls_client_error(exc, info)``.
 
     :param connection_listener: added as a listener of ``'connection'``.
     :param allow_half_open: keep the writable side of its sockets open when the peer has ended;
@@ -109,8 +110,21 @@ class Server(ServerBase):
         the client's, and block list and limits concern the client. A connection is closed when
         its header is malformed, too long, too slow, or from a peer that is not trusted.
     :param trusted_proxies: a :class:`~gnet.BlockList` of the proxies to believe.
+    :param tls: speak TLS: an :class:`ssl.SSLContext`, a :class:`gnet.tls.Certificates`, or a pair
+        of files ``(certfile, keyfile)``. ``'connection'`` is emitted when the handshake is done,
+        and ``'tls_client_error'`` when it fails.
+    :param handshake_timeout: how long a handshake may take, in seconds; default 10. ``None`` for
+        no limit.
+    :param max_handshakes: the maximum of handshakes that go on at once; further ones wait.
+        ``None``, the default, for no limit.
+    :param sni_callback: called with the name that a client asks for, in lower case and in the
+        form of IDNA, or with ``None``; it gives the :class:`ssl.SSLContext` for that client, or
+        ``None`` for the server's own. It runs in a greenlet, and may block.
+    :param tls_strict: whether a connection that ends without TLS' own end has failed with an
+        :class:`ssl.SSLEOFError`; default ``False``: it has ended, and is ``truncated``.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument has a wrong value.
+    :raises OSError: a file of ``tls`` cannot be read.
     """
 
     __slots__ = (
@@ -129,6 +143,7 @@ class Server(ServerBase):
         "_room",
         "_runners",
         "_signal",
+        "_tls_gate",
         "allow_half_open",
         "high_water_mark",
         "keep_alive",
@@ -164,6 +179,11 @@ class Server(ServerBase):
         lifetime: float | None = None,
         proxy_protocol: str | None = None,
         trusted_proxies: BlockList | None = None,
+        tls: Any = None,
+        handshake_timeout: float | None = 10.0,
+        max_handshakes: int | None = None,
+        sni_callback: Callable[[str | None], Any] | None = None,
+        tls_strict: bool = False,
     ) -> None:
         super().__init__(dispatcher())
         flag = arguments.flag
@@ -197,8 +217,11 @@ class Server(ServerBase):
             if proxy_protocol is None
             else [self._room, ProxyGate(proxy_protocol, trusted_proxies)]
         )
+        strict = flag("tls_strict", tls_strict)
+        self._tls_gate = self._gate(tls, sni_callback, handshake_timeout, max_handshakes, strict)
+        encryption = [] if self._tls_gate is None else [self._tls_gate]
         self._entrance = Entrance(self._loop, self._entered, self._dropped)
-        self._entrance.arrange([*gate, self._room, self._blocked, per_address, rates])
+        self._entrance.arrange([*gate, self._room, self._blocked, per_address, rates, *encryption])
         self._bound: bind.Bound | None = None
         self._acceptor: Acceptor | None = None
         # The local address of every connection, where they all have the same.
@@ -212,6 +235,44 @@ class Server(ServerBase):
         self._last_grace: Deadline | None = None
         if connection_listener is not None:
             self.on("connection", connection_listener)
+
+    def _gate(
+        self,
+        tls: Any,
+        sni_callback: Any,
+        timeout: float | None,
+        most: int | None,
+        strict: bool,
+    ) -> TLSGate | None:
+        """What shakes hands with the clients; ``None`` without TLS."""
+        if tls is None:
+            if sni_callback is not None:
+                raise type_error('The "sni_callback" argument needs the option tls=')
+            return None
+        # Not with gnet, whose import it would double.
+        with late_import():
+            from .tls_gate import TLSGate
+
+        return TLSGate(tls, sni_callback, timeout, most, strict, self._handshake_failed)
+
+    def set_secure_context(self, tls: Any) -> None:
+        """Use other certificates, from the next handshake on. Open connections go on.
+
+        From Node's ``server.setSecureContext()``.
+
+        :param tls: as for the option of that name.
+        :raises TypeError: the argument is of the wrong kind.
+        :raises ValueError: it has a wrong value.
+        :raises OSError: a file cannot be read.
+        :raises RuntimeError: the server speaks no TLS.
+        """
+        self._check_thread()
+        if self._tls_gate is None:
+            raise coded(
+                RuntimeError("a server without the option tls= has no secure context"),
+                "ERR_TLS_INVALID_CONTEXT",
+            )
+        self._tls_gate.use(tls)
 
     def _is_over(self) -> bool:
         return not self.listening
@@ -411,6 +472,9 @@ class Server(ServerBase):
             loop = self._loop
             if subscribers:
                 publish(loop.defer, "ConnectionAccepted", self, sock)
+            if self._tls_gate is not None:
+                sock._secured(sock._wire)
+                sock._publish_secure()
             if self._end_on_return:
                 sock._step("handle")
                 loop.handle(sock)
@@ -427,6 +491,11 @@ class Server(ServerBase):
         self._report_drop(info)
         self._take_again()
         self._close_if_drained()
+
+    def _handshake_failed(self, error: BaseException, info: DropInfo) -> None:
+        """In the hub: a client is not let in, as the handshake with it has failed."""
+        self._loop.defer(partial(self._deliver, "tls_client_error", error, info))
+        publish(self._loop.defer, "HandshakeFailed", None, error, self, info)
 
     def _report_drop(self, info: DropInfo) -> None:
         self._loop.defer(partial(self._deliver, "drop", info))

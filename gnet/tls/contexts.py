@@ -17,6 +17,7 @@ from .server_names import server_hostname as normal_hostname
 __all__ = [
     "ChooseContext",
     "check_server_context",
+    "check_side",
     "client_tls",
     "default_client_context",
     "load_pair",
@@ -121,12 +122,12 @@ class _Always:
         return self._context
 
 
-def check_server_context(name: str, context: Any) -> ssl.SSLContext:
-    """A context that a server can use.
+def check_side(name: str, context: Any) -> ssl.SSLContext:
+    """A context that is one for servers.
 
     :param name: of which argument.
     :raises TypeError: it is no context.
-    :raises ValueError: a client's, or one that has no certificate.
+    :raises ValueError: a client's.
     """
     if not isinstance(context, ssl.SSLContext):
         raise arguments.wrong_kind(name, context, "an ssl.SSLContext")
@@ -136,12 +137,23 @@ def check_server_context(name: str, context: Any) -> ssl.SSLContext:
             f"(ssl.PROTOCOL_TLS_SERVER, ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)). "
             f"Received {context!r}"
         )
-    if not _has_certificate(context):
+    return context
+
+
+def check_server_context(name: str, context: Any) -> ssl.SSLContext:
+    """A context that a server can use.
+
+    :param name: of which argument.
+    :raises TypeError: it is no context.
+    :raises ValueError: a client's, or one that has no certificate.
+    """
+    checked = check_side(name, context)
+    if not _has_certificate(checked):
         raise value_error(
             f'The "{name}" argument must be a context with a certificate and its key '
             f"(load_cert_chain()). Received {context!r}"
         )
-    return context
+    return checked
 
 
 def _has_certificate(context: ssl.SSLContext) -> bool:
