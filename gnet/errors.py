@@ -283,6 +283,8 @@ def annotate(
     :returns: ``exc`` itself.
     """
     fields: Any = exc
+    # An error of TLS: the system has no word for it, and OpenSSL has.
+    words = exc.strerror if hasattr(exc, "library") else None
     fields.code = code = code_of(exc)
     fields.syscall = syscall
     message = f"{syscall} {code}"
@@ -298,6 +300,8 @@ def annotate(
     if local is not None:
         fields.local_address, fields.local_port = local
         message += f" - Local ({local[0]}:{local[1]})"
+    if words:
+        message += f": {words}"
     # The number keeps str() in the interpreter's form: "[Errno 111] connect ECONNREFUSED …".
     exc.args = (exc.errno, message)
     exc.strerror = message

@@ -18,6 +18,8 @@ cdef class TLSEngine:
     cdef public Py_ssize_t _owed
     cdef public object _raw
     cdef public object _read
+    cdef public object _session
+    cdef public object _session_listener
     cdef public object _write
     cdef public object engine
     cdef public bint established

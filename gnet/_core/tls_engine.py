@@ -71,7 +71,7 @@ class TLSEngine:
     __slots__ = (
         "_answered", "_cipher", "_deaf", "_done", "_end", "_error", "_flusher", "_hungry",
         "_incoming", "_kept", "_more", "_mute", "_outgoing", "_owed", "_raw", "_read",
-        "_write", "engine", "established", "inner", "strict", "stuck", "truncated",
+        "_session", "_session_listener", "_write", "engine", "established", "inner", "strict", "stuck", "truncated",
     )  # fmt: skip
 
     def __init__(
@@ -123,6 +123,9 @@ class TLSEngine:
         # OpenSSL writes no more until it has read something.
         self.stuck = False
         self._flusher: Watcher | None = None
+        # Whom to tell of sessions, and the last one that he was told of.
+        self._session_listener: Callable[[Any], object] | None = None
+        self._session: Any = None
         if received:
             incoming.write(received)
 
@@ -195,6 +198,8 @@ class TLSEngine:
                 size -= self._decrypt(parts, size)
                 if self._outgoing.pending:
                     self._answer()
+                if self._session_listener is not None:
+                    self._look_for_session(self._session_listener)
             if parts:
                 if not (size and self._more and self._hungry) or self._error is not None:
                     break
@@ -272,6 +277,21 @@ class TLSEngine:
         parts: list[bytes] = []
         if self._decrypt(parts, size):
             self._kept = bytearray().join([self._kept or b"", *parts])
+
+    def tell_sessions(self, listener: Callable[[Any], object]) -> None:
+        """Call back with every ``ssl.SSLSession`` that the server gives, with one it has given."""
+        self._session_listener = listener
+        self._look_for_session(listener)
+
+    def _look_for_session(self, listener: Callable[[Any], object]) -> None:
+        # With TLS 1.3 there is one from the beginning, which is of no use without its ticket; each
+        # further ticket makes another one.
+        session = self._raw.session
+        if session is None or session == self._session:
+            return
+        if session.has_ticket or (session.id and self._raw.version() != "TLSv1.3"):
+            self._session = session
+            listener(session)
 
     def has_input(self) -> bool:
         """Whether a read would give something, or fail, though the transport below is quiet."""

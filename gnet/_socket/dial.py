@@ -11,7 +11,7 @@ import errno
 import sys
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import gevent
 from gevent.event import Event
@@ -34,6 +34,7 @@ from ..errors import (
     annotate,
     code_of,
     coded,
+    late_import,
     lookup_error,
     system_error,
 )
@@ -41,6 +42,9 @@ from ..errors import (
 if sys.platform == "win32":
     from .._transport.windows import pipe_names
     from .._transport.windows.pipe_wire import PipeWire
+
+if TYPE_CHECKING:
+    from .secure import ClientTLS, Shaking
 
 __all__ = ["Connector", "PathTarget", "TcpTarget"]
 
@@ -109,18 +113,27 @@ class Connector:
     :param socket: the socket that it is for; ``lookup`` and the ``connection_attempt`` events
         are emitted on it.
     :param wire: the unconnected wire to use; otherwise one is made for every attempt.
+    :param tls: how to shake hands on it; ``None``: it stays plain.
+    :ivar reached: whether the peer was reached, and the handshake goes on.
     :ivar attempted: the addresses that were tried, as ``host:port``, in order.
     """
 
     __slots__ = (
-        "_attempts", "_greenlet", "_loop", "_report", "_settled", "_socket", "_wire", "aborted",
-        "attempted", "target",
+        "_attempts", "_greenlet", "_loop", "_report", "_settled", "_shaking", "_socket", "_wire",
+        "aborted", "attempted", "reached", "target", "tls",
     )  # fmt: skip
 
     def __init__(
-        self, target: PathTarget | TcpTarget, socket: Any, wire: Transport | None = None
+        self,
+        target: PathTarget | TcpTarget,
+        socket: Any,
+        wire: Transport | None = None,
+        tls: ClientTLS | None = None,
     ) -> None:
         self.target = target
+        self.tls = tls
+        self.reached = False
+        self._shaking: Shaking | None = None
         self._wire = wire
         self._socket = socket
         self._loop: Dispatcher = socket._loop
@@ -135,19 +148,38 @@ class Connector:
         """Block until the connection is made.
 
         :returns: the wire, and the peer's address as the system gives it.
-        :raises BaseException: the error of the lookup or of the attempt;
-            :class:`~gnet.AggregateError` where there were several.
+        :raises BaseException: the error of the lookup, of the attempt or of the handshake;
+            :class:`~gnet.AggregateError` where there were several attempts.
         """
         target = self.target
         self._greenlet = getcurrent()
         try:
+            wire: Transport
             if isinstance(target, PathTarget):
-                return self._connect_path(target.path)
-            addresses = self._addresses(target)
-            return self._race(target, addresses)
+                wire, remote = self._connect_path(target.path)
+            else:
+                wire, remote = self._race(target, self._addresses(target))
+            return (wire if self.tls is None else self._secure(wire, remote, self.tls)), remote
         finally:
             self._greenlet = None
             self._close_attempts()
+
+    def _secure(self, wire: Transport, remote: Any, tls: ClientTLS) -> Transport:
+        """Block until the handshake is done."""
+        with late_import():
+            from .secure import Shaking
+
+        try:
+            shaking = Shaking(self._loop, wire, tls, self._socket._tls_strict, remote)
+        except BaseException:
+            wire.close()
+            raise
+        self._shaking = shaking
+        self.reached = True
+        self._socket._reached(wire, remote)
+        secure = shaking.shake()
+        self._shaking = None
+        return secure
 
     def abort(self) -> None:
         """Give up, from any greenlet: the attempts are closed when this returns."""
@@ -165,6 +197,9 @@ class Connector:
         if self._wire is not None:
             self._wire.close()
             self._wire = None
+        shaking, self._shaking = self._shaking, None
+        if shaking is not None and not shaking.said_farewell:
+            shaking.wire.close()
         attempts, self._attempts = self._attempts, []
         for attempt in attempts:
             attempt.close()

@@ -29,18 +29,27 @@ from .._values.addresses import AddressInfo, is_ip
 from .._values.publish import publish
 from .._values.suggestions import suggesting
 from ..dns.names import check_hints
-from ..errors import AbortError, HandleTypeError, SocketClosedError, system_error, type_error
+from ..errors import (
+    AbortError,
+    HandleTypeError,
+    SocketClosedError,
+    late_import,
+    system_error,
+    type_error,
+)
 from .dial import Connector, PathTarget, TcpTarget
 from .options import ConnectOptions, SocketOptions
-from .python_calls import PythonSocket
+from .tls_calls import TLSCalls
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from .secure import ClientTLS
+
     # Its events, each with the arguments of its listeners.
     from .socket_events import SocketBase
 else:
-    SocketBase = PythonSocket
+    SocketBase = TLSCalls
 
 __all__ = ["PeerCredentials", "Socket"]
 
@@ -75,7 +84,8 @@ class Socket(SocketBase):
     ``drain()``, ``timeout()``, ``error(exc)``, ``close(had_error)``, ``lookup(error, address,
     family, host)``, ``connection_attempt(ip, port, family)``, ``connection_attempt_failed(ip,
     port, family, error)``, ``connection_attempt_timeout(ip, port, family)``, ``pipe(source)``,
-    ``unpipe(source)``, ``pause()`` and ``resume()``. On Linux ``'peer_end'`` comes although
+    ``unpipe(source)``, ``pause()`` and ``resume()``; over TLS ``secure_connect()`` and
+    ``session(session)``. On Linux ``'peer_end'`` comes although
     input is still unread; other systems do not tell.
 
     :param fd: the descriptor of a socket, pipe, FIFO or terminal; the socket closes it in the
@@ -103,6 +113,8 @@ class Socket(SocketBase):
     :param write_timeout: destroy the connection when the peer has taken nothing of what is
         queued for this many seconds.
     :param lifetime: destroy the connection this many seconds after its beginning.
+    :param tls_strict: whether a TLS connection that ends without TLS' own end has failed with an
+        :class:`ssl.SSLEOFError`; default ``False``: it has ended, and is :attr:`truncated`.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument has a wrong value, or ``fd`` is not a stream.
     """
@@ -126,6 +138,7 @@ class Socket(SocketBase):
         first_byte_timeout: float | None = None,
         write_timeout: float | None = None,
         lifetime: float | None = None,
+        tls_strict: bool = False,
     ) -> None:
         half_open = arguments.flag("allow_half_open", allow_half_open)
         mark = arguments.integer("high_water_mark", high_water_mark, 0, 2**62)
@@ -139,7 +152,10 @@ class Socket(SocketBase):
                 arguments.flag(name, value)
         if signal is not None:
             check_signal(signal)
+        strict = arguments.flag("tls_strict", tls_strict)
         self._begin(dispatcher(), mark)
+        if strict:
+            self._need_tls().strict = True
         # Behind whatever refuses an argument, or the object: they stay their owner's.
         wire = _wire_of(fd, handle)
         self.allow_half_open = half_open
@@ -204,6 +220,10 @@ class Socket(SocketBase):
         auto_select_family_attempt_timeout: float | None = None,
         block_list: BlockList | None = None,
         connect_timeout: float | None = None,
+        tls: Any = None,
+        server_hostname: str | None = None,
+        session: Any = None,
+        handshake_timeout: float | None = 10.0,
     ) -> Self:
         """Connect in the background; return at once.
 
@@ -231,8 +251,19 @@ class Socket(SocketBase):
             it starts the next beside it, in seconds, 0.01 or more; the default is
             :func:`gnet.get_default_auto_select_family_attempt_timeout`.
         :param block_list: a :class:`~gnet.BlockList` of addresses not to connect to.
-        :param connect_timeout: how long the lookup and all attempts may take together, in
-            seconds; then the connection fails with a :class:`~gnet.errors.DeadlineError`.
+        :param connect_timeout: how long the lookup, all attempts and the handshake may take
+            together, in seconds; then the connection fails with a
+            :class:`~gnet.errors.DeadlineError`.
+        :param tls: speak TLS: an :class:`ssl.SSLContext`; ``True`` for the system's authorities,
+            by one :func:`ssl.create_default_context` a process. ``'connect'`` is still emitted
+            when the peer is reached, ``'secure_connect'`` and ``'ready'`` when the handshake is
+            done; until then what is written waits, and so do the blocking calls. The
+            ``connect_listener`` is one of ``'secure_connect'``.
+        :param server_hostname: whom the server has to be, if not the host; ``""`` for nobody,
+            which needs a context with ``check_hostname=False``.
+        :param session: a :class:`gnet.tls.Session` with the same server, to be resumed.
+        :param handshake_timeout: how long the handshake may take, in seconds; default 10, and
+            ``None`` for no limit.
         :returns: the socket.
         :raises TypeError: an argument is of the wrong kind, or there is no address.
         :raises ValueError: an argument has a wrong value.
@@ -273,8 +304,9 @@ class Socket(SocketBase):
                 _attempt_timeout(auto_select_family_attempt_timeout),
                 _block_list(block_list),
             )
+        encryption = _encryption(goal, tls, server_hostname, session, handshake_timeout)
         self._check_idle()
-        self._connect(goal, settings, place.listener, limit)
+        self._connect(goal, settings, place.listener, limit, encryption)
         return self
 
     def _check_idle(self) -> None:
@@ -291,6 +323,7 @@ class Socket(SocketBase):
         settings: dict[str, Any],
         listener: Listener | None,
         limit: float | None,
+        tls: ClientTLS | None,
     ) -> None:
         if self._life == CLOSED:
             self._begin_again()
@@ -300,10 +333,11 @@ class Socket(SocketBase):
         if settings["keep_alive"]:
             self.set_keep_alive(True, settings["delay"])
         if listener is not None:
-            self.once("connect", listener)
-            rare.connect_listener = self._entries("connect")[-1]
+            event = "connect" if tls is None else "secure_connect"
+            self.once(event, listener)
+            rare.connect_listener = self._entries(event)[-1]
         wire, self._wire = self._wire, None
-        connector = rare.connector = Connector(goal, self, wire)
+        connector = rare.connector = Connector(goal, self, wire, tls)
         racing = isinstance(goal, TcpTarget) and goal.auto_select_family
         rare.attempted = connector.attempted if racing else None
         self._step("connect")
@@ -323,7 +357,8 @@ class Socket(SocketBase):
         rare = self._rare
         if rare is not None and rare.connect_listener is not None:
             # That connection was never made.
-            self._remove("connect", rare.connect_listener)
+            for event in ("connect", "secure_connect"):
+                self._remove(event, rare.connect_listener)
         self._close_failed()
         # Who is blocked on the former connection is still to be told of its end.
         self._generation += 1
@@ -343,6 +378,8 @@ class Socket(SocketBase):
             wire, remote = connector.connect()
         except BaseException as exc:
             if not connector.aborted:
+                if connector.reached:
+                    publish(self._loop.defer, "HandshakeFailed", self, exc)
                 if isinstance(exc, self._loop.hub.SYSTEM_ERROR):
                     self._shut(None)
                     raise
@@ -355,16 +392,39 @@ class Socket(SocketBase):
 
     def _open(self, wire: Transport, remote: Any) -> None:
         """The connection is made."""
-        self._need_rare().connector = None
+        rare = self._need_rare()
+        tls = None if rare.connector is None else rare.connector.tls
+        rare.connector = None
         self._wire = wire
         self._remote = remote
+        if tls is not None:
+            self._secured(wire, tls)
         self._apply_options()
         self._step("connected")
+
+    def _reached(self, wire: Transport, remote: Any) -> None:
+        """The peer is reached, and the handshake goes on."""
+        self._remote = remote
+        self._local = wire.local_name()
+        self._touch()
+        self._loop.defer(partial(self._emit_reached, self._generation))
+
+    def _emit_reached(self, generation: int) -> None:
+        if self._generation == generation and self._life < SHUT:
+            self._deliver("connect")
+
+    def _came(self, event: str) -> tuple[Any, ...] | None:
+        rare = self._rare
+        if event == "connect" and rare is not None and rare.connector is not None:
+            return () if rare.connector.reached else None
+        return super()._came(event)
 
     def _opened(self) -> None:
         wire = self._wire
         # Ahead of all that may end it again.
         publish(self._loop.defer, "ConnectionOpened", self)
+        if self._secure is not None:
+            self._publish_secure()
         if self._watchdog is not None:
             self._watchdog.opened()
         if self._need_rare().reset:
@@ -386,7 +446,8 @@ class Socket(SocketBase):
             # It is called now, and not kept.
             self._need_rare().connect_listener = None
         # A listener of another socket's, or of 'connect' here, may have destroyed this one.
-        for event in ("connect", "ready"):
+        first = "connect" if self._secure is None else "secure_connect"
+        for event in (first, "ready"):
             if wire is not None and self._wire is wire:
                 self._deliver(event)
 
@@ -575,6 +636,23 @@ class Socket(SocketBase):
             rare.reset = True
             return self
         return self.destroy(SocketClosedError())
+
+
+def _encryption(
+    goal: PathTarget | TcpTarget, tls: Any, server_hostname: Any, session: Any, timeout: Any
+) -> ClientTLS | None:
+    """How to shake hands; ``None`` without TLS."""
+    if tls is None or tls is False:
+        for name, value in (("server_hostname", server_hostname), ("session", session)):
+            if value is not None:
+                raise type_error(f'The "{name}" argument needs the option tls=')
+        return None
+    # Not with gnet, whose import it would double.
+    with late_import():
+        from .secure import ClientTLS
+
+    host, port = (goal.host, goal.port) if isinstance(goal, TcpTarget) else (None, None)
+    return ClientTLS.parse(tls, host, port, server_hostname, session, timeout)
 
 
 class Rehearsal(Socket):

@@ -11,7 +11,7 @@ from .._values import arguments
 from .._values.addresses import canonical, parse_ip, split_zone
 from ..dns.names import ascii_name
 
-__all__ = ["server_hostname"]
+__all__ = ["is_name", "server_hostname"]
 
 # What inet_aton() takes: one to four numbers, decimal, octal or hexadecimal. glibc's also takes
 # whatever stands behind a blank.
@@ -47,6 +47,11 @@ def server_hostname(value: Any, name: str = "server_hostname") -> str:
     if _NO_NAME.search(text) or text.startswith(".") or _ENDS_IN_NUMBER.search(text):
         raise _no_name(name, value)
     return _mapped(name, text).lower().removesuffix(".")
+
+
+def is_name(text: str) -> bool:
+    """Whether what :func:`server_hostname` has given is a name, which is sent, and no address."""
+    return bool(text) and parse_ip(text) is None
 
 
 def _mapped(name: str, text: str) -> str:
