@@ -71,7 +71,8 @@ class TLSEngine:
     __slots__ = (
         "_answered", "_cipher", "_deaf", "_done", "_end", "_error", "_flusher", "_hungry",
         "_incoming", "_kept", "_more", "_mute", "_outgoing", "_owed", "_raw", "_read",
-        "_session", "_session_listener", "_write", "engine", "established", "inner", "strict", "stuck", "truncated",
+        "_session", "_session_listener", "_write", "engine", "established", "inner", "strict",
+        "stuck", "truncated",
     )  # fmt: skip
 
     def __init__(
