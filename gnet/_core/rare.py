@@ -18,13 +18,14 @@ class Rare:
     :ivar connect_listener: the listener of ``'connect'`` that came with ``connect()``, as it is
         among the others.
     :ivar connector: what makes the connection.
+    :ivar host: the host that ``connect()`` was given.
     :ivar linger_timer: how long the peer has still to end.
     :ivar open_files: how many files of ``makefile()`` are open.
     :ivar reset: the connection is to be reset as soon as it is made.
     """
 
     __slots__ = (
-        "ancillary", "attempted", "close_when_unused", "connect_listener", "connector",
+        "ancillary", "attempted", "close_when_unused", "connect_listener", "connector", "host",
         "linger_timer", "open_files", "reset",
     )  # fmt: skip
 
@@ -34,6 +35,7 @@ class Rare:
         self.close_when_unused = False
         self.connect_listener: Any = None
         self.connector: Any = None
+        self.host: str | None = None
         self.linger_timer: Deadline | None = None
         self.open_files = 0
         self.reset = False

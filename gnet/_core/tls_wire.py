@@ -111,6 +111,11 @@ class TLSWire(TLSEngine):
             self._wake()
         return data
 
+    def take_kept(self) -> bytes:
+        """All that was decrypted, and that nobody has taken."""
+        kept, self._kept = self._kept, None
+        return bytes(kept or b"")
+
     def at_end(self) -> bool:
         if self._kept is not None:
             return False

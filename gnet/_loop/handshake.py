@@ -34,8 +34,8 @@ class Handshake:
     :param steps: whose they are.
     :param step: takes one; raises :class:`BlockingIOError` when another one is needed, and any
         other exception when they have failed.
-    :param done: called in the hub with ``None``, or with what they have failed with. Not before
-        :meth:`start`, and not behind :meth:`stop`.
+    :param done: called in the hub with ``None``, or with what they have failed with; not behind
+        :meth:`stop`.
     :param seconds: how long they may take; ``None`` for no limit.
     """
 
@@ -62,11 +62,15 @@ class Handshake:
         self._deadline: Deadline | None = None
         self._watchers: dict[int, Watcher] | None = None
 
+    def limit(self) -> None:
+        """Begin to count the time; :meth:`start` does so otherwise."""
+        if self._seconds is not None and self._deadline is None:
+            self._deadline = Deadline(self._timers, self._seconds, self, "_too_late")
+
     def start(self) -> None:
         """Begin, in the next turn of the loop."""
         self._watchers = {}
-        if self._seconds is not None:
-            self._deadline = Deadline(self._timers, self._seconds, self, "_too_late")
+        self.limit()
         self._loop.run_callback(self._go_on)
 
     def stop(self) -> None:
@@ -113,8 +117,7 @@ class Handshake:
         """In the hub: the deadline is over."""
         assert self._seconds is not None
         self._deadline = None
-        if self._watchers is not None:
-            self._end(too_slow(self._seconds))
+        self._end(too_slow(self._seconds))
 
 
 def named(error: BaseException | None) -> BaseException | None:

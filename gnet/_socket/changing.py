@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 from .._transport.protocol import READ, Transport, Watcher, refuse
+from .._transport.wakeup import Wakeup
 from .._values.buffers import first_bytes
 
-__all__ = ["ChangingWire"]
+__all__ = ["ChangingWire", "Leftover"]
 
 
 class ChangingWire(Transport):
@@ -25,33 +26,31 @@ class ChangingWire(Transport):
     :param left: how many bytes are still to be sent on that.
     :param drained: called when these are sent; not if there are none.
     :param readable: whether the program still reads from that, up to its end.
+    :param closing: called when it is closed before the change is done.
     :ivar deaf: whether this side is to read no more.
     """
 
     __slots__ = (
-        "PEEK",
-        "PEER_END",
-        "RESET",
-        "SHARED",
-        "TCP_OPTIONS",
-        "UNREAD_RESETS",
-        "_before",
-        "_drained",
-        "_left",
-        "_readable",
-        "_watchers",
-        "deaf",
+        "PEEK", "PEER_END", "RESET", "SHARED", "TCP_OPTIONS", "UNREAD_RESETS", "_before",
+        "_closing", "_drained", "_given", "_left", "_readable", "_watchers", "deaf",
     )  # fmt: skip
 
     def __init__(
-        self, before: Transport, left: int, drained: Callable[[], object], readable: bool
+        self,
+        before: Transport,
+        left: int,
+        drained: Callable[[], object],
+        readable: bool,
+        closing: Callable[[], object],
     ) -> None:
         self._before = before
+        self._closing = closing
         self._left = left
         self._drained = drained
         self._readable = readable
         self.deaf = False
-        self._watchers: list[_Watcher] = []
+        self._given = False
+        self._watchers: list[Watcher] = []
         self.PEEK = before.PEEK
         self.PEER_END = before.PEER_END
         self.RESET = before.RESET
@@ -64,9 +63,9 @@ class ChangingWire(Transport):
         """How many bytes are still to be sent as before."""
         return self._left
 
-    def become(self, before: Transport) -> None:
-        """Have another transport below: the same connection, which has a new name."""
-        self._before = before
+    def give_away(self) -> None:
+        """What stands below is somebody else's to close."""
+        self._given = True
 
     def let_go(self) -> None:
         """The change is done: close the watchers that are left."""
@@ -141,11 +140,13 @@ class ChangingWire(Transport):
 
     @property
     def closed(self) -> bool:
-        return self._before.closed
+        return self._given or self._before.closed
 
     def close(self) -> None:
         self.let_go()
-        self._before.close()
+        self._closing()
+        if not self._given:
+            self._before.close()
 
     def detach(self) -> int:
         if self.closed:
@@ -154,6 +155,7 @@ class ChangingWire(Transport):
 
     def abandon(self) -> int:
         self.let_go()
+        self._closing()
         return self._before.abandon()
 
     # -- what is known of it ------------------------------------------------------------------
@@ -183,6 +185,101 @@ class ChangingWire(Transport):
 
     def set_option(self, level: int, name: int, /, *value: Any) -> None:
         self._before.set_option(level, name, *value)
+
+
+class Leftover(ChangingWire):
+    """A transport of which something was read already that the program has still to get.
+
+    :param kept: these bytes.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __init__(self, before: Transport, kept: bytes) -> None:
+        super().__init__(before, 0, _nothing, True, _nothing)
+        self._kept = kept
+        self.PEEK = True
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        kept = self._kept
+        if not kept:
+            return self._before.recv(size, flags)
+        if not flags & _socket.MSG_PEEK:
+            self._kept = kept[size:]
+        return kept[:size]
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self.recv(size or len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    def sendmsg(self, buffers: list[Any], ancdata: tuple[()] = (), flags: int = 0) -> int:
+        return self._before.sendmsg(buffers, ancdata, flags)
+
+    def take_owed(self) -> int:
+        return self._before.take_owed()
+
+    def at_end(self) -> bool:
+        return False if self._kept else self._before.at_end()
+
+    def watch(self, loop: Any, events: int) -> Watcher:
+        if events != READ:
+            return self._before.watch(loop, events)
+        watcher = _LeftoverWatcher(self._before.watch(loop, events), loop, self.has_kept)
+        self._watchers.append(watcher)
+        return watcher
+
+    def has_kept(self) -> bool:
+        """Whether there is something that the transport below knows nothing of."""
+        return bool(self._kept)
+
+    def shutdown(self, how: int) -> None:
+        self._before.shutdown(how)
+
+    def detach(self) -> int:
+        if self._kept:
+            refuse(errno.ENOTSUP)
+        self.let_go()
+        return self._before.detach()
+
+
+def _nothing() -> None:
+    """Nothing is to be done."""
+
+
+class _LeftoverWatcher(Watcher):
+    """A watcher of the transport below, and of what is left beside."""
+
+    __slots__ = ("_source", "_wakeup", "args", "callback")
+
+    def __init__(self, source: Watcher, loop: Any, ready: Callable[[], bool]) -> None:
+        self._source = source
+        self._wakeup = Wakeup(loop, ready)
+        self.callback: Callable[..., object] | None = None
+        self.args: tuple[Any, ...] = ()
+
+    def start(self, callback: Callable[..., object], *args: Any) -> None:
+        self.callback = callback
+        self.args = args
+        self._source.start(self._fired)
+        self._wakeup.start(self._fired)
+
+    def stop(self) -> None:
+        self.callback = None
+        self.args = ()
+        self._source.stop()
+        self._wakeup.stop()
+
+    def close(self) -> None:
+        self.callback = None
+        self.args = ()
+        self._source.close()
+        self._wakeup.close()
+
+    def _fired(self) -> None:
+        if self.callback is not None:
+            self.callback(*self.args)
 
 
 class _Watcher(Watcher):

@@ -338,6 +338,7 @@ class Socket(SocketBase):
             rare.connect_listener = self._entries(event)[-1]
         wire, self._wire = self._wire, None
         connector = rare.connector = Connector(goal, self, wire, tls)
+        rare.host = goal.host if isinstance(goal, TcpTarget) else None
         racing = isinstance(goal, TcpTarget) and goal.auto_select_family
         rare.attempted = connector.attempted if racing else None
         self._step("connect")

@@ -5,19 +5,27 @@ On a connection without TLS each of these says so: ``False``, ``None``, or nothi
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from .._core.states import CONNECTING, ENDING, UNREAD, UNWATCHED
+from .._transport.protocol import Transport
+from .._values import arguments
 from .._values.publish import publish
+from ..errors import coded, late_import, type_error
 from .python_calls import PythonSocket
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from typing_extensions import Self
+
     from .._core.tls_wire import TLSWire
     from ..tls.sessions import Session
     from .secure import ClientTLS
+    from .upgrade import Downgrade, Upgrade
 
 __all__ = ["TLSCalls"]
 
@@ -39,11 +47,13 @@ class _State:
     :ivar strict: whether an end without TLS' own is an error.
     :ivar secure: the encrypted connection, also when it has closed.
     :ivar client: how it was made, where this is the client.
+    :ivar change: what start_tls() or stop_tls() has begun, and that is not done.
     """
 
-    __slots__ = ("client", "secure", "strict")
+    __slots__ = ("change", "client", "secure", "strict")
 
     def __init__(self) -> None:
+        self.change: Upgrade | Downgrade | None = None
         self.strict = False
         self.secure: TLSWire | None = None
         self.client: ClientTLS | None = None
@@ -65,12 +75,19 @@ class TLSCalls(PythonSocket):
         tls = self._tls
         if tls is not None:
             # What the program has set stays.
-            tls.secure = tls.client = None
+            tls.secure = tls.client = tls.change = None
 
     def _need_tls(self) -> _State:
         if self._tls is None:
             self._tls = _State()
         return self._tls
+
+    def _is_changing(self) -> bool:
+        return self._tls is not None and self._tls.change is not None
+
+    def _changed(self) -> None:
+        """What start_tls() or stop_tls() has begun is done."""
+        self._need_tls().change = None
 
     @property
     def _secure(self) -> TLSWire | None:
@@ -87,6 +104,162 @@ class TLSCalls(PythonSocket):
         tls.client = client
         if "session" in self._listeners:
             self._listen_to_sessions()
+
+    def _unsecured(self, inner: Any) -> None:
+        """The connection is plain again, or what it was before."""
+        tls = self._need_tls()
+        tls.secure = inner if hasattr(inner, "engine") else None
+        tls.client = None
+
+    def _handshake_failed(self, error: BaseException) -> None:
+        publish(self._loop.defer, "HandshakeFailed", self, error)
+        self._fail(error)
+
+    def _exchange(self, wire: Transport) -> None:
+        """Go on over another transport, which has the same peer."""
+        if self._watching:
+            self._forget_flow()
+            self._watching = UNWATCHED
+        reading, self._read_watcher = self._read_watcher, None
+        writing, self._write_watcher = self._write_watcher, None
+        for watcher in (reading, writing):
+            if watcher is not None:
+                watcher.close()
+        self._wire = wire
+        self._more = True
+        if self._reader is not None:
+            self._watch(UNREAD, self._reader.switch)
+        else:
+            self._rearm()
+        if self.writable_length or self._sending == ENDING:
+            self._flush()
+
+    # -- in mid-stream ------------------------------------------------------------------------
+
+    def start_tls(
+        self,
+        tls: Any = True,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        session: Any = None,
+        handshake_timeout: float | None = 10.0,
+    ) -> Self:
+        """Encrypt the connection from here on: STARTTLS, from either side.
+
+        What was written before goes out as it is, what is written after waits for the handshake,
+        and blocking calls wait for it, too. What is unread belongs to it. ``'secure_connect'`` is
+        emitted when it is done. On an encrypted connection TLS inside TLS begins.
+
+        :param tls: as for ``connect()``; on the server's side as for :class:`gnet.Server`.
+        :param server_side: whether the peer is the client of the handshake.
+        :param server_hostname: whom the server has to be, if not the host that ``connect()`` was
+            given; as there.
+        :param session: a :class:`gnet.tls.Session` with the same server, to be resumed.
+        :param handshake_timeout: how long it may take, in seconds; default 10, and ``None`` for
+            no limit.
+        :returns: the socket, at once.
+        :raises TypeError: an argument is of the wrong kind.
+        :raises ValueError: an argument has a wrong value.
+        :raises OSError: the socket is not connected, or has ended.
+        :raises RuntimeError: the socket flows, or is being read, or such a change is under way.
+        """
+        self._check_thread()
+        if self._life == CONNECTING:
+            self._await_connection()
+        self._check_change("start_tls")
+        received = bytes(self._ahead or b"")
+        with late_import():
+            from .upgrade import client_upgrade, server_upgrade
+
+        if arguments.flag("server_side", server_side):
+            if server_hostname is not None or session is not None:
+                raise type_error(
+                    'The "server_hostname" and "session" arguments are for a client, and not for '
+                    "server_side=True"
+                )
+            begin = server_upgrade(self, tls, handshake_timeout, received)
+        else:
+            host = None if self._rare is None else self._rare.host
+            begin = client_upgrade(
+                self, tls, host, server_hostname, session, handshake_timeout, received
+            )
+        # Read by mistake, it is the handshake's.
+        self._ahead = None
+        self._take_corks()
+        self._need_tls().change = begin()
+        return self
+
+    def stop_tls(self) -> Self:
+        """End the encryption, and go on as before: plain, or by the outer of TLS inside TLS.
+
+        What was written before goes out encrypted, then ``close_notify``; what is written after
+        waits for the peer's. What the peer has still sent encrypted is to be read as ever.
+
+        :returns: the socket, at once.
+        :raises OSError: the socket is not connected, or has ended.
+        :raises RuntimeError: the connection is not encrypted, or such a change is under way.
+        """
+        self._check_thread()
+        if self._life == CONNECTING:
+            self._await_connection()
+        self._check_open("stop_tls")
+        secure = self._secure
+        if secure is None:
+            raise coded(RuntimeError("stop_tls() needs a connection with TLS"), "ERR_TLS_NONE")
+        with late_import():
+            from .upgrade import Downgrade
+
+        self._take_corks()
+        self._need_tls().change = Downgrade(self, secure)
+        return self
+
+    def unwrap(self) -> Self:
+        """:meth:`stop_tls`. From Python's ``SSLSocket.unwrap()``."""
+        return self.stop_tls()
+
+    def _check_open(self, call: str) -> None:
+        """Refuse a change of a connection that is over, or half of it, or changes already."""
+        self._raise_unless_open()
+        if self._is_changing():
+            raise coded(
+                RuntimeError(f"{call}() was called while another change is under way"),
+                "ERR_TLS_CHANGING",
+            )
+        if not (self.readable and self.writable):
+            raise coded(
+                BrokenPipeError(
+                    errno.EPIPE, f"{call}() needs a connection of which neither side has ended"
+                ),
+                "EPIPE",
+            )
+
+    def _check_change(self, call: str) -> None:
+        self._check_open(call)
+        if self._flow:
+            raise coded(
+                RuntimeError(
+                    f"the socket is flowing: its data goes to the 'data' listeners, a pipe or "
+                    f"resume(). Call pause() before {call}(), and resume() afterwards"
+                ),
+                "ERR_SOCKET_FLOWING",
+            )
+        if self._reader is not None:
+            raise coded(
+                RuntimeError(f"another greenlet reads from the socket while {call}() is called"),
+                "ERR_SOCKET_READING",
+            )
+        if self._ahead and self._has_open_files():
+            raise coded(
+                RuntimeError(
+                    f"a file of makefile() holds unread bytes, which would pass for encrypted "
+                    f"ones. Read them before {call}()"
+                ),
+                "ERR_SOCKET_READING",
+            )
+
+    def _has_open_files(self) -> bool:
+        return self._rare is not None and self._rare.open_files > 0
 
     def _listening(self, event: str) -> None:
         super()._listening(event)
@@ -249,6 +422,9 @@ class TLSCalls(PythonSocket):
         """
         self._check_thread()
         self._await_connection()
+        while self._is_changing():
+            self._block()
+            self._raise_unless_open()
 
     if sys.version_info >= (3, 13):
 
@@ -261,6 +437,6 @@ class TLSCalls(PythonSocket):
             return [] if self._secure is None else self._secure.engine.get_unverified_chain()
 
     def _came(self, event: str) -> tuple[Any, ...] | None:
-        if event == "secure_connect" and self._secure is not None:
+        if event == "secure_connect" and self._secure is not None and not self._is_changing():
             return ()
         return super()._came(event)
