@@ -146,11 +146,13 @@ class Connection(Reading):
 
     def _facts(self) -> int:
         facts = 0
-        if self._outbox:
+        wire = self._wire
+        # An end that the close does not send is queued as well.
+        if self._outbox or (wire is not None and wire.FAREWELL):
             facts |= QUEUED
         if self.allow_half_open:
             facts |= HALF_OPEN
-        if self._wire is not None and self._wire.SHARED:
+        if wire is not None and wire.SHARED:
             facts |= SHARED
         if self._destroy_when_sent:
             facts |= HASTY

@@ -277,8 +277,23 @@ class Sending(Waiting):
                 self._watchdog.unstalled()
             if full and self._sending == WRITABLE:
                 self._loop.defer(partial(self._deliver, "drain"))
-        if self._sending == ENDING:
+        if self._sending == ENDING and self._may_end():
             self._step("all_sent")
+
+    def _may_end(self) -> bool:
+        """Whether the end can be sent now; it may have to wait for what was sent before."""
+        wire = self._wire
+        if wire is None or not wire.FAREWELL:
+            return True
+        try:
+            wire.shutdown(_socket.SHUT_WR)
+        except BlockingIOError:
+            self._watch_writable()
+            return False
+        except OSError:
+            # The peer has reset: whoever reads, or watches, hears of that.
+            pass
+        return True
 
     def _send_failed(self, exc: Exception, callback: Callback | None = None) -> int:
         """Nothing was sent: 0, or -1 where the connection has failed."""

@@ -42,6 +42,7 @@ class TLSWire(TLSEngine):
         "seconds", "server_name",
     )  # fmt: skip
 
+    FAREWELL = True
     PEEK = True
     SPLICE = False
     MESSAGES = False

@@ -265,8 +265,15 @@ class Writing(Sending):
         try:
             # The wires never wait: pipes would not know the flag.
             sent = stream_socket.send(self._wire, data, flags & ~_DONTWAIT)  # type: ignore[arg-type]
+            if sent < len(data):
+                sent += self._wire.take_owed()  # type: ignore[union-attr]
+        except BlockingIOError as exc:
+            # Nothing is queued here; but a part of it may be on its way.
+            sent = self._wire.take_owed()  # type: ignore[union-attr]
+            if not sent:
+                raise annotate(exc, "write") from None
         except OSError as exc:
-            if isinstance(exc, BlockingIOError) or (flags and exc.errno in _OF_THE_FLAGS):
+            if flags and exc.errno in _OF_THE_FLAGS:
                 raise annotate(exc, "write") from None
             self._send_failed(exc)
             self._raise_unless_open()

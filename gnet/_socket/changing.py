@@ -35,6 +35,8 @@ class ChangingWire(Transport):
         "_closing", "_drained", "_given", "_left", "_readable", "_watchers", "deaf",
     )  # fmt: skip
 
+    FAREWELL = True
+
     def __init__(
         self,
         before: Transport,
@@ -194,6 +196,8 @@ class Leftover(ChangingWire):
     """
 
     __slots__ = ("_kept",)
+
+    FAREWELL = False
 
     def __init__(self, before: Transport, kept: bytes) -> None:
         super().__init__(before, 0, _nothing, True, _nothing)

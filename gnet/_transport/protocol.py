@@ -70,6 +70,8 @@ class Transport(Protocol):
     #: Closed with input unread it loses what the peer has not read yet: that one has to have some
     #: time first.
     UNREAD_RESETS: bool = False
+    #: Its end is more than what :meth:`close` sends: :meth:`shutdown` has to come before that.
+    FAREWELL: bool = False
     #: What stands in it may be another process' to read.
     SHARED: bool = False
 

@@ -91,6 +91,7 @@ class Wire(SystemSocket):
     SPLICE: bool = True
     MESSAGES: bool = True
     UNREAD_RESETS: bool = True
+    FAREWELL: bool = False
     SHARED: bool = False
 
     @staticmethod
