@@ -17,6 +17,7 @@ from gevent import socket
 
 import gnet
 from gnet._server.limits import PerAddress, Rates
+from tests.helpers.authority import client_context, server_context
 from tests.helpers.windows import needs_resets
 
 TRANSPORTS = ("ipv4", "ipv6", "unix")
@@ -27,7 +28,7 @@ Place = tuple[Any, ...]
 
 LOOPBACK: Place = (0, "127.0.0.1")
 
-# Whose connections pair() makes where it is not told: "kernel" or "memory".
+# Whose connections pair() makes where it is not told: "kernel", "memory" or "tls".
 carrier = "kernel"
 
 MOST_PORTS = 20
@@ -118,6 +119,10 @@ def pair(
     ``allow_half_open`` is for both, further options for the client's. A test that is about the
     kernel says where.
     """
+    if at is None and carrier == "tls":
+        with tls_pair(allow_half_open=allow_half_open, **options) as ends:
+            yield ends
+        return
     place = gnet.testing.Place(("127.0.0.1", 8124)) if at is None and carrier == "memory" else None
     where = (place,) if place is not None else at or LOOPBACK
     with serving(at=where, allow_half_open=allow_half_open) as server:
@@ -130,6 +135,23 @@ def pair(
         try:
             (served,) = server.wait("connection")
             client.wait("connect")
+            yield client, served
+        finally:
+            client.destroy()
+
+
+@contextmanager
+def tls_pair(**options: Any) -> Iterator[tuple[gnet.Socket, gnet.Socket]]:
+    """:func:`pair`, with TLS between the two."""
+    half_open = options.pop("allow_half_open", False)
+    with serving(allow_half_open=half_open, tls=server_context()) as server:
+        client = gnet.connect(
+            *place_at(server), allow_half_open=half_open, tls=client_context(),
+            server_hostname="localhost", **options,
+        )  # fmt: skip
+        try:
+            (served,) = server.wait("connection")
+            client.wait("secure_connect")
             yield client, served
         finally:
             client.destroy()

@@ -34,7 +34,7 @@ from hypothesis.stateful import (
 )
 
 import gnet
-from tests.helpers.servers import memory_pair, pair
+from tests.helpers.servers import memory_pair, pair, tls_pair
 
 PROGRAMS = int(os.environ.get("GNET_PROGRAMS", "25"))
 STEPS = 60
@@ -106,7 +106,8 @@ class Programs(RuleBasedStateMachine):
     done: ClassVar[Counter[str]] = Counter()
 
     @initialize(
-        carrier=st.sampled_from(["tcp", "unix", "memory"]), ends_from=st.integers(0, STEPS)
+        carrier=st.sampled_from(["tcp", "unix", "memory", "tls"]),
+        ends_from=st.integers(0, STEPS),
     )
     def connect(self, carrier: str, ends_from: int) -> None:
         self.stack = ExitStack()
@@ -117,7 +118,7 @@ class Programs(RuleBasedStateMachine):
             for sock in self.socks:
                 self.stack.callback(sock.destroy)
         else:
-            make = memory_pair if carrier == "memory" else pair
+            make = {"tcp": pair, "memory": memory_pair, "tls": tls_pair}[carrier]
             self.socks = list(self.stack.enter_context(make(allow_half_open=True)))
         # What end 0 writes is direction 0, which end 1 reads.
         self.directions = [Direction(), Direction()]

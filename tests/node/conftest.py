@@ -1,4 +1,4 @@
-"""Tests of a pair of sockets run over the kernel's connections and over those in memory."""
+"""Tests of a pair of sockets run over the kernel's connections, in memory, and over TLS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.helpers import servers
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if getattr(metafunc.module, "pair", None) is servers.pair:
-        metafunc.parametrize("carrier", ["kernel", "memory"], indirect=True)
+        metafunc.parametrize("carrier", ["kernel", "memory", "tls"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
