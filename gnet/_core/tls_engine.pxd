@@ -33,4 +33,3 @@ cdef class TLSEngine:
     cdef Py_ssize_t _encrypt(self, data, Py_ssize_t start, Py_ssize_t size) except -1
     cdef _feed(self)
     cdef bint _flush(self) except -1
-    cdef bytes _receive(self, Py_ssize_t size)

@@ -47,8 +47,6 @@ CIPHER_BYTES = 65536
 MAX_FEEDS = 4
 # A peer that is owed more answers than this reads none of them, and only ever asks.
 MAX_ANSWER_BYTES = 65536
-# What is kept of the peer's last bytes while the connection becomes plain again.
-MAX_KEPT_BYTES = 262144
 
 
 class TLSEngine:
@@ -65,7 +63,7 @@ class TLSEngine:
     :ivar established: whether the handshake is done.
     :ivar truncated: whether the transport below has ended without the peer's ``close_notify``.
     :ivar strict: whether that is an error.
-    :ivar stuck: whether nothing can be written until something was read.
+    :ivar stuck: whether nothing can be written before something was read.
     """
 
     __slots__ = (
@@ -189,41 +187,6 @@ class TLSEngine:
         return READ if self._cipher is None else WRITE
 
     # -- what has been received ---------------------------------------------------------------
-
-    def _receive(self, size: int) -> bytes:
-        """All that there is, up to ``size`` bytes; more encrypted bytes are read if need be."""
-        parts: list[bytes] = []
-        feeds = 0
-        while True:
-            if not (self._hungry or self._end):
-                size -= self._decrypt(parts, size)
-                if self._outgoing.pending:
-                    self._answer()
-                if self._session_listener is not None:
-                    self._look_for_session(self._session_listener)
-            if parts:
-                if not (size and self._more and self._hungry) or self._error is not None:
-                    break
-            elif self._error is not None:
-                raise self._error.with_traceback(None)
-            elif self._end or self._deaf:
-                return b""
-            try:
-                if feeds == MAX_FEEDS:
-                    # A peer that sends what is no data has the loop go on with others.
-                    refuse(errno.EAGAIN)
-                feeds += 1
-                self._feed()
-            except OSError as exc:
-                if not parts:
-                    raise
-                if not isinstance(exc, BlockingIOError):
-                    # It is told once only, and there are bytes to give ahead of it.
-                    self._error = exc
-                break
-        if not self._hungry or self._end or self._error is not None:
-            self._wake()
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _decrypt(self, parts: list[bytes], size: int) -> int:
         """Put what OpenSSL has behind the parts, up to ``size`` bytes; gives how many."""
@@ -404,51 +367,6 @@ class TLSEngine:
         with suppress(OSError):
             self._flush()
         return error
-
-    # -- the end ------------------------------------------------------------------------------
-
-    def _notify(self) -> None:
-        """Have ``close_notify`` stand behind the last byte."""
-        if self._mute:
-            return
-        self._mute = True
-        if not self.established or self._error is not None:
-            return
-        # OpenSSL also looks for the peer's, and fails for good where data stands before that.
-        while not (self._hungry or self._end):
-            self._keep(MAX_KEPT_BYTES)
-        try:
-            self._raw.shutdown()
-        except SSLWantReadError:
-            pass
-        except SSLError as exc:
-            self._fail(exc)
-        self._collect()
-        if self._kept is not None:
-            self._wake()
-
-    def unwrap(self) -> bytes:
-        """Take one step on the way to the transport below: ``close_notify`` goes both ways.
-
-        :returns: what has come behind the peer's: plain bytes. The peer's last encrypted ones are
-            still to be read here.
-        :raises BlockingIOError: it is not done; go on when what :attr:`wants` says is possible.
-        :raises OSError: the connection has failed.
-        """
-        self._notify()
-        if not self._flush_explained():
-            refuse(errno.EAGAIN)
-        for _ in range(MAX_FEEDS):
-            while not (self._hungry or self._end):
-                if self._kept is not None and len(self._kept) >= MAX_KEPT_BYTES:
-                    refuse(errno.EAGAIN)
-                self._keep(RECORD_BYTES)
-            if self._error is not None:
-                raise self._error.with_traceback(None)
-            if self._end:
-                return self._incoming.read()
-            self._feed()
-        refuse(errno.EAGAIN)
 
     def _wake(self) -> None:
         """There is something to read, though the transport below is quiet."""

@@ -11,4 +11,5 @@ cdef class TLSWire(TLSEngine):
     cdef public list _watchers
     cdef public double seconds
     cdef public object server_name
+    cdef bytes _receive(self, Py_ssize_t size)
     cdef bytes _take(self, Py_ssize_t size)

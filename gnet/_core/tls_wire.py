@@ -8,20 +8,23 @@ from __future__ import annotations
 import _socket
 import errno
 import os
-from ssl import SSLContext
+from ssl import SSLContext, SSLError, SSLWantReadError
 from typing import TYPE_CHECKING, Any
 
 from .._transport.protocol import Transport, Watcher, refuse
 from .._transport.sigpipe import NO_SIGNAL
 from .._values.buffers import first_bytes
 from ..errors import value_error
-from .tls_engine import CIPHER_BYTES, RECORD_BYTES, TLSEngine
+from .tls_engine import CIPHER_BYTES, MAX_FEEDS, RECORD_BYTES, TLSEngine
 from .tls_watcher import TLSWatcher
 
 __all__ = ["TLSWire"]
 
 # A call sends no more at once, so that others get their turn.
 MAX_SENT_BYTES = 1 << 20
+# What is kept of the peer's last bytes while the connection becomes plain again.
+MAX_KEPT_BYTES = 262144
+
 _PEEK = int(_socket.MSG_PEEK)
 # Windows has no MSG_DONTWAIT; a transport never waits anyway, not for all of it either.
 _DONTWAIT = int(getattr(_socket, "MSG_DONTWAIT", 0))
@@ -117,6 +120,41 @@ class TLSWire(TLSEngine):
         kept, self._kept = self._kept, None
         return bytes(kept or b"")
 
+    def _receive(self, size: int) -> bytes:
+        """All that there is, up to ``size`` bytes; more encrypted bytes are read if need be."""
+        parts: list[bytes] = []
+        feeds = 0
+        while True:
+            if not (self._hungry or self._end):
+                size -= self._decrypt(parts, size)
+                if self._outgoing.pending:
+                    self._answer()
+                if self._session_listener is not None:
+                    self._look_for_session(self._session_listener)
+            if parts:
+                if not (size and self._more and self._hungry) or self._error is not None:
+                    break
+            elif self._error is not None:
+                raise self._error.with_traceback(None)
+            elif self._end or self._deaf:
+                return b""
+            try:
+                if feeds == MAX_FEEDS:
+                    # A peer that sends what is no data has the loop go on with others.
+                    refuse(errno.EAGAIN)
+                feeds += 1
+                self._feed()
+            except OSError as exc:
+                if not parts:
+                    raise
+                if not isinstance(exc, BlockingIOError):
+                    # It is told once only, and there are bytes to give ahead of it.
+                    self._error = exc
+                break
+        if not self._hungry or self._end or self._error is not None:
+            self._wake()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     def at_end(self) -> bool:
         if self._kept is not None:
             return False
@@ -196,6 +234,49 @@ class TLSWire(TLSEngine):
             if not self._flush_explained():
                 refuse(errno.EAGAIN)
             self.inner.shutdown(_socket.SHUT_WR)
+
+    def _notify(self) -> None:
+        """Have ``close_notify`` stand behind the last byte."""
+        if self._mute:
+            return
+        self._mute = True
+        if not self.established or self._error is not None:
+            return
+        # OpenSSL also looks for the peer's, and fails for good where data stands before that.
+        while not (self._hungry or self._end):
+            self._keep(MAX_KEPT_BYTES)
+        try:
+            self._raw.shutdown()
+        except SSLWantReadError:
+            pass
+        except SSLError as exc:
+            self._fail(exc)
+        self._collect()
+        if self._kept is not None:
+            self._wake()
+
+    def unwrap(self) -> bytes:
+        """Take one step on the way to the transport below: ``close_notify`` goes both ways.
+
+        :returns: what has come behind the peer's: plain bytes. The peer's last encrypted ones are
+            still to be read here.
+        :raises BlockingIOError: it is not done; go on when what :attr:`wants` says is possible.
+        :raises OSError: the connection has failed.
+        """
+        self._notify()
+        if not self._flush_explained():
+            refuse(errno.EAGAIN)
+        for _ in range(MAX_FEEDS):
+            while not (self._hungry or self._end):
+                if self._kept is not None and len(self._kept) >= MAX_KEPT_BYTES:
+                    refuse(errno.EAGAIN)
+                self._keep(RECORD_BYTES)
+            if self._error is not None:
+                raise self._error.with_traceback(None)
+            if self._end:
+                return self._incoming.read()
+            self._feed()
+        refuse(errno.EAGAIN)
 
     def reset_on_close(self) -> None:
         self.inner.reset_on_close()

@@ -473,8 +473,7 @@ class Server(ServerBase):
             if subscribers:
                 publish(loop.defer, "ConnectionAccepted", self, sock)
             if self._tls_gate is not None:
-                sock._secured(sock._wire)
-                sock._publish_secure()
+                sock._let_in_secure()
             if self._end_on_return:
                 sock._step("handle")
                 loop.handle(sock)

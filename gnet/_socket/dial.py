@@ -50,6 +50,8 @@ __all__ = ["Connector", "PathTarget", "TcpTarget"]
 
 _T = TypeVar("_T")
 Report = Callable[..., None]
+# A connection, and the peer's address as the system gives it.
+Made = tuple[Transport, Any]
 
 FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 # What bind() needs where only the port is given.
@@ -114,7 +116,7 @@ class Connector:
         are emitted on it.
     :param wire: the unconnected wire to use; otherwise one is made for every attempt.
     :param tls: how to shake hands on it; ``None``: it stays plain.
-    :ivar reached: whether the peer was reached, and the handshake goes on.
+    :ivar reached: whether the handshake has begun.
     :ivar attempted: the addresses that were tried, as ``host:port``, in order.
     """
 
@@ -144,7 +146,7 @@ class Connector:
         self.attempted: list[str] = []
         self.aborted = False
 
-    def connect(self) -> tuple[Transport, Any]:
+    def connect(self) -> Made:
         """Block until the connection is made.
 
         :returns: the wire, and the peer's address as the system gives it.
@@ -154,32 +156,29 @@ class Connector:
         target = self.target
         self._greenlet = getcurrent()
         try:
-            wire: Transport
             if isinstance(target, PathTarget):
-                wire, remote = self._connect_path(target.path)
+                made = self._connect_path(target.path)
             else:
-                wire, remote = self._race(target, self._addresses(target))
-            return (wire if self.tls is None else self._secure(wire, remote, self.tls)), remote
+                made = self._race(target, self._addresses(target))
+            return made if self.tls is None else self._secure(*made, self.tls)
         finally:
             self._greenlet = None
             self._close_attempts()
 
-    def _secure(self, wire: Transport, remote: Any, tls: ClientTLS) -> Transport:
+    def _secure(self, wire: Transport, remote: Any, tls: ClientTLS) -> Made:
         """Block until the handshake is done."""
         with late_import():
             from .secure import Shaking
 
-        try:
-            shaking = Shaking(self._loop, wire, tls, self._socket._tls_strict, remote)
-        except BaseException:
-            wire.close()
-            raise
-        self._shaking = shaking
-        self.reached = True
+        # What closes it when there is no memory for that.
+        self._wire = wire
+        shaking = Shaking(self._loop, wire, tls, self._socket._tls_strict, remote)
+        self._wire = None
+        self._shaking, self.reached = shaking, True
         self._socket._reached(wire, remote)
-        secure = shaking.shake()
+        shaking.shake()
         self._shaking = None
-        return secure
+        return shaking.wire, remote
 
     def abort(self) -> None:
         """Give up, from any greenlet: the attempts are closed when this returns."""
@@ -198,8 +197,8 @@ class Connector:
             self._wire.close()
             self._wire = None
         shaking, self._shaking = self._shaking, None
-        if shaking is not None and not shaking.said_farewell:
-            shaking.wire.close()
+        if shaking is not None:
+            shaking.give_up()
         attempts, self._attempts = self._attempts, []
         for attempt in attempts:
             attempt.close()
@@ -248,7 +247,7 @@ class Connector:
 
     # -- the race -----------------------------------------------------------------------------
 
-    def _race(self, target: TcpTarget, addresses: Sequence[tuple[str, int]]) -> tuple[Wire, Any]:
+    def _race(self, target: TcpTarget, addresses: Sequence[tuple[str, int]]) -> Made:
         race = Race(len(addresses), target.attempt_timeout)
         started: list[_Attempt] = []
         self._settled = Event()
@@ -345,7 +344,7 @@ class Connector:
 
     # -- a path -------------------------------------------------------------------------------
 
-    def _connect_path(self, path: str) -> tuple[Transport, Any]:
+    def _connect_path(self, path: str) -> Made:
         attempt = _Attempt(path, 0, 0)
         try:
             if sys.platform == "win32":

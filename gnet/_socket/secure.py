@@ -71,10 +71,9 @@ class Shaking:
     :param tls: how to do it.
     :param strict: whether an end without TLS' own is an error.
     :param place: the peer's address and port, or its path.
-    :ivar said_farewell: whether it has failed, and the connection is closed by itself.
     """
 
-    __slots__ = ("_loop", "_place", "_tls", "said_farewell", "wire")
+    __slots__ = ("_loop", "_place", "_said_farewell", "_tls", "wire")
 
     def __init__(
         self, loop: Dispatcher, inner: Transport, tls: ClientTLS, strict: bool, place: Any
@@ -82,11 +81,12 @@ class Shaking:
         self._loop = loop
         self._tls = tls
         self._place = place
-        self.said_farewell = False
+        # It has failed, and the connection is closed by itself.
+        self._said_farewell = False
         self.wire = TLSWire(inner, tls.context, False, tls.server_hostname or None, tls.session)
         self.wire.strict = strict
 
-    def shake(self) -> TLSWire:
+    def shake(self) -> None:
         """Block until it is done.
 
         :raises OSError: it has failed; the connection is closed when the peer has read why.
@@ -106,11 +106,15 @@ class Shaking:
         if error is not None:
             if isinstance(error, ssl.SSLError):
                 # The peer gets the time to read what it has done wrong.
-                self.said_farewell = True
+                self._said_farewell = True
                 Farewell(loop.loop, loop.timers, wire.leave())
             raise self._named(error)
         wire.seconds = monotonic() - begun
-        return wire
+
+    def give_up(self) -> None:
+        """Close the connection, whatever has become of the handshake."""
+        if not self._said_farewell:
+            self.wire.close()
 
     def _named(self, error: BaseException) -> BaseException:
         address, port = self._place if isinstance(self._place, tuple) else (self._place, None)

@@ -1,12 +1,8 @@
-"""The vocabulary of TLS: Node's ``tls.TLSSocket``, and the standard library's ``ssl.SSLSocket``.
-
-On a connection without TLS each of these says so: ``False``, ``None``, or nothing.
-"""
+"""A connection that becomes encrypted, and plain again."""
 
 from __future__ import annotations
 
 import errno
-import sys
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -15,17 +11,12 @@ from .._transport.protocol import Transport
 from .._values import arguments
 from .._values.publish import publish
 from ..errors import coded, late_import, type_error
-from .python_calls import PythonSocket
+from .tls_names import TLSNames, TLSState
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
-
     from typing_extensions import Self
 
-    from .._core.tls_wire import TLSWire
-    from ..tls.sessions import Session
     from .secure import ClientTLS
-    from .upgrade import Downgrade, Upgrade
 
 __all__ = ["TLSCalls"]
 
@@ -41,30 +32,10 @@ class _Sessions(ref):  # type: ignore[type-arg]
             sock._new_session(raw)
 
 
-class _State:
-    """What TLS knows of a socket that has, or may have, to do with it.
-
-    :ivar strict: whether an end without TLS' own is an error.
-    :ivar secure: the encrypted connection, also when it has closed.
-    :ivar client: how it was made, where this is the client.
-    :ivar change: what start_tls() or stop_tls() has begun, and that is not done.
-    """
-
-    __slots__ = ("change", "client", "secure", "strict")
-
-    def __init__(self) -> None:
-        self.change: Upgrade | Downgrade | None = None
-        self.strict = False
-        self.secure: TLSWire | None = None
-        self.client: ClientTLS | None = None
-
-
-class TLSCalls(PythonSocket):
+class TLSCalls(TLSNames):
     """A socket that may be encrypted."""
 
-    __slots__ = ("_tls",)
-
-    _tls: _State | None
+    __slots__ = ()
 
     def _begin(self, loop: Any, high_water_mark: int) -> None:
         self._tls = None
@@ -77,9 +48,9 @@ class TLSCalls(PythonSocket):
             # What the program has set stays.
             tls.secure = tls.client = tls.change = None
 
-    def _need_tls(self) -> _State:
+    def _need_tls(self) -> TLSState:
         if self._tls is None:
-            self._tls = _State()
+            self._tls = TLSState()
         return self._tls
 
     def _is_changing(self) -> bool:
@@ -89,14 +60,6 @@ class TLSCalls(PythonSocket):
         """What start_tls() or stop_tls() has begun is done."""
         self._need_tls().change = None
 
-    @property
-    def _secure(self) -> TLSWire | None:
-        return None if self._tls is None else self._tls.secure
-
-    @property
-    def _tls_strict(self) -> bool:
-        return self._tls is not None and self._tls.strict
-
     def _secured(self, wire: Any, client: ClientTLS | None = None) -> None:
         """The handshake is done."""
         tls = self._need_tls()
@@ -104,6 +67,37 @@ class TLSCalls(PythonSocket):
         tls.client = client
         if "session" in self._listeners:
             self._listen_to_sessions()
+
+    def _listening(self, event: str) -> None:
+        super()._listening(event)
+        if event == "session" and self._secure is not None:
+            self._listen_to_sessions()
+
+    def _listen_to_sessions(self) -> None:
+        tls = self._tls
+        if tls is not None and tls.secure is not None and tls.client is not None:
+            # A weak one: the wire is the socket's, and a circle would keep both.
+            tls.secure.tell_sessions(_Sessions(self))
+
+    def _new_session(self, raw: Any) -> None:
+        """The server has given a session."""
+        client = None if self._tls is None else self._tls.client
+        if client is not None and "session" in self._listeners:
+            self._report_later("session", client.session_of(raw))
+
+    def _let_in_secure(self) -> None:
+        """A server has let the connection in, behind the handshake."""
+        self._secured(self._wire)
+        self._publish_secure()
+
+    def _publish_secure(self) -> None:
+        wire = self._secure
+        assert wire is not None
+        engine = wire.engine
+        publish(
+            self._loop.defer, "SecureConnected",
+            self, wire.seconds, engine.version(), engine.session_reused,
+        )  # fmt: skip
 
     def _unsecured(self, inner: Any) -> None:
         """The connection is plain again, or what it was before."""
@@ -261,160 +255,6 @@ class TLSCalls(PythonSocket):
     def _has_open_files(self) -> bool:
         return self._rare is not None and self._rare.open_files > 0
 
-    def _listening(self, event: str) -> None:
-        super()._listening(event)
-        if event == "session" and self._secure is not None:
-            self._listen_to_sessions()
-
-    def _listen_to_sessions(self) -> None:
-        tls = self._tls
-        if tls is not None and tls.secure is not None and tls.client is not None:
-            # A weak one: the wire is the socket's, and a circle would keep both.
-            tls.secure.tell_sessions(_Sessions(self))
-
-    def _new_session(self, raw: Any) -> None:
-        """The server has given a session."""
-        client = None if self._tls is None else self._tls.client
-        if client is not None and "session" in self._listeners:
-            self._report_later("session", client.session_of(raw))
-
-    def _publish_secure(self) -> None:
-        wire = self._secure
-        assert wire is not None
-        engine = wire.engine
-        publish(
-            self._loop.defer, "SecureConnected",
-            self, wire.seconds, engine.version(), engine.session_reused,
-        )  # fmt: skip
-
-    # -- from Node's tls ----------------------------------------------------------------------
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether the connection is encrypted. From Node's ``tlsSocket.encrypted``."""
-        return self._secure is not None
-
-    @property
-    def authorized(self) -> bool:
-        """Whether a certificate of the peer's was verified. From ``tlsSocket.authorized``."""
-        wire = self._secure
-        if wire is None or not wire.engine.context.verify_mode:
-            return False
-        return wire.engine.getpeercert(True) is not None
-
-    @property
-    def alpn_protocol(self) -> str | None:
-        """The protocol that ALPN has chosen, or ``None``. From ``tlsSocket.alpnProtocol``."""
-        return self.selected_alpn_protocol()
-
-    @property
-    def servername(self) -> str | None:
-        """The name that the client has asked for, or ``None``. From ``tlsSocket.servername``."""
-        wire = self._secure
-        if wire is None:
-            return None
-        if wire.engine.server_side:
-            return wire.server_name
-        from ..tls.server_names import is_name
-
-        name = wire.engine.server_hostname
-        return name if name is not None and is_name(name) else None
-
-    def get_protocol(self) -> str | None:
-        """The version, for example ``"TLSv1.3"``. From Node's ``tlsSocket.getProtocol()``."""
-        return self.version()
-
-    def get_cipher(self) -> dict[str, str] | None:
-        """The cipher: its ``name``, and the ``version`` of the protocol that has it.
-
-        From Node's ``tlsSocket.getCipher()``.
-        """
-        cipher = self.cipher()
-        return None if cipher is None else {"name": cipher[0], "version": cipher[1]}
-
-    def get_peer_certificate(self) -> dict[str, Any]:
-        """:meth:`getpeercert`; an empty dictionary where the peer has shown no certificate.
-
-        From Node's ``tlsSocket.getPeerCertificate()``.
-        """
-        return self.getpeercert() or {}
-
-    def is_session_reused(self) -> bool:
-        """Whether a former session was resumed. From Node's ``tlsSocket.isSessionReused()``."""
-        return bool(self.session_reused)
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the peer's end came without TLS' own: somebody may have cut the connection."""
-        return self._secure is not None and self._secure.truncated
-
-    # -- from ssl.SSLSocket -------------------------------------------------------------------
-
-    def version(self) -> str | None:
-        """The version, for example ``"TLSv1.3"``. From Python's ``SSLSocket.version()``."""
-        return None if self._secure is None else self._secure.engine.version()
-
-    def cipher(self) -> tuple[str, str, int] | None:
-        """The cipher, the version that has it, and its bits. From ``SSLSocket.cipher()``."""
-        return None if self._secure is None else self._secure.engine.cipher()
-
-    def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
-        """The client's ciphers that this server has too. From ``SSLSocket.shared_ciphers()``."""
-        return None if self._secure is None else self._secure.engine.shared_ciphers()
-
-    def getpeercert(self, binary_form: bool = False) -> Any:
-        """The peer's certificate. From Python's ``SSLSocket.getpeercert()``.
-
-        :param binary_form: give it as DER instead of a dictionary.
-        :returns: ``None`` where it has shown none; an empty dictionary for one that was not
-            verified.
-        """
-        return None if self._secure is None else self._secure.engine.getpeercert(binary_form)
-
-    def selected_alpn_protocol(self) -> str | None:
-        """The protocol that ALPN has chosen. From ``SSLSocket.selected_alpn_protocol()``."""
-        return None if self._secure is None else self._secure.engine.selected_alpn_protocol()
-
-    def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
-        """What belongs to this one connection. From ``SSLSocket.get_channel_binding()``.
-
-        :raises ValueError: there is no such type.
-        """
-        return None if self._secure is None else self._secure.engine.get_channel_binding(cb_type)
-
-    @property
-    def context(self) -> SSLContext | None:
-        """The context of the connection, or ``None``. From Python's ``SSLSocket.context``."""
-        return None if self._secure is None else self._secure.engine.context
-
-    @property
-    def session(self) -> Session | None:
-        """The session of a client, for ``session=`` of ``connect()``, or ``None``.
-
-        With TLS 1.3 it can be resumed when the server has sent a ticket, which is told by
-        ``'session'``. From Python's ``SSLSocket.session``.
-        """
-        tls = self._tls
-        if tls is None or tls.secure is None or tls.client is None:
-            return None
-        raw = tls.secure.engine.session
-        return None if raw is None else tls.client.session_of(raw)
-
-    @property
-    def session_reused(self) -> bool | None:
-        """Whether a former session was resumed. From Python's ``SSLSocket.session_reused``."""
-        return None if self._secure is None else self._secure.engine.session_reused
-
-    @property
-    def server_hostname(self) -> str | None:
-        """Whom the server had to be, or ``None``. From ``SSLSocket.server_hostname``."""
-        return None if self._secure is None else self._secure.engine.server_hostname
-
-    @property
-    def server_side(self) -> bool:
-        """Whether the peer is the client of the handshake. From ``SSLSocket.server_side``."""
-        return self._secure is not None and self._secure.engine.server_side
-
     def do_handshake(self) -> None:
         """Wait until the handshake is done. From Python's ``SSLSocket.do_handshake()``.
 
@@ -425,16 +265,6 @@ class TLSCalls(PythonSocket):
         while self._is_changing():
             self._block()
             self._raise_unless_open()
-
-    if sys.version_info >= (3, 13):
-
-        def get_verified_chain(self) -> list[bytes]:
-            """The peer's certificates as they were verified, in DER; from ``SSLSocket``."""
-            return [] if self._secure is None else self._secure.engine.get_verified_chain()
-
-        def get_unverified_chain(self) -> list[bytes]:
-            """The certificates that the peer has shown, in DER; from ``SSLSocket``."""
-            return [] if self._secure is None else self._secure.engine.get_unverified_chain()
 
     def _came(self, event: str) -> tuple[Any, ...] | None:
         if event == "secure_connect" and self._secure is not None and not self._is_changing():
