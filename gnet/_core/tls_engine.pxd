@@ -1,5 +1,7 @@
 from .._transport cimport stream_socket
 
+# So they are variables of C's: each use is a lookup by name otherwise.
+cdef Py_ssize_t CIPHER_BYTES, MAX_ANSWER_BYTES, MAX_FEEDS, RECORD_BYTES
 
 cdef class TLSEngine:
     cdef public Py_ssize_t _answered
@@ -33,3 +35,4 @@ cdef class TLSEngine:
     cdef Py_ssize_t _encrypt(self, data, Py_ssize_t start, Py_ssize_t size) except -1
     cdef _feed(self)
     cdef bint _flush(self) except -1
+    cdef bint _flush_explained(self) except -1

@@ -34,19 +34,9 @@ from gevent import get_hub
 from .._transport import stream_socket
 from .._transport.protocol import READ, WRITE, Transport, Watcher, refuse
 from .._values.tls_errors import annotate_tls
+from .tls_sizes import CIPHER_BYTES, MAX_ANSWER_BYTES, MAX_FEEDS, RECORD_BYTES
 
-__all__ = ["CIPHER_BYTES", "RECORD_BYTES", "TLSEngine"]
-
-#: The most application bytes of a record (RFC 8446, section 5.1).
-RECORD_BYTES = 16384
-# What is read at once of encrypted bytes, and how much is encrypted before it is sent. An echo of
-# 1 MiB takes a fifth longer with 16 KiB, and nothing less with more; and the buffers of OpenSSL
-# keep the size that they once had.
-CIPHER_BYTES = 65536
-# So many reads in a row that give no application bytes; then the others get their turn.
-MAX_FEEDS = 4
-# A peer that is owed more answers than this reads none of them, and only ever asks.
-MAX_ANSWER_BYTES = 65536
+__all__ = ["TLSEngine"]
 
 
 class TLSEngine:
@@ -192,7 +182,9 @@ class TLSEngine:
         """Put what OpenSSL has behind the parts, up to ``size`` bytes; gives how many."""
         got = 0
         while got < size:
-            wanted = min(size - got, RECORD_BYTES)
+            wanted = size - got
+            if wanted > RECORD_BYTES:
+                wanted = RECORD_BYTES
             try:
                 data = self._read(wanted)
             except SSLWantReadError:

@@ -15,15 +15,11 @@ from .._transport.protocol import Transport, Watcher, refuse
 from .._transport.sigpipe import NO_SIGNAL
 from .._values.buffers import first_bytes
 from ..errors import value_error
-from .tls_engine import CIPHER_BYTES, MAX_FEEDS, RECORD_BYTES, TLSEngine
+from .tls_engine import TLSEngine
+from .tls_sizes import CIPHER_BYTES, MAX_FEEDS, MAX_KEPT_BYTES, MAX_SENT_BYTES, RECORD_BYTES
 from .tls_watcher import TLSWatcher
 
 __all__ = ["TLSWire"]
-
-# A call sends no more at once, so that others get their turn.
-MAX_SENT_BYTES = 1 << 20
-# What is kept of the peer's last bytes while the connection becomes plain again.
-MAX_KEPT_BYTES = 262144
 
 _PEEK = int(_socket.MSG_PEEK)
 # Windows has no MSG_DONTWAIT; a transport never waits anyway, not for all of it either.

@@ -50,8 +50,7 @@ __all__ = ["Connector", "PathTarget", "TcpTarget"]
 
 _T = TypeVar("_T")
 Report = Callable[..., None]
-# A connection, and the peer's address as the system gives it.
-Made = tuple[Transport, Any]
+Made = tuple[Transport, Any]  # and the peer's address, as the system gives it
 
 FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 # What bind() needs where only the port is given.
