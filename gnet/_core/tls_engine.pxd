@@ -5,6 +5,7 @@ cdef Py_ssize_t CIPHER_BYTES, MAX_ANSWER_BYTES, MAX_FEEDS, RECORD_BYTES
 
 cdef class TLSEngine:
     cdef public Py_ssize_t _answered
+    cdef public Py_ssize_t _begun
     cdef public object _cipher
     cdef public bint _deaf
     cdef public Py_ssize_t _done
@@ -31,6 +32,7 @@ cdef class TLSEngine:
     cdef public bint truncated
     cdef _answer(self)
     cdef Py_ssize_t _collect(self) except -1
+    cdef _count(self, cipher, Py_ssize_t sent)
     cdef Py_ssize_t _decrypt(self, list parts, Py_ssize_t size) except -1
     cdef Py_ssize_t _encrypt(self, data, Py_ssize_t start, Py_ssize_t size) except -1
     cdef _feed(self)

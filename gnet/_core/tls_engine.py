@@ -57,8 +57,8 @@ class TLSEngine:
     """
 
     __slots__ = (
-        "_answered", "_cipher", "_deaf", "_done", "_end", "_error", "_flusher", "_hungry",
-        "_incoming", "_kept", "_more", "_mute", "_outgoing", "_owed", "_raw", "_read",
+        "_answered", "_begun", "_cipher", "_deaf", "_done", "_end", "_error", "_flusher",
+        "_hungry", "_incoming", "_kept", "_more", "_mute", "_outgoing", "_owed", "_raw", "_read",
         "_session", "_session_listener", "_write", "engine", "established", "inner", "strict",
         "stuck", "truncated",
     )  # fmt: skip
@@ -107,6 +107,8 @@ class TLSEngine:
         # call that gave a count.
         self._owed = 0
         self._done = 0
+        # So many bytes are missing of a record of which a part has gone out.
+        self._begun = 0
         # How many bytes of answers to the peer are in there as well.
         self._answered = 0
         # OpenSSL writes no more until it has read something.
@@ -308,17 +310,25 @@ class TLSEngine:
             except BlockingIOError:
                 return False
             if sent == size:
-                part = self._owed
+                self._done += self._owed
+                self._owed = self._begun = 0
                 cipher = None
             else:
-                # Of a record that was begun as many bytes as of its encrypted ones.
-                part = self._owed * sent // size
+                self._count(cipher, sent)
                 cipher = memoryview(cipher)[sent:]
             self._cipher = cipher
-            self._owed -= part
-            self._done += part
         self._answered = 0
         return True
+
+    def _count(self, cipher: bytes | memoryview, sent: int) -> None:
+        """Count the program's bytes in the records that have gone out whole."""
+        end = self._begun or _record_size(cipher, 0)
+        while end <= sent:
+            part = min(self._owed, RECORD_BYTES)
+            self._owed -= part
+            self._done += part
+            end += _record_size(cipher, end)
+        self._begun = end - sent
 
     def _answer(self) -> None:
         """OpenSSL has something to say to the peer, besides the program's bytes."""
@@ -363,3 +373,8 @@ class TLSEngine:
     def _wake(self) -> None:
         """There is something to read, though the transport below is quiet."""
         raise NotImplementedError
+
+
+def _record_size(cipher: bytes | memoryview, place: int) -> int:
+    """The size of the record that begins at a place (RFC 8446, section 5.1)."""
+    return 5 + int.from_bytes(cipher[place + 3 : place + 5], "big")

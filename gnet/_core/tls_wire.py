@@ -162,8 +162,8 @@ class TLSWire(TLSEngine):
         return False
 
     def take_owed(self) -> int:
-        self._owed, owed = 0, self._owed + self._done
-        self._done = 0
+        owed = self._owed + self._done
+        self._owed = self._done = 0
         if self._cipher is not None:
             self._flush_later()
         return owed

@@ -114,8 +114,7 @@ class Connector:
     :param socket: the socket that it is for; ``lookup`` and the ``connection_attempt`` events
         are emitted on it.
     :param wire: the unconnected wire to use; otherwise one is made for every attempt.
-    :param tls: how to shake hands on it; ``None``: it stays plain.
-    :ivar reached: whether the handshake has begun.
+    :param tls: how to shake hands; ``None``: not at all. :attr:`reached`: this has begun.
     :ivar attempted: the addresses that were tried, as ``host:port``, in order.
     """
 
