@@ -23,7 +23,8 @@ OPTIONS = {
     },
     gnet.Socket: set(),
 }  # fmt: skip
-PRIVATE = {"limits"}
+# And what only newer Pythons have.
+PRIVATE = {"limits", "get_verified_chain", "get_unverified_chain"}
 
 
 def page(owner: type) -> str:
