@@ -29,7 +29,9 @@ malformed line ends, control characters, no ``Host`` or two. The answer is 400 o
 status, says nothing else, and ends the connection; ``error_log`` has the reason. Bytes of a body
 are never a request.
 
-**The environ** has PEP 3333's keys, and ``wsgi.input_terminated``; ``REMOTE_PORT``,
+**The environ** has PEP 3333's keys, and ``wsgi.input_terminated``; over TLS ``HTTPS``,
+``SSL_CLIENT_VERIFY`` (``"SUCCESS"`` or ``"NONE"``) and the client's certificate in
+``SSL_CLIENT_CERT``, if it has shown one; ``REMOTE_PORT``,
 ``REQUEST_URI`` and ``RAW_URI``, the target as it was sent; ``"gnet.socket"``, the connection, a
 :class:`gnet.Socket`; ``"gnet.trailers"``, a list of the fields behind a body in chunks, as soon as
 the body was read to its end; and ``"gnet.response_trailers"``, a list for such fields of the
@@ -179,7 +181,7 @@ class WSGIServer(Server):
             "SERVER_SOFTWARE": f"gnet/{__version__}",
             "GATEWAY_INTERFACE": "CGI/1.1",
             "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
+            "wsgi.url_scheme": "http" if options.get("tls") is None else "https",
             "wsgi.errors": self.error_log,
             "wsgi.multithread": threads is not None,
             "wsgi.multiprocess": bind.ask_primary is not None,

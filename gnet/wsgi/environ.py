@@ -28,8 +28,22 @@ def of_connection(base: dict[str, Any], sock: Socket) -> dict[str, Any]:
     }
     if sock.remote_port is not None:
         environ["REMOTE_PORT"] = str(sock.remote_port)
+    if sock.encrypted:
+        environ.update(_of_tls(sock))
     environ.update(base)
     return environ
+
+
+def _of_tls(sock: Socket) -> dict[str, Any]:
+    """What says that a connection is encrypted, and who the client is: the names of mod_ssl."""
+    found = {"HTTPS": "on", "SSL_CLIENT_VERIFY": "SUCCESS" if sock.authorized else "NONE"}
+    certificate = sock.getpeercert(True)
+    if certificate is not None:
+        # The connection is encrypted, so that the module is there.
+        from ssl import DER_cert_to_PEM_cert
+
+        found["SSL_CLIENT_CERT"] = DER_cert_to_PEM_cert(certificate)
+    return found
 
 
 def _plain(address: str | None) -> str | None:
