@@ -86,10 +86,10 @@ threads.install()
 
 
 def __getattr__(name: str) -> Any:
-    # gnet.events needs dataclasses, which take longer to import than all the rest; and
-    # gnet.cluster is for programs of several processes.
+    # gnet.events needs dataclasses, and gnet.tls OpenSSL, which take longer to import than all the
+    # rest; and gnet.cluster is for programs of several processes.
     with errors.late_import():
-        if name in ("events", "cluster", "testing"):
+        if name in ("events", "cluster", "testing", "tls"):
             return import_module(f".{name}", __name__)
         if name == "take_over":
             return import_module("._server.handover", __name__).take_over

@@ -70,11 +70,13 @@ class _Deadline:
 
     __slots__ = ("__weakref__", "_name", "_seconds", "_socket", "_timer")
 
-    def __init__(self, timers: IdleTimers, socket: ref[Any], name: str, seconds: float) -> None:
+    def __init__(
+        self, timers: IdleTimers, socket: ref[Any], name: str, seconds: float, spent: float
+    ) -> None:
         self._socket = socket
         self._name = name
         self._seconds = seconds
-        self._timer = IdleTimer(timers, self, seconds)
+        self._timer = IdleTimer(timers, self, max(0.0, seconds - spent))
 
     def touch(self) -> None:
         self._timer.touch()
@@ -104,13 +106,13 @@ class Watchdog:
         self.turns: list[object] = []
         self._deadlines: dict[str, _Deadline] = {}
 
-    def _start(self, name: str, seconds: float | None) -> None:
+    def _start(self, name: str, seconds: float | None, spent: float = 0.0) -> None:
         if seconds is not None:
             self.cancel(name)
             socket = self._socket()
             # A socket may belong to another loop than before, in a forked child for example.
             timers = socket._loop.timers  # type: ignore[union-attr]
-            self._deadlines[name] = _Deadline(timers, self._socket, name, seconds)
+            self._deadlines[name] = _Deadline(timers, self._socket, name, seconds, spent)
 
     def connecting(self, seconds: float | None) -> None:
         """A connection is being made."""
@@ -121,6 +123,10 @@ class Watchdog:
         self.cancel("connect_timeout")
         self._start("first_byte_timeout", self.limits.first_byte_timeout)
         self._start("lifetime", self.limits.lifetime)
+
+    def lived(self, seconds: float) -> None:
+        """The connection was there for so long before it was let in."""
+        self._start("lifetime", self.limits.lifetime, seconds)
 
     def stalled(self) -> None:
         """Something waits for the peer to take it, or still does."""

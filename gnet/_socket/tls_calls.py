@@ -87,7 +87,10 @@ class TLSCalls(TLSNames):
 
     def _let_in_secure(self) -> None:
         """A server has let the connection in, behind the handshake."""
-        self._secured(self._wire)
+        wire: Any = self._wire
+        self._secured(wire)
+        if self._watchdog is not None:
+            self._watchdog.lived(wire.seconds)
         self._publish_secure()
 
     def _publish_secure(self) -> None:

@@ -94,7 +94,7 @@ _INHERITED = {
     "_socket/messages.py": (30, _STREAM),
     "_socket/python_calls.py": (55, _STREAM),
     "_socket/socket.py": (72, _STREAM),
-    "_socket/tls_calls.py": (36, _STREAM),
+    "_socket/tls_calls.py": (38, _STREAM),
     "_transport/stream_socket.py": (1, "the method of Python's own class that accepts"),
     "wsgi/__init__.py": (5, "a server that is one, and not one that has one"),
 }

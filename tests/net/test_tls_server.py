@@ -214,6 +214,18 @@ def test_limits_hold_over_tls() -> None:
             assert slow.get().deadline == "lifetime"
 
 
+def test_lifetime_runs_from_the_accept() -> None:
+    slow: AsyncResult[Any] = AsyncResult()
+    with serving(tls=server_context(), lifetime=0.6) as server, stranger(server) as plain:
+        server.on("connection", lambda sock: sock.on("error", slow.set))
+        gevent.sleep(0.4)
+        sock = gevents_context().wrap_socket(plain, server_hostname="localhost")
+        with gevent.Timeout(0.5):
+            assert at_end(sock) == b""
+        assert slow.get().deadline == "lifetime"
+        sock.close()
+
+
 def test_a_handshake_counts_for_max_connections_and_is_no_connection_yet() -> None:
     with (
         serving(tls=server_context(), max_connections=2) as server,
