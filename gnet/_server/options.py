@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._core.block_list import BlockList
 
 __all__ = ["ListeningOptions", "ServeOptions", "ServerOptions"]
@@ -34,6 +36,11 @@ class ServerOptions(TypedDict, total=False):
     lifetime: float | None
     proxy_protocol: str | None
     trusted_proxies: BlockList | None
+    tls: Any
+    handshake_timeout: float | None
+    max_handshakes: int | None
+    sni_callback: Callable[[str | None], Any] | None
+    tls_strict: bool
 
 
 class ListeningOptions(TypedDict, total=False):

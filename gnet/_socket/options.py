@@ -28,6 +28,7 @@ class SocketOptions(TypedDict, total=False):
     first_byte_timeout: float | None
     write_timeout: float | None
     lifetime: float | None
+    tls_strict: bool
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -47,6 +48,10 @@ class ConnectOptions(TypedDict, total=False):
     auto_select_family_attempt_timeout: float | None
     block_list: BlockList | None
     connect_timeout: float | None
+    tls: Any
+    server_hostname: str | None
+    session: Any
+    handshake_timeout: float | None
 
 
 class ConnectionOptions(SocketOptions, ConnectOptions, total=False):

@@ -10,7 +10,7 @@ import io
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .._core import watchdog
 from .._core.block_list import BlockList
@@ -333,6 +333,7 @@ class Socket(SocketBase):
         if settings["keep_alive"]:
             self.set_keep_alive(True, settings["delay"])
         if listener is not None:
+            event: Literal["connect", "secure_connect"]
             event = "connect" if tls is None else "secure_connect"
             self.once(event, listener)
             rare.connect_listener = self._entries(event)[-1]
@@ -358,8 +359,8 @@ class Socket(SocketBase):
         rare = self._rare
         if rare is not None and rare.connect_listener is not None:
             # That connection was never made.
-            for event in ("connect", "secure_connect"):
-                self._remove(event, rare.connect_listener)
+            for name in ("connect", "secure_connect"):
+                self._remove(name, rare.connect_listener)
         self._close_failed()
         # Who is blocked on the former connection is still to be told of its end.
         self._generation += 1

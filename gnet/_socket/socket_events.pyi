@@ -6,13 +6,22 @@ from typing import Any, Literal, TypeVar, overload
 from typing_extensions import Self
 
 from .._values.event_names import CodedError, EmitterEvent, SocketEvent
-from .python_calls import PythonSocket
+from .tls_calls import TLSCalls
 
 __all__ = ["SocketBase"]
 
 Listener = Callable[..., object]
 Plain = Literal[
-    "connect", "drain", "end", "finish", "pause", "peer_end", "ready", "resume", "timeout"
+    "connect",
+    "drain",
+    "end",
+    "finish",
+    "pause",
+    "peer_end",
+    "ready",
+    "resume",
+    "secure_connect",
+    "timeout",
 ]
 _Plain = TypeVar("_Plain", bound=Callable[[], object])
 _Data = TypeVar("_Data", bound=Callable[[bytes], object] | Callable[[str], object])
@@ -58,7 +67,9 @@ class _Events:
         listener: Callable[[str, int, int, CodedError], object],
     ) -> Self: ...
     @overload
-    def on(self, event: Literal["pipe", "unpipe"], listener: Callable[[Any], object]) -> Self: ...
+    def on(
+        self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
+    ) -> Self: ...
     @overload
     def on(self, event: EmitterEvent, listener: Callable[[str, Listener], object]) -> Self: ...
     @overload
@@ -78,7 +89,7 @@ class _Events:
     @overload
     def on(self, event: Literal["connection_attempt_failed"]) -> Callable[[_Failed], _Failed]: ...
     @overload
-    def on(self, event: Literal["pipe", "unpipe"]) -> Callable[[_Pipe], _Pipe]: ...
+    def on(self, event: Literal["pipe", "session", "unpipe"]) -> Callable[[_Pipe], _Pipe]: ...
     @overload
     def on(self, event: EmitterEvent) -> Callable[[_Listeners], _Listeners]: ...
     @overload
@@ -117,7 +128,7 @@ class _Events:
     ) -> Self: ...
     @overload
     def add_listener(
-        self, event: Literal["pipe", "unpipe"], listener: Callable[[Any], object]
+        self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
     ) -> Self: ...
     @overload
     def add_listener(
@@ -142,7 +153,9 @@ class _Events:
         self, event: Literal["connection_attempt_failed"]
     ) -> Callable[[_Failed], _Failed]: ...
     @overload
-    def add_listener(self, event: Literal["pipe", "unpipe"]) -> Callable[[_Pipe], _Pipe]: ...
+    def add_listener(
+        self, event: Literal["pipe", "session", "unpipe"]
+    ) -> Callable[[_Pipe], _Pipe]: ...
     @overload
     def add_listener(self, event: EmitterEvent) -> Callable[[_Listeners], _Listeners]: ...
     @overload
@@ -175,7 +188,7 @@ class _Events:
     ) -> Self: ...
     @overload
     def once(
-        self, event: Literal["pipe", "unpipe"], listener: Callable[[Any], object]
+        self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
     ) -> Self: ...
     @overload
     def once(self, event: EmitterEvent, listener: Callable[[str, Listener], object]) -> Self: ...
@@ -198,7 +211,7 @@ class _Events:
         self, event: Literal["connection_attempt_failed"]
     ) -> Callable[[_Failed], _Failed]: ...
     @overload
-    def once(self, event: Literal["pipe", "unpipe"]) -> Callable[[_Pipe], _Pipe]: ...
+    def once(self, event: Literal["pipe", "session", "unpipe"]) -> Callable[[_Pipe], _Pipe]: ...
     @overload
     def once(self, event: EmitterEvent) -> Callable[[_Listeners], _Listeners]: ...
     @overload
@@ -239,7 +252,7 @@ class _Events:
     ) -> Self: ...
     @overload
     def prepend_listener(
-        self, event: Literal["pipe", "unpipe"], listener: Callable[[Any], object]
+        self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
     ) -> Self: ...
     @overload
     def prepend_listener(
@@ -264,7 +277,9 @@ class _Events:
         self, event: Literal["connection_attempt_failed"]
     ) -> Callable[[_Failed], _Failed]: ...
     @overload
-    def prepend_listener(self, event: Literal["pipe", "unpipe"]) -> Callable[[_Pipe], _Pipe]: ...
+    def prepend_listener(
+        self, event: Literal["pipe", "session", "unpipe"]
+    ) -> Callable[[_Pipe], _Pipe]: ...
     @overload
     def prepend_listener(self, event: EmitterEvent) -> Callable[[_Listeners], _Listeners]: ...
     @overload
@@ -305,7 +320,7 @@ class _Events:
     ) -> Self: ...
     @overload
     def prepend_once_listener(
-        self, event: Literal["pipe", "unpipe"], listener: Callable[[Any], object]
+        self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
     ) -> Self: ...
     @overload
     def prepend_once_listener(
@@ -331,7 +346,7 @@ class _Events:
     ) -> Callable[[_Failed], _Failed]: ...
     @overload
     def prepend_once_listener(
-        self, event: Literal["pipe", "unpipe"]
+        self, event: Literal["pipe", "session", "unpipe"]
     ) -> Callable[[_Pipe], _Pipe]: ...
     @overload
     def prepend_once_listener(self, event: EmitterEvent) -> Callable[[_Listeners], _Listeners]: ...
@@ -359,7 +374,7 @@ class _Events:
     ) -> tuple[str, int, int, CodedError]: ...
     @overload
     def wait(
-        self, event: Literal["pipe", "unpipe"], timeout: float | None = None
+        self, event: Literal["pipe", "session", "unpipe"], timeout: float | None = None
     ) -> tuple[Any]: ...
     @overload
     def wait(self, event: EmitterEvent, timeout: float | None = None) -> tuple[str, Listener]: ...
@@ -372,7 +387,7 @@ class _Events:
     def listener_count(self, event: SocketEvent, listener: Listener | None = None) -> int: ...
 
 # A name that is none of these is an error for a checker, although an emitter takes any.
-class SocketBase(_Events, PythonSocket):  # type: ignore[misc]
+class SocketBase(_Events, TLSCalls):  # type: ignore[misc]
     """The base of :class:`gnet.Socket`."""
 
     __slots__ = ()

@@ -27,13 +27,22 @@ SocketEvent = Literal[
     "pipe",
     "ready",
     "resume",
+    "secure_connect",
+    "session",
     "timeout",
     "unpipe",
     "new_listener",
     "remove_listener",
 ]
 ServerEvent = Literal[
-    "close", "connection", "drop", "error", "listening", "new_listener", "remove_listener"
+    "close",
+    "connection",
+    "drop",
+    "error",
+    "listening",
+    "tls_client_error",
+    "new_listener",
+    "remove_listener",
 ]
 # Of gnet.cluster's emitters.
 ClusterEvent = Literal["disconnect", "exit", "fork", "listening", "message", "online"]
