@@ -425,7 +425,7 @@ class Socket(SocketBase):
         wire = self._wire
         # Ahead of all that may end it again.
         publish(self._loop.defer, "ConnectionOpened", self)
-        if self._secure is not None:
+        if self._tls is not None and self._tls.secure is not None:
             self._publish_secure()
         if self._watchdog is not None:
             self._watchdog.opened()
@@ -448,8 +448,9 @@ class Socket(SocketBase):
             # It is called now, and not kept.
             self._need_rare().connect_listener = None
         # A listener of another socket's, or of 'connect' here, may have destroyed this one.
-        first = "connect" if self._secure is None else "secure_connect"
-        for event in (first, "ready"):
+        tls = self._tls
+        plain = tls is None or tls.secure is None
+        for event in ("connect" if plain else "secure_connect", "ready"):
             if wire is not None and self._wire is wire:
                 self._deliver(event)
 
