@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -545,6 +544,8 @@ def test_nodes_server(tmp_path: Path) -> None:
 
 
 def test_pythons_server() -> None:
+    if monkey.is_module_patched("ssl"):
+        pytest.skip("its sockets would be gevent's")
     plain = monkey.get_original("socket", "socket")
     listener = plain()
     listener.bind(("127.0.0.1", 0))
@@ -559,10 +560,6 @@ def test_pythons_server() -> None:
             outcome.append(sock.unwrap() and "unwrapped")
 
     thread = monkey.get_original("threading", "Thread")(target=serve)
-    if type(thread).__module__ != threading.__name__:
-        pytest.skip("a thread of the system's is needed")
-    if monkey.is_module_patched("ssl"):
-        pytest.skip("its sockets would be gevent's")
     thread.start()
     try:
         port = listener.getsockname()[1]

@@ -99,7 +99,7 @@ def test_nobody_reads_and_a_quiet_connection_costs_nothing() -> None:
         loop = gevent.get_hub().loop
         gevent.sleep(0.02)
         turns = 0
-        watcher = loop.prepare(ref=False)
+        watcher = loop.check(ref=False)
 
         def count() -> None:
             nonlocal turns
@@ -364,6 +364,8 @@ def test_a_socket_that_nobody_refers_to_is_collected() -> None:
         assert sock.recv() == b"x"
         sock.on("session", print)
         sock.remove_all_listeners()
+        # What the loop has still to call lets go of it.
+        gevent.sleep(0.05)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ResourceWarning)
             del sock
