@@ -58,7 +58,7 @@ ROOMS = {
     "testing": "",
     "cluster": "shared_listeners this_worker worker_process staff service primary __init__",
     "logging": "",
-    "monkey": "settings functions lookups connecting guards __init__",
+    "monkey": "settings functions lookups hubs connecting guards secure __init__",
     "wsgi": """
         refusal head intake body files response environ access stall threads handler __init__
     """,

@@ -27,7 +27,15 @@ undoes all of it. It may come before or after ``gevent.monkey.patch_all()``.
   redis-py, pymemcache, paramiko, asyncio and all others that make TCP sockets themselves. These
   cannot reach the forbidden addresses, and otherwise connect as before.
 
-Callers get the same sockets and errors as before. The errors say what the system says
+With ``tls=True`` these callers get a :class:`gnet.Socket`, and ``wrap_socket`` of an
+``ssl.SSLContext``, gevent's too, has :meth:`gnet.Socket.start_tls` encrypt it, whoever made it.
+So deadlines, events and counts hold under HTTPS and STARTTLS. That same socket is then an
+``ssl.SSLSocket`` to ``isinstance`` as well, has ``pending()`` and ``read()``, and its ``unwrap()``
+waits; ``write()`` remains Node's. A thread without a hub gets one when it connects, and loses it
+when it has closed the last such socket, which takes up to a second where the peer does not end. A
+gnet socket belongs to its thread, so no pool may hand it to another one.
+
+Otherwise callers get the same sockets and errors as before. The errors say what the system says
 (``Connection refused``), and have gnet's ``code`` besides. If the program has replaced
 ``socket.getaddrinfo``, to pin a name or for a test, the patch uses that, unless it has a
 ``lookup`` of its own. If the program has replaced ``socket.socket``, for a proxy for example, that
@@ -86,6 +94,7 @@ def patch(
     block_list: BlockList | None = None,
     auto_select_family: bool | None = None,
     local_address: str | None = None,
+    tls: bool = False,
 ) -> Patch:
     """Have ``socket.create_connection`` connect through gnet, in the whole process.
 
@@ -100,12 +109,14 @@ def patch(
         to one raises :class:`~gnet.errors.IPBlockedError`, a :class:`PermissionError`.
     :param auto_select_family: race the addresses; default as for :meth:`gnet.Socket.connect`.
     :param local_address: the IP address to connect from, where the caller gives none.
+    :param tls: have the caller get a :class:`gnet.Socket` instead, in every thread, and have
+        ``SSLContext.wrap_socket`` encrypt that one; default ``False``.
     :returns: the patch, for a ``with`` statement.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument has a wrong value.
     :raises RuntimeError: ``socket.create_connection`` is no longer Python's own.
     """
-    made = Patch(lookup, block_list, auto_select_family, local_address)
+    made = Patch(lookup, block_list, auto_select_family, local_address, tls)
     stack.append(made)
     try:
         _apply()
@@ -132,6 +143,7 @@ def _apply() -> None:
     if not stack:
         functions.restore()
         guards.restore()
+        _wrap_sockets(False)
         if late_import in sys.meta_path:
             sys.meta_path.remove(late_import)
     else:
@@ -145,3 +157,17 @@ def _apply() -> None:
             guards.restore()
         else:
             guards.install()
+        _wrap_sockets(stack[-1].tls)
+
+
+def _wrap_sockets(wanted: bool) -> None:
+    """Have ``wrap_socket`` of contexts know gnet's sockets, or not."""
+    if not wanted and f"{__name__}.secure" not in sys.modules:
+        return
+    # gevent's patching comes ahead of ssl, and perhaps behind the import of this module.
+    from .secure import contexts
+
+    if wanted:
+        contexts.install()
+    else:
+        contexts.restore()

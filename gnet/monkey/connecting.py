@@ -13,21 +13,18 @@ from typing import Any, NoReturn
 
 from gevent import monkey as gevent_monkey
 from gevent import socket as gevent_socket
-from gevent._hub_local import get_hub_if_exists
 
-from .. import dns, run
+from .. import dns
 from .._loop.timers import SHORTEST
 from .._socket.socket import Socket
 from .._values.addresses import is_ip
 from ..errors import AggregateError
+from . import hubs
 from .functions import functions
 from .lookups import Goal, is_systems, looked_up, namespace, timed_out
 from .settings import Settings, in_force
 
 __all__ = ["connect"]
-
-# How long a thread without a hub waits for the last events of its connection, in seconds.
-_SETTLING_SECONDS = 1.0
 
 
 def connect(
@@ -48,19 +45,19 @@ def connect(
         return functions.original(module)(address, timeout, source_address, **options)
     active = in_force() or Settings()
     # Nothing else can run in such a thread while it blocks, and any other may use the socket.
-    plain = get_hub_if_exists() is None and not gevent_monkey.is_module_patched("socket")
+    plain = hubs.has_none() and not gevent_monkey.is_module_patched("socket")
     started = monotonic()
     try:
         goal = _goal(address, timeout, source_address, family, active)
         if active.lookup is None and goal.timeout != 0:
             goal = looked_up(goal, module, family, plain)
         try:
-            sock = _dial(goal, plain, started)
+            sock = _dial(goal, plain, started, active.tls)
         except OSError as exc:
             _fail(exc, all_errors)
     finally:
         if plain:
-            _leave_no_hub()
+            hubs.leave()
     try:
         for option in socket_options or ():
             sock.setsockopt(*option)
@@ -118,12 +115,13 @@ def _goal(address: Any, timeout: Any, source_address: Any, family: int, active: 
     return Goal((host or "localhost").strip("[]"), port, timeout, options)
 
 
-def _dial(goal: Goal, plain: bool, started: float) -> Any:
+def _dial(goal: Goal, plain: bool, started: float, tls: bool) -> Any:
     """Connect; gives the socket that the caller expects."""
     if goal.timeout == 0:
         # No connection is made in no time.
         raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
-    made = Socket()
+    # Python's sockets may send when their peers have ended.
+    made = (hubs.HublessSocket if plain else Socket)(allow_half_open=True) if tls else Socket()
     try:
         made.connect(port=goal.port, host=goal.host, **goal.options)
         left = goal.timeout
@@ -135,6 +133,9 @@ def _dial(goal: Goal, plain: bool, started: float) -> Any:
             if made.destroyed:
                 raise
             raise timed_out() from None
+        if tls:
+            made.settimeout(goal.timeout)
+            return made
         family, proto = made.family, made.proto
         fd = made.detach()
     except BaseException:
@@ -145,11 +146,3 @@ def _dial(goal: Goal, plain: bool, started: float) -> Any:
     sock = kind(family, _socket.SOCK_STREAM, proto, fd)
     sock.settimeout(goal.timeout)
     return sock
-
-
-def _leave_no_hub() -> None:
-    """A thread that had no hub has none again: it may end any time, and nobody would free it."""
-    hub: Any = get_hub_if_exists()
-    if hub is not None:
-        run(_SETTLING_SECONDS)
-        hub.destroy()

@@ -21,6 +21,7 @@ class Settings:
         block_list: BlockList | None = None,
         auto_select_family: bool | None = None,
         local_address: str | None = None,
+        tls: bool = False,
     ) -> None:
         self.lookup: Callable[..., Any] | None = arguments.optional_function("lookup", lookup)
         self.block_list: BlockList | None = _block_list(block_list)
@@ -30,6 +31,7 @@ class Settings:
             else arguments.flag("auto_select_family", auto_select_family)
         )
         self.local_address: str | None = _local_address(local_address)
+        self.tls: bool = arguments.flag("tls", tls)
 
     def options(self) -> dict[str, Any]:
         """The options of :meth:`gnet.Socket.connect`."""

@@ -73,6 +73,7 @@ _OTHERS = {
     "cli/completion.py": (3, "argparse has no other name for its actions"),
     "cluster/this_worker.py": (1, "the worker's servers stop when it is told to"),
     "dns/nameserver.py": (1, "what a stream of dnspython's has for its socket"),
+    "monkey/secure.py": (5, "start_tls() waits here, and a poll looks at the transport"),
     "testing.py": (1, "a socket over a transport of the test's own"),
     "wsgi/handler.py": (3, "the handler of the connection that it has"),
     "wsgi/stall.py": (1, _PYTHONS),
@@ -96,6 +97,7 @@ _INHERITED = {
     "_socket/socket.py": (73, _STREAM),
     "_socket/tls_calls.py": (38, _STREAM),
     "_transport/stream_socket.py": (1, "the method of Python's own class that accepts"),
+    "monkey/secure.py": (8, "what a poll of the descriptor does not see of the connection"),
     "wsgi/__init__.py": (5, "a server that is one, and not one that has one"),
 }
 
