@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import signal
+import socket as std_socket
 import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import gnet
 from tests.helpers.commands import gnet_command
 from tests.helpers.peers import python, run, running
 from tests.helpers.servers import echoing, raw_client, receive_all, send_end
@@ -66,6 +68,10 @@ class Block(NamedTuple):
         return (header if "proxy_protocol" in self.text else b"") + b"hello\n"
 
     @property
+    def tls(self) -> bool:
+        return "tls=" in self.text or "start_tls(" in self.text
+
+    @property
     def serves(self) -> bool:
         return bool(re.search(r"\b(listen|serve)\(", self.text)) and "connect(" not in self.text
 
@@ -98,11 +104,42 @@ def examples(language: str) -> list[Any]:
 EXAMPLES = examples("python")
 
 
+def certified() -> Any:
+    """The authority of the tests; a package makes its certificates that need not be there."""
+    return pytest.importorskip("tests.helpers.authority")
+
+
+def write_certificates(directory: Path) -> None:
+    """The files that the examples of TLS name."""
+    authority = certified()
+    server, client = authority.certificate(), authority.issue("client.example")
+    authority.write_pair(server, directory / "cert.pem", directory / "key.pem")
+    authority.write_pair(client, directory / "client.pem", directory / "client-key.pem")
+    folder = directory / "certificates" / "localhost"
+    authority.write_pair(server, folder / "fullchain.pem", folder / "privkey.pem")
+    authority.authority().cert_pem.write_to_path(directory / "ca.pem")
+
+
+def answer_of(block: Block, place: Any) -> bytes:
+    """What the server of an example says to its question."""
+    if block.tls:
+        with gnet.connect(*place, tls=certified().client_context()) as sock:
+            sock.sendall(block.question)
+            sock.shutdown(std_socket.SHUT_WR)
+            return b"".join(sock)
+    with raw_client(place) as client:
+        client.sendall(block.question)
+        send_end(client)
+        return bytes(receive_all(client))
+
+
 @pytest.mark.limit(30)
 @pytest.mark.parametrize("block", EXAMPLES)
 def test_the_example_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.chdir(tmp_path)
+    if block.tls:
+        write_certificates(tmp_path)
     program = tmp_path / "example.py"
     command = python(RUNNER, str(program))
     if block.serves:
@@ -110,16 +147,14 @@ def test_the_example_runs(block: Block, tmp_path: Path, monkeypatch: pytest.Monk
         with running(*command, limit=25) as process:
             place = process.line().decode().removeprefix("listening on ")
             assert place, process.wait().complaints.decode()
-            with raw_client((int(place), "127.0.0.1") if place.isdigit() else (place,)) as client:
-                client.sendall(block.question)
-                send_end(client)
-                assert receive_all(client)
+            assert answer_of(block, (int(place), "127.0.0.1") if place.isdigit() else (place,))
             process.signal(signal.SIGTERM)
             outcome = process.wait()
         assert outcome.status in (0, -signal.SIGTERM)
         assert outcome.complaints.decode() == ""
     else:
-        with echoing(at=(0,)) as server:
+        tls = certified().server_context() if block.tls else None
+        with echoing(at=(0,), tls=tls) as server:
             port = str(server.address().port)  # type: ignore[union-attr]
             program.write_text(PORT.sub(port, block.text), encoding="utf-8")
             outcome = run(*command)
