@@ -63,9 +63,9 @@ ROOMS = {
         refusal head intake body files response environ access stall threads handler __init__
     """,
     "cli": """
-        place console output visible pace tunnel traffic streams copying child report version web
-        session talk arguments scan connect listen lookup proxy wsgi completion parser manual
-        __init__
+        place console output visible pace tunnel traffic streams copying child report version
+        session talk arguments encryption starttls web scan connect listen lookup proxy wsgi
+        completion parser manual __init__
     """,
     "__main__": "",
 }

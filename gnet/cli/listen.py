@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+from typing import Any
 
 from gevent.queue import Empty, Queue
 
@@ -21,6 +22,7 @@ from .arguments import (
 )
 from .child import Children
 from .copying import pipe_paced
+from .encryption import add_pair, add_self_signed, check_pair, server_options
 from .pace import Pace
 from .session import CommandError, Interrupted, Session
 from .talk import Talk
@@ -34,9 +36,10 @@ alone is one of the loopback; *:PORT is one of every address."""
 
 def listen(session: Session, options: argparse.Namespace) -> None:
     """``gnet listen``"""
+    encrypted = server_options(options, options.tls)
     if options.echo:
         echo = functools.partial(_echo, session, options.rate)
-        server = gnet.create_server(echo, allow_half_open=options.rate is not None)
+        server = gnet.create_server(echo, allow_half_open=options.rate is not None, **encrypted)
         session.serve(server, options)
     elif options.exec is not None:
         children = Children(options.exec, options.rate)
@@ -45,7 +48,7 @@ def listen(session: Session, options: argparse.Namespace) -> None:
             sock.on("error", session.complain_unless_peers)
             children.serve(sock)
 
-        server = gnet.create_server(served, end_on_return=True)
+        server = gnet.create_server(served, end_on_return=True, **encrypted)
         try:
             session.serve(server, options)
         finally:
@@ -53,9 +56,9 @@ def listen(session: Session, options: argparse.Namespace) -> None:
     else:
         with Talk.begun(session, options) as talk:
             if options.keep_listening:
-                _talk_to_each(session, options, talk)
+                _talk_to_each(session, options, talk, encrypted)
             else:
-                talk.have(_one_connection(session, options))
+                talk.have(_one_connection(session, options, encrypted))
 
 
 def _echo(session: Session, rate: float | None, sock: gnet.Socket) -> None:
@@ -66,8 +69,10 @@ def _echo(session: Session, rate: float | None, sock: gnet.Socket) -> None:
         pipe_paced(sock, sock, Pace(rate))
 
 
-def _one_connection(session: Session, options: argparse.Namespace) -> gnet.Socket:
-    server = gnet.create_server(allow_half_open=True, no_delay=True)
+def _one_connection(
+    session: Session, options: argparse.Namespace, encrypted: dict[str, Any]
+) -> gnet.Socket:
+    server = gnet.create_server(allow_half_open=True, no_delay=True, **encrypted)
     server.max_connections = 1
     try:
         return _next(_arrivals(session, server, options), options.timeout)
@@ -75,10 +80,12 @@ def _one_connection(session: Session, options: argparse.Namespace) -> gnet.Socke
         server.close()
 
 
-def _talk_to_each(session: Session, options: argparse.Namespace, talk: Talk) -> None:
+def _talk_to_each(
+    session: Session, options: argparse.Namespace, talk: Talk, encrypted: dict[str, Any]
+) -> None:
     """One after the other: who comes meanwhile waits in the kernel."""
     server = gnet.create_server(
-        allow_half_open=True, no_delay=True, max_connections=1, when_full="wait"
+        allow_half_open=True, no_delay=True, max_connections=1, when_full="wait", **encrypted
     )
     try:
         arrivals = _arrivals(session, server, options)
@@ -121,6 +128,7 @@ def _next(arrivals: Queue[gnet.Socket], timeout: float | None = None) -> gnet.So
 def _check(options: argparse.Namespace) -> None:
     read_target(options)
     check_family(options, options.target)
+    check_pair(options, "--tls", options.tls)
     way = "--echo" if options.echo else "--exec" if options.exec is not None else None
     talking = {"-C/--crlf": options.crlf, "--hex": options.hex, "--raw": options.raw}
     for option, given in talking.items():
@@ -146,6 +154,9 @@ def add_listen(parser: argparse.ArgumentParser) -> None:
         "end a connection when nothing has come or gone for so long; without -k, --echo or "
         "--exec also give up when nobody has connected by then",
     )
+    parser.add_argument("--tls", action="store_true", help="encrypt the connections by TLS")
+    add_pair(parser, "the server's")
+    add_self_signed(parser)
     add_showing(parser)
     add_rate(parser)
     add_serving(parser)

@@ -20,6 +20,14 @@ from .arguments import (
     wrong,
 )
 from .copying import relay
+from .encryption import (
+    add_believing,
+    add_pair,
+    add_self_signed,
+    check_pair,
+    client_context,
+    server_options,
+)
 from .place import ALL
 from .session import Session
 
@@ -33,6 +41,9 @@ LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1"))
 
 def proxy(session: Session, options: argparse.Namespace) -> None:
     """``gnet proxy``"""
+    context = client_context(options) if options.tls_out else None
+    # A header goes ahead of TLS.
+    encrypted: dict[str, Any] = {"tls": context} if options.send_proxy is None else {}
 
     def relayed(client: gnet.Socket) -> None:
         upstream = gnet.connect(
@@ -40,11 +51,19 @@ def proxy(session: Session, options: argparse.Namespace) -> None:
             family=0 if options.upstream.path is not None else options.family,
             allow_half_open=True,
             no_delay=True,
+            **encrypted,
         )
         client.on("error", session.ignore)
         upstream.on("error", session.complain_unless_peers)
         if options.send_proxy is not None:
             upstream.write(_header(client, options.send_proxy))
+            if context is not None:
+                try:
+                    upstream.start_tls(context)
+                except OSError:
+                    # It is told as any error of a connection.
+                    client.destroy()
+                    return
         relay(client, upstream, options.rate)
 
     gate: dict[str, Any] = {}
@@ -57,6 +76,7 @@ def proxy(session: Session, options: argparse.Namespace) -> None:
         no_delay=True,
         block_list=_block_list(options.block),
         **gate,
+        **server_options(options, options.tls_in),
     )
     session.serve(server, options)
 
@@ -89,6 +109,12 @@ def _check(options: argparse.Namespace) -> None:
         raise wrong("TO", f"{ALL} is an address for listening")
     if options.trust and not options.accept_proxy:
         raise wrong("--trust", "it goes with --accept-proxy")
+    check_pair(options, "--tls-in", options.tls_in)
+    for option, value in ("--ca", options.ca), ("--insecure", options.insecure):
+        if value and not options.tls_out:
+            raise wrong(option, "it goes with --tls-out")
+    if options.tls_out and options.upstream.path is not None and not options.insecure:
+        raise wrong("--tls-out", f"{options.upstream} has no name to verify, but with --insecure")
 
 
 def add_proxy(parser: argparse.ArgumentParser) -> None:
@@ -113,6 +139,11 @@ def add_proxy(parser: argparse.ArgumentParser) -> None:
         help="believe the headers that come from there, and nobody else's; may be repeated; "
         "default: the loopback",
     )  # fmt: skip
+    parser.add_argument("--tls-in", action="store_true", help="the connections to FROM are TLS's")
+    add_pair(parser, "FROM's")
+    add_self_signed(parser)
+    parser.add_argument("--tls-out", action="store_true", help="encrypt the connections to TO")
+    add_believing(parser)
     add_timeout(parser, "end a connection when nothing has come or gone for so long")
     add_rate(parser)
     add_serving(parser)

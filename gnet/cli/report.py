@@ -60,6 +60,23 @@ def _closed(event: events.ConnectionClosed) -> str:
     return f"closed {peer_of(sock)}, {received} received, {sent} sent{why}"
 
 
+def _secured(event: events.SecureConnected) -> str:
+    sock = event.socket
+    cipher = (sock.cipher() or ("",))[0]
+    resumed = ", resumed" if event.resumed else ""
+    whose = _subject(sock)
+    return f"encrypted {peer_of(sock)}: {event.protocol}, {cipher}{whose}{resumed}"
+
+
+def _subject(sock: Socket) -> str:
+    """Whose certificate the peer has shown, where one was verified."""
+    certificate = sock.getpeercert() or {}
+    names = [value for _, value in certificate.get("subjectAltName", ())]
+    if not names:
+        names = [value for part in certificate.get("subject", ()) for _, value in part]
+    return f", certificate of {printable(', '.join(names))}" if names else ""
+
+
 def _looked_up(event: events.LookupFinished) -> str:
     if event.error is not None:
         return f"lookup failed: {message(event.error)}"
@@ -75,5 +92,7 @@ _DESCRIBERS: dict[type, Any] = {
     events.ConnectionOpened: lambda event: f"connected to {peer_of(event.socket)}",
     events.ConnectionFailed: lambda event: f"connection failed: {message(event.error)}",
     events.ConnectionClosed: _closed,
+    events.SecureConnected: _secured,
+    events.HandshakeFailed: lambda event: f"no TLS: {message(event.error)}",
     events.LookupFinished: _looked_up,
 }

@@ -13,6 +13,7 @@ from typing import Any
 import gevent
 
 from . import report
+from .encryption import server_options
 
 __all__ = ["ApplicationError", "run"]
 
@@ -70,7 +71,13 @@ def _server(session: Any, options: Any) -> Any:
     log = sys.stderr if session.verbose else None
     if options.access_log:
         log = _StandardOutput()
-    return WSGIServer(_load(options.application), log=log, threads=options.threads)
+    wanted = options.cert is not None or options.self_signed
+    return WSGIServer(
+        _load(options.application),
+        log=log,
+        threads=options.threads,
+        **server_options(options, wanted),
+    )
 
 
 def _load(name: str) -> Any:

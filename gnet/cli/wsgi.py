@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import add_serving, add_target, check_family, count
+from .arguments import add_serving, add_target, check_family, count, wrong
+from .encryption import add_pair, add_self_signed, check_pair
 from .session import CommandError, Session
 
 __all__ = ["WSGI", "add_wsgi"]
@@ -50,11 +51,16 @@ def add_wsgi(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--access-log", action="store_true", help="print a line per request on standard output"
     )
+    add_pair(parser, "serve HTTPS: the server's")
+    add_self_signed(parser)
     parser.set_defaults(run=wsgi, check=_check)
 
 
 def _check(options: argparse.Namespace) -> None:
     check_family(options, options.target)
+    check_pair(options, None, True)
+    if options.self_signed and options.workers is not None:
+        raise wrong("--self-signed", "with --workers each would have another certificate")
 
 
 def _positive_count(text: str) -> int:

@@ -20,6 +20,7 @@ import gnet
 from gnet import monkey
 from tests.clients.conftest import as_user, daemon
 from tests.clients.test_databases import LARGE, postgres_program
+from tests.helpers.commands import run_gnet
 from tests.helpers.peers import program, run
 
 authority = pytest.importorskip("tests.helpers.authority")
@@ -57,6 +58,16 @@ def pair(directory: Path, user: str | None = None) -> tuple[str, str]:
         if user is not None and os.geteuid() == 0:
             shutil.chown(each, user)
     return str(files[0]), str(files[1])
+
+
+def assert_begins_tls(protocol: str, port: int) -> None:
+    """``gnet connect --starttls`` shakes hands with the server."""
+    with authority.authority().cert_pem.tempfile() as cafile:
+        target = f"{own_address()}:{port}"
+        outcome = run_gnet(
+            "-v", "connect", target, "--starttls", protocol, "--ca", cafile, "-w", "10"
+        )
+    assert f"encrypted {target}: TLS".encode() in outcome.complaints
 
 
 # -- PostgreSQL -----------------------------------------------------------------------------------
@@ -101,6 +112,11 @@ def test_pg8000(context: ssl.SSLContext) -> None:
         connection.close()
 
 
+@pytest.mark.usefixtures("postgres")
+def test_the_command_begins_tls_with_postgres() -> None:
+    assert_begins_tls("postgres", 5432)
+
+
 # -- MariaDB --------------------------------------------------------------------------------------
 
 
@@ -142,6 +158,11 @@ def test_pymysql(context: ssl.SSLContext) -> None:
             cursor.execute("SELECT repeat('x', 1000000)")
             assert cursor.fetchone() == (LARGE,)
             connection.ping(reconnect=False)
+
+
+@pytest.mark.usefixtures("mariadb")
+def test_the_command_begins_tls_with_mysql() -> None:
+    assert_begins_tls("mysql", 3306)
 
 
 # -- Redis ----------------------------------------------------------------------------------------
