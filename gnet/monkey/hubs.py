@@ -78,10 +78,17 @@ def leave() -> None:
         for each in list(_thread.sockets):
             each.destroy()
         over = run(_SETTLING_SECONDS)
-    if _is_ours(hub) and (not over or hub.loop.activecnt):
+    if _is_ours(hub) and not (over and _is_quiet(hub)):
         # The program has found it, and waits for something.
         return
     _thread.hub = None
     _thread.sockets.clear()
     _thread.open.clear()
     hub.destroy()
+
+
+def _is_quiet(hub: Any) -> bool:
+    """Whether nothing waits in a hub, perhaps in a moment: a failed handshake has to be told."""
+    if not hub.loop.activecnt:
+        return True
+    return hub.parent is gevent.getcurrent() and bool(hub.join(_SETTLING_SECONDS))

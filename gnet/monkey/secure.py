@@ -12,6 +12,7 @@ from gevent.monkey import get_original
 from .._core.states import LEFT
 from .._core.tls_wire import TLSWire
 from .._socket.socket import Socket
+from .._transport.stream_socket import this_thread
 from ..errors import value_error
 
 __all__ = ["contexts"]
@@ -125,6 +126,7 @@ def _wrap(
             # As ssl does: the caller has nothing to close, and needs to hear of nothing more.
             sock._heard = True
             sock.destroy()
+            sock.close()
             raise
     return sock
 
@@ -186,6 +188,9 @@ class LegacyTLS:
         fd: int = super().fileno()  # type: ignore[misc]
         wire = self._wire
         if fd < 0 or not isinstance(wire, TLSWire) or not wire.established:
+            return fd
+        if self._loop.thread != this_thread():
+            # Whose it is may be reading.
             return fd
         if self._reader is None and not self._flow:
             # Tickets, and what else is not for the program, are nothing to read.

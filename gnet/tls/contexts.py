@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 from .._values import arguments
 from .._values.tls_errors import annotate_tls
@@ -31,6 +32,9 @@ _SERVER_RIGHT = "an ssl.SSLContext, a gnet.tls.Certificates or a pair (certfile,
 _CLIENT_RIGHT = "True or an ssl.SSLContext"
 # What OpenSSL finds at a client's first message when it has no certificate to answer with.
 _WITHOUT_CERTIFICATE = frozenset(("NO_SHARED_CIPHER", "NO_SUITABLE_SIGNATURE_ALGORITHM"))
+
+# Contexts that have a certificate: no call takes it from them, and to find out costs a handshake.
+_able: WeakSet[ssl.SSLContext] = WeakSet()
 
 
 @cache
@@ -148,11 +152,14 @@ def check_server_context(name: str, context: Any) -> ssl.SSLContext:
     :raises ValueError: a client's, or one that has no certificate.
     """
     checked = check_side(name, context)
+    if checked in _able:
+        return checked
     if not _has_certificate(checked):
         raise value_error(
             f'The "{name}" argument must be a context with a certificate and its key '
             f"(load_cert_chain()). Received {context!r}"
         )
+    _able.add(checked)
     return checked
 
 

@@ -12,6 +12,7 @@ import io
 import select
 import smtplib
 import socket as std_socket
+import socketserver
 import ssl
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent import pywsgi
 from gevent import ssl as gevent_ssl
 from gevent._hub_local import get_hub_if_exists
 from gevent.queue import Queue
@@ -350,6 +352,74 @@ with gnet.monkey.patch(tls=True):
         outcome = run(*python(script, str(server.port), cafile))
     assert (outcome.status, outcome.complaints.decode()) == (0, "")
     assert outcome.output.splitlines() == [b"b'nothing'"] * 3
+
+
+@pytest.mark.skipif(PATCHED, reason="a patched thread has a hub")
+@pytest.mark.parametrize("fate", ["peer stays", "refused certificate", "nobody listens"])
+def test_a_thread_loses_its_hub_however_its_connection_ends(fate: str) -> None:
+    context = contexts()[0]
+
+    def in_thread(port: int) -> Any:
+        try:
+            sock = std_socket.create_connection(("localhost", port), timeout=5)
+            if fate == "refused certificate":
+                context.wrap_socket(sock, server_hostname="another.example")
+            sock.close()
+        except OSError:
+            pass
+        return get_hub_if_exists()
+
+    pool = gevent.get_hub().threadpool
+    if fate == "refused certificate":
+        with echoing() as server:
+            assert pool.apply(in_thread, (place_at(server)[0],)) is None
+    else:
+        with serving(lambda sock: None, allow_half_open=True) as server:
+            port = place_at(server)[0]
+            if fate == "nobody listens":
+                server.close()
+            assert pool.apply(in_thread, (port,)) is None
+
+
+# -- servers --------------------------------------------------------------------------------------
+
+
+def test_a_handler_of_pywsgi_speaks_over_what_was_wrapped() -> None:
+    context = authority.server_context()
+    application = pywsgi.WSGIServer(("127.0.0.1", 0), mirror, log=None)
+
+    def serve(sock: Any) -> None:
+        tls = context.wrap_socket(sock, server_side=True)
+        pywsgi.WSGIHandler(tls, tls.getpeername(), application).handle()
+
+    with serving(serve, end_on_return=True) as server:
+        port = place_at(server)[0]
+        client = http.client.HTTPSConnection("localhost", port, timeout=5, context=contexts()[0])
+        client.request("POST", "/", LARGE)
+        assert client.getresponse().read() == LARGE
+        client.close()
+
+
+def test_a_handler_of_socketserver_speaks_over_what_was_wrapped() -> None:
+    class Shout(socketserver.StreamRequestHandler):
+        def setup(self) -> None:
+            self.request = authority.server_context().wrap_socket(self.request, server_side=True)
+            super().setup()
+
+        def handle(self) -> None:
+            for line in self.rfile:
+                self.wfile.write(line.upper())
+
+    def serve(sock: Any) -> None:
+        Shout(sock, sock.getpeername(), sock.server)
+
+    with (
+        serving(serve, end_on_return=True) as server,
+        contexts()[0].wrap_socket(dial(server), server_hostname="localhost") as tls,
+        tls.makefile("rb") as file,
+    ):
+        tls.sendall(b"hello\n")
+        assert file.readline() == b"HELLO\n"
 
 
 # -- HTTP -----------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ _INHERITED = {
     "_socket/socket.py": (73, _STREAM),
     "_socket/tls_calls.py": (38, _STREAM),
     "_transport/stream_socket.py": (1, "the method of Python's own class that accepts"),
-    "monkey/secure.py": (8, "what a poll of the descriptor does not see of the connection"),
+    "monkey/secure.py": (9, "what a poll of the descriptor does not see of the connection"),
     "wsgi/__init__.py": (5, "a server that is one, and not one that has one"),
 }
 
