@@ -9,7 +9,7 @@ chooses the sizes and failures that a network leaves to chance.
 from __future__ import annotations
 
 import errno
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._server.bind import Bound
 from ._socket.socket import Socket
@@ -17,6 +17,11 @@ from ._transport.memory import BUFFER_BYTES, MemoryListener, MemoryWire, memory_
 from ._values import arguments
 from ._values.addresses import is_ip
 from .errors import annotate, system_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._socket.options import SocketSettings
 
 __all__ = ["Place", "fail", "pair"]
 
@@ -30,7 +35,7 @@ def pair(
     buffer_size: int = BUFFER_BYTES,
     max_read: int | None = None,
     addresses: tuple[Any, Any] = _NO_ADDRESS,
-    **options: Any,
+    **options: Unpack[SocketSettings],
 ) -> tuple[Socket, Socket]:
     """Two connected sockets, in memory.
 
@@ -40,7 +45,7 @@ def pair(
         message in pieces; ``None``, the default, for no limit.
     :param addresses: the addresses of the two, each ``(host, port)``; by default they have none,
         as a Unix socket without a name.
-    :param options: those of :class:`gnet.Socket`, for both; not ``fd`` and ``handle``.
+    :param options: those of :class:`gnet.Socket`, for both, without ``fd`` and ``handle``.
     :returns: the two sockets, which are connected. Close each of them.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument has a wrong value.
@@ -80,7 +85,7 @@ class Place:
         *,
         buffer_size: int = BUFFER_BYTES,
         max_read: int | None = None,
-        **options: Any,
+        **options: Unpack[SocketSettings],
     ) -> Socket:
         """Connect to the server that listens here.
 

@@ -56,11 +56,14 @@ ROOMS = {
     """,
     "__init__": "",
     "testing": "",
-    "cluster": "shared_listeners this_worker worker_process staff service primary __init__",
+    "cluster": """
+        shared_listeners this_worker worker_process staff service options primary __init__
+    """,
     "logging": "",
     "monkey": "settings functions lookups hubs connecting guards secure __init__",
     "wsgi": """
-        refusal head intake body files response environ access stall threads handler __init__
+        refusal head intake body files response environ access stall threads handler options
+        __init__
     """,
     "cli": """
         place console output visible pace tunnel traffic streams copying child report version

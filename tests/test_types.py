@@ -74,6 +74,10 @@ gnet.connect(8124, no_delay=1.5)
 gnet.create_server(maxConnections=3)
 gnet.serve(print, 8124, spawn=4)
 server.listen(0, reuse_prt=True)
+wsgi.serve(application, 8124, max_headr_bytes=1)
+wsgi.WSGIServer(application, end_on_return=False)
+cluster.run(print, workers=2, grce=1.0)
+testing.pair(handle=server)
 sock.on("data")(needs_an_int)
 """
 
@@ -102,9 +106,11 @@ def mistaken(directory: Path) -> int:
     """Write the program of the mistakes; gives the line ahead of the first one."""
     start = textwrap.dedent("""\
         import gnet
+        from gnet import cluster, testing, wsgi
         server = gnet.create_server()
         sock = gnet.Socket()
         def needs_an_int(number: int) -> None: ...
+        def application(environ: object, start_response: object) -> list[bytes]: return []
         """)
     (directory / "mistakes.py").write_text(start + MISTAKES)
     return start.count("\n")

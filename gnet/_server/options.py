@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
     from .._core.block_list import BlockList
 
-__all__ = ["ListeningOptions", "ServeOptions", "ServerOptions"]
+__all__ = ["ListeningOptions", "ServeOptions", "ServerOptions", "ServerSettings"]
 
 
-class ServerOptions(TypedDict, total=False):
-    """Those of :class:`gnet.Server`."""
+class ServerSettings(TypedDict, total=False):
+    """Those that every kind of server leaves to the program."""
 
     allow_half_open: bool
     pause_on_connect: bool
@@ -22,7 +22,6 @@ class ServerOptions(TypedDict, total=False):
     keep_alive_initial_delay: float
     high_water_mark: int
     block_list: BlockList | None
-    end_on_return: bool
     max_connections: int | None
     when_full: str
     max_connections_per_address: int | None
@@ -41,6 +40,12 @@ class ServerOptions(TypedDict, total=False):
     max_handshakes: int | None
     sni_callback: Callable[[str | None], Any] | None
     tls_strict: bool
+
+
+class ServerOptions(ServerSettings, total=False):
+    """Those of :class:`gnet.Server`."""
+
+    end_on_return: bool
 
 
 class ListeningOptions(TypedDict, total=False):

@@ -9,14 +9,12 @@ if TYPE_CHECKING:
     from .._core.block_list import BlockList
     from .._core.on_read import OnRead
 
-__all__ = ["ConnectOptions", "ConnectionOptions", "SocketOptions"]
+__all__ = ["ConnectOptions", "ConnectionOptions", "SocketOptions", "SocketSettings"]
 
 
-class SocketOptions(TypedDict, total=False):
-    """Those of :class:`gnet.Socket`."""
+class SocketSettings(TypedDict, total=False):
+    """Those of a socket, whatever it is made of."""
 
-    fd: int | None
-    handle: Any
     allow_half_open: bool
     readable: bool | None
     writable: bool | None
@@ -29,6 +27,13 @@ class SocketOptions(TypedDict, total=False):
     write_timeout: float | None
     lifetime: float | None
     tls_strict: bool
+
+
+class SocketOptions(SocketSettings, total=False):
+    """Those of :class:`gnet.Socket`."""
+
+    fd: int | None
+    handle: Any
 
 
 class ConnectOptions(TypedDict, total=False):

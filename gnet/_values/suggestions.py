@@ -12,11 +12,17 @@ __all__ = ["closest", "names", "option_error", "suggesting"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_TLS = "a connection is wrapped for TLS: context.wrap_socket(sock), with an ssl.SSLContext"
+_TLS = "TLS is tls=: True or an ssl.SSLContext for a client, and for a server a pair of files, too"
+_OF_SSL = (
+    "ca_certs", "cert", "cert_reqs", "certfile", "ciphers", "do_handshake_on_connect", "key",
+    "keyfile", "secure_context", "ssl", "ssl_context", "ssl_options", "ssl_version",
+)  # fmt: skip
 _GREENLETS = "each connection that needs a greenlet has one, and max_connections limits them"
 #: What people try who know gevent, asyncio, Python's socket or Node.
 SPECIAL = {
-    **dict.fromkeys(("ca_certs", "certfile", "keyfile", "ssl", "ssl_context", "tls"), _TLS),
+    "ALPNProtocols": 'ALPN is the context\'s: context.set_alpn_protocols(["h2"])',
+    "rejectUnauthorized": "what is verified is the context's: check_hostname and verify_mode",
+    **dict.fromkeys(_OF_SSL, _TLS),
     **dict.fromkeys(("pool", "spawn"), _GREENLETS),
     "handle": "what handles a connection is the first argument",
     "reuse_address": "a port that nobody listens on any more can be used at once, always",

@@ -25,13 +25,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .._values import arguments
 from . import primary, this_worker
 from .primary import Cluster
 from .this_worker import Member
 from .worker_process import Worker
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import ClusterOptions
 
 __all__ = ["Cluster", "Member", "Worker", "fork", "is_primary", "is_worker", "run", "worker"]
 
@@ -43,7 +48,9 @@ is_worker: bool = worker is not None
 is_primary: bool = worker is None
 
 
-def run(main: Callable[[], object], workers: int | None = None, **options: Any) -> None:
+def run(
+    main: Callable[[], object], workers: int | None = None, **options: Unpack[ClusterOptions]
+) -> None:
     """Run ``main`` in several workers; block until all have finished.
 
     In the primary this starts the workers, and replaces those that die; see :meth:`Cluster.run`
@@ -64,7 +71,7 @@ def run(main: Callable[[], object], workers: int | None = None, **options: Any) 
         fork(arguments.integer("workers", workers, 1, 2**16), **options).run()
 
 
-def fork(n: int = 1, **options: Any) -> Cluster:
+def fork(n: int = 1, **options: Unpack[ClusterOptions]) -> Cluster:
     """Start a cluster.
 
     :param n: the number of workers.

@@ -19,8 +19,10 @@ from greenlet import getcurrent
 from .._core.emitter import EventEmitter
 from .._loop.timers import wait_patiently
 from .._values import arguments
+from .._values.suggestions import suggesting
 from ..errors import system_error
 from . import this_worker
+from .options import ClusterOptions
 from .service import Service
 from .staff import Staff
 from .worker_process import Worker, WorkerProcess, own_command
@@ -60,6 +62,7 @@ class Cluster(EventEmitter):
     :raises RuntimeError: this process is a worker itself, or there is no program to start again.
     """
 
+    @suggesting("Cluster()", ClusterOptions)
     def __init__(
         self,
         *,

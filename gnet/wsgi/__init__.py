@@ -63,16 +63,20 @@ from .._server.serve import serve_with
 from .._server.server import Server
 from .._socket.socket import Socket
 from .._values import arguments
+from .._values.suggestions import names, option_error, suggesting
 from .access import Nowhere, writable
 from .files import FileWrapper
 from .handler import UPGRADED, WAITING, WSGIHandler, run_application
 from .intake import Limits
+from .options import WSGIOptions, WSGIServeOptions
 from .refusal import RequestError
 from .stall import StallWatch
 from .threads import Threads
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
+
+    from .._server.options import ServerSettings
 
 __all__ = ["RequestError", "WSGIHandler", "WSGIServer", "serve"]
 
@@ -83,6 +87,8 @@ HEADER_SECONDS = 10.0
 #: How large the head of a request may be, in bytes, and how many fields it may have.
 MAX_HEADER_BYTES = 65536
 MAX_HEADERS = 100
+
+_SERVE_OPTIONS = names(WSGIServeOptions)
 
 
 class WSGIServer(Server):
@@ -117,7 +123,8 @@ class WSGIServer(Server):
         calls it in the connection's greenlet.
     :param allow_connect: pass ``CONNECT`` to the application, as an upgrade; otherwise it is
         answered with 501.
-    :param options: those of :class:`gnet.Server`. ``no_delay`` is ``True`` by default.
+    :param options: those of :class:`gnet.Server`, without ``end_on_return``. ``no_delay`` is
+        ``True`` by default.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument has a wrong value.
     """
@@ -131,6 +138,7 @@ class WSGIServer(Server):
     #: What handles a connection; called with the socket and the server.
     handler_class: Callable[..., Any] = WSGIHandler
 
+    @suggesting("WSGIServer()", WSGIOptions)
     def __init__(
         self,
         application: Callable[..., Any],
@@ -147,7 +155,7 @@ class WSGIServer(Server):
         interrupt_on_disconnect: bool = False,
         threads: int | None = None,
         allow_connect: bool = False,
-        **options: Any,
+        **options: Unpack[ServerSettings],
     ) -> None:
         flag, integer = arguments.flag, arguments.integer
         self.application: Callable[..., Any] = arguments.function("application", application)
@@ -313,7 +321,7 @@ def serve(
     host: Any = None,
     *,
     grace: float | None = 30.0,
-    **options: Any,
+    **options: Unpack[WSGIServeOptions],
 ) -> int:
     """Serve a WSGI application; block until the server has closed.
 
@@ -328,7 +336,10 @@ def serve(
     :param options: those of :class:`WSGIServer` and of :meth:`gnet.Server.listen`.
     :returns: how many connections were destroyed after a signal.
     """
-    return serve_with(partial(WSGIServer, application), target, host, grace, options)
+    if not options.keys() <= _SERVE_OPTIONS:
+        raise option_error("gnet.wsgi.serve()", options, _SERVE_OPTIONS)
+    given: Any = options
+    return serve_with(partial(WSGIServer, application), target, host, grace, given)
 
 
 def _rate(name: str, value: Any) -> float | None:
