@@ -24,7 +24,8 @@ from ._server.serve import serve
 from ._server.server import Server
 from ._server.threads import call_in
 from ._socket.options import ConnectionOptions, SocketOptions
-from ._socket.socket import MIN_ATTEMPT_SECONDS, Defaults, PeerCredentials, Rehearsal, Socket
+from ._socket.planning import MIN_ATTEMPT_SECONDS, Defaults
+from ._socket.socket import PeerCredentials, Rehearsal, Socket
 from ._values import arguments
 from ._values.addresses import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
 from ._values.suggestions import names, option_error
@@ -124,7 +125,7 @@ def create_connection(
 ) -> Socket:
     """Make a socket and connect it in the background. From Node's ``net.createConnection()``.
 
-    :param target: a port, a path, or a ``(host, port)`` tuple.
+    :param target: a port, a path, a ``(host, port)`` tuple, or a list of targets.
     :param host: the host, default ``"localhost"``.
     :param connect_listener: added as a listener of ``'connect'``, once.
     :param options: those of :class:`Socket` and of :meth:`Socket.connect`; and ``timeout``, the

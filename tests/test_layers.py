@@ -25,8 +25,8 @@ ROOMS = {
         prefix token_buckets
     """,
     "dns": """
-        names turns destinations records hosts resolv_conf search wire answer cache nameserver
-        questions settings resolver __init__
+        names turns destinations records services hosts resolv_conf search wire answer cache
+        nameserver questions settings resolver __init__
     """,
     "_transport": """
         __init__ windows.__init__ protocol sigpipe wakeup memory file_thread file blocking_file
@@ -46,7 +46,8 @@ ROOMS = {
     """,
     "_socket": """
         __init__ text_file makefile messages python_calls secure changing upgrade tls_names
-        tls_calls options dial socket
+        tls_calls options goals dial services planning
+        contest socket
     """,
     "_processes": "__init__ kinds channel",
     "_server": """

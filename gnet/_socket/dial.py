@@ -11,14 +11,13 @@ import errno
 import sys
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
 from gevent.event import Event
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from .. import dns
-from .._core.block_list import BlockList
 from .._core.dispatcher import Dispatcher
 from .._loop.timers import wait_patiently
 from .._transport import unix_path
@@ -38,6 +37,7 @@ from ..errors import (
     lookup_error,
     system_error,
 )
+from .goals import PathTarget, TcpTarget
 
 if sys.platform == "win32":
     from .._transport.windows import pipe_names
@@ -46,7 +46,7 @@ if sys.platform == "win32":
 if TYPE_CHECKING:
     from .secure import ClientTLS, Shaking
 
-__all__ = ["Connector", "PathTarget", "TcpTarget"]
+__all__ = ["MAX_ADDRESSES", "Connector", "Made"]
 
 _T = TypeVar("_T")
 Report = Callable[..., None]
@@ -55,32 +55,11 @@ Made = tuple[Transport, Any]  # and the peer's address, as the system gives it
 FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 # What bind() needs where only the port is given.
 ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
-# Of a name's addresses. A stranger's name can have 4,000, each an attempt to connect.
+#: Of a name's addresses. A stranger's name can have 4,000, each an attempt to connect.
 MAX_ADDRESSES = 32
 # Between two tries at a path whose listener has its queue full, in seconds.
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.05
-
-
-class PathTarget(NamedTuple):
-    """A path to connect to."""
-
-    path: str
-
-
-class TcpTarget(NamedTuple):
-    """A host and port to connect to, and how. Every field has been validated."""
-
-    host: str
-    port: int
-    family: int = 0
-    hints: int = 0
-    local_address: str | None = None
-    local_port: int = 0
-    lookup: Callable[..., Any] | None = None
-    auto_select_family: bool = True
-    attempt_timeout: float = 0.25
-    block_list: BlockList | None = None
 
 
 class _Attempt:
@@ -115,12 +94,13 @@ class Connector:
         are emitted on it.
     :param wire: the unconnected wire to use; otherwise one is made for every attempt.
     :param tls: how to shake hands; ``None``: not at all. :attr:`reached`: this has begun.
+    :ivar host: the host that it connects to, or has; ``None`` for a path.
     :ivar attempted: the addresses that were tried, as ``host:port``, in order.
     """
 
     __slots__ = (
         "_attempts", "_greenlet", "_loop", "_report", "_settled", "_shaking", "_socket", "_wire",
-        "aborted", "attempted", "reached", "target", "tls",
+        "aborted", "attempted", "host", "reached", "target", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -131,6 +111,7 @@ class Connector:
         tls: ClientTLS | None = None,
     ) -> None:
         self.target = target
+        self.host: str | None = target.host if isinstance(target, TcpTarget) else None
         self.tls = tls
         self.reached = False
         self._shaking: Shaking | None = None
@@ -203,7 +184,7 @@ class Connector:
 
     # -- the addresses ------------------------------------------------------------------------
 
-    def _addresses(self, target: TcpTarget) -> list[tuple[str, int]]:
+    def _addresses(self, target: TcpTarget) -> Sequence[Any]:
         """The addresses to try, in order."""
         literal = is_ip(target.host)
         found = [(target.host, literal)] if literal else self._look_up(target)
@@ -245,9 +226,13 @@ class Connector:
 
     # -- the race -----------------------------------------------------------------------------
 
-    def _race(self, target: TcpTarget, addresses: Sequence[tuple[str, int]]) -> Made:
+    def _race(self, target: TcpTarget, addresses: Sequence[Any]) -> Made:
+        """Block until one of the attempts has been made.
+
+        :param addresses: what :meth:`_start` takes, of each attempt.
+        """
         race = Race(len(addresses), target.attempt_timeout)
-        started: list[_Attempt] = []
+        started: list[Any] = []
         self._settled = Event()
         while True:
             # First what has come of those under way: the time for the next may be over as well.
@@ -256,20 +241,14 @@ class Connector:
                     if attempt.error is None:
                         return self._won(attempt)
                     race.failed(number, monotonic())
-                    self._report(
-                        "connection_attempt_failed",
-                        attempt.address, attempt.port, attempt.family, attempt.error,
-                    )  # fmt: skip
+                    self._lost(attempt)
             if race.lost:
-                raise _failure([each.error for each in started if each.error is not None])
+                raise self._failure(started)
             for action, number in race.advance(monotonic()):
                 if action == "timeout":
-                    slow = started[number]
-                    self._report(
-                        "connection_attempt_timeout", slow.address, slow.port, slow.family
-                    )
+                    self._slow(started[number])
                 else:
-                    started.append(self._start(target, *addresses[number]))
+                    started.append(self._start(addresses[number]))
             if any(started[number].settled for number in race.running):
                 continue
             if race.due is None:
@@ -278,7 +257,26 @@ class Connector:
                 wait_patiently(self._settled, race.due - monotonic())
             self._settled.clear()
 
-    def _start(self, target: TcpTarget, address: str, family: int) -> _Attempt:
+    def _lost(self, attempt: Any) -> None:
+        """An attempt has failed."""
+        self._report(
+            "connection_attempt_failed",
+            attempt.address, attempt.port, attempt.family, attempt.error,
+        )  # fmt: skip
+
+    def _slow(self, attempt: Any) -> None:
+        """An attempt takes long, and the next one starts beside it."""
+        self._report("connection_attempt_timeout", attempt.address, attempt.port, attempt.family)
+
+    def _failure(self, started: list[Any]) -> BaseException:
+        """The error of a race in which every attempt has failed."""
+        errors = [each.error for each in started]
+        return errors[0] if len(errors) == 1 else AggregateError(errors)
+
+    def _start(self, place: Any) -> Any:
+        """Start an attempt; gives what has ``settled`` in the end, perhaps with an ``error``."""
+        target: Any = self.target
+        address, family = place
         attempt = _Attempt(address, family, target.port)
         self._attempts.append(attempt)
         self.attempted.append(f"{address}:{target.port}")
@@ -331,9 +329,8 @@ class Connector:
             )
         attempt.close()
 
-    def _won(self, attempt: _Attempt) -> tuple[Wire, Any]:
+    def _won(self, attempt: Any) -> Made:
         wire, attempt.wire = attempt.wire, None
-        assert wire is not None
         # The address that was won is the last one, as in Node, whenever it had started.
         name = f"{attempt.address}:{attempt.port}"
         self.attempted.remove(name)
@@ -394,7 +391,3 @@ def _bind(wire: Wire, target: TcpTarget, family: int, attempt: _Attempt) -> None
     except OSError as exc:
         raise annotate(exc, "bind", *local) from None
     attempt.local = wire.getsockname()[:2]
-
-
-def _failure(errors: list[BaseException]) -> BaseException:
-    return errors[0] if len(errors) == 1 else AggregateError(errors)

@@ -57,6 +57,8 @@ class ConnectOptions(TypedDict, total=False):
     server_hostname: str | None
     session: Any
     handshake_timeout: float | None
+    srv: str | None
+    resolver: Any
 
 
 class ConnectionOptions(SocketOptions, ConnectOptions, total=False):

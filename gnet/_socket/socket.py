@@ -25,26 +25,25 @@ from .._transport import tcp_options, unix_path
 from .._transport.protocol import Transport
 from .._transport.stream_socket import refuse_tls, wire_of_fd
 from .._values import arguments, targets
-from .._values.addresses import AddressInfo, is_ip
+from .._values.addresses import AddressInfo
 from .._values.publish import publish
 from .._values.suggestions import suggesting
-from ..dns.names import check_hints
 from ..errors import (
     AbortError,
     HandleTypeError,
     SocketClosedError,
-    late_import,
     system_error,
     type_error,
 )
-from .dial import Connector, PathTarget, TcpTarget
+from .contest import Contest
+from .dial import Connector
+from .goals import PathTarget
 from .options import ConnectOptions, SocketOptions
+from .planning import Plan, plan_of, tcp_options_of
 from .tls_calls import TLSCalls
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from .secure import ClientTLS
 
     # Its events, each with the arguments of its listeners.
     from .socket_events import SocketBase
@@ -54,16 +53,6 @@ else:
 __all__ = ["PeerCredentials", "Socket"]
 
 Listener = Callable[..., Any]
-
-#: The shortest ``auto_select_family_attempt_timeout``, in seconds; less is raised to it.
-MIN_ATTEMPT_SECONDS = 0.01
-
-
-class Defaults:
-    """What a connection uses that was not told otherwise; set by the functions of ``gnet``."""
-
-    auto_select_family = True
-    attempt_timeout = 0.25
 
 
 class PeerCredentials(NamedTuple):
@@ -224,6 +213,8 @@ class Socket(SocketBase):
         server_hostname: str | None = None,
         session: Any = None,
         handshake_timeout: float | None = 10.0,
+        srv: str | None = None,
+        resolver: Any = None,
     ) -> Self:
         """Connect in the background; return at once.
 
@@ -231,7 +222,12 @@ class Socket(SocketBase):
         it fails. ``with``, the blocking calls and ``wait("connect")`` wait for it.
         From Node's ``socket.connect()``.
 
-        :param target: a port, a path, or a ``(host, port)`` tuple.
+        :param target: a port, a path, or a ``(host, port)`` tuple; or a list of targets, which
+            are tried as one race: when one takes longer than
+            ``auto_select_family_attempt_timeout``, the next one starts beside it, and when it
+            fails, at once. In a list a ``str`` is ``"host:port"``, ``"[IPv6]:port"`` or
+            ``"unix:path"``. When all of several fail, the error is a
+            :class:`~gnet.AggregateError` in their order.
         :param host: the host, default ``"localhost"``.
         :param connect_listener: added as a listener of ``'connect'``, once.
         :param port: the port, by keyword.
@@ -264,16 +260,33 @@ class Socket(SocketBase):
         :param session: a :class:`gnet.tls.Session` with the same server, to be resumed.
         :param handshake_timeout: how long the handshake may take, in seconds; default 10, and
             ``None`` for no limit.
+        :param srv: the name of a service, ``"_redis._tcp.example.com"``, in the place of a
+            target: the hosts of its SRV records are tried as those of a list, by priority and
+            weight (RFC 2782). ``ENOTFOUND`` if there is none. With ``tls`` a host has to be
+            itself if it is inside the domain, and the domain otherwise.
+        :param resolver: the :class:`gnet.dns.Resolver` that is asked for the service, and keeps
+            the answer for its time to live; default: the one whose ``lookup`` was given, else
+            one of the process'. The hosts are looked up by it, too, unless there is a
+            ``lookup``.
         :returns: the socket.
         :raises TypeError: an argument is of the wrong kind, or there is no address.
         :raises ValueError: an argument has a wrong value.
         :raises OSError: the socket is connected or connecting already.
         """
         self._check_thread()
-        place = targets.parse(
-            target, host, connect_listener,
-            port=port, path=path, listener_name="connect_listener",
-        )  # fmt: skip
+        if srv is None and resolver is not None:
+            raise type_error('The "resolver" argument needs the option srv=')
+        if isinstance(target, list) or srv is not None:
+            self._check_no_handle()
+            places, listener = targets.parse_several(
+                target, host, connect_listener, port=port, path=path, srv=srv
+            )
+        else:
+            place = targets.parse(
+                target, host, connect_listener,
+                port=port, path=path, listener_name="connect_listener",
+            )  # fmt: skip
+            places, listener = [place], place.listener
         flag = arguments.flag
         settings = {
             "no_delay": flag("no_delay", no_delay),
@@ -283,31 +296,24 @@ class Socket(SocketBase):
             ),
         }
         limit = arguments.seconds("connect_timeout", connect_timeout)
-        goal: PathTarget | TcpTarget
-        if place.path is not None:
-            goal = PathTarget(place.path)
-        elif place.port is None:
-            raise type_error('The "port" or "path" argument must be specified', "ERR_MISSING_ARGS")
-        else:
-            select = Defaults.auto_select_family if auto_select_family is None else flag(
-                "auto_select_family", auto_select_family
+        # Those of TCP: nobody looks at them where there is but a path.
+        options: dict[str, Any] = {}
+        if len(places) != 1 or places[0].path is None:
+            options = tcp_options_of(
+                family, hints, local_address, local_port, lookup, auto_select_family,
+                auto_select_family_attempt_timeout, block_list,
             )  # fmt: skip
-            goal = TcpTarget(
-                place.host or "localhost",
-                place.port,
-                arguments.family(family),
-                check_hints(hints),
-                _local_address(local_address),
-                0 if local_port is None else arguments.port_number("local_port", local_port),
-                arguments.optional_function("lookup", lookup),
-                select,
-                _attempt_timeout(auto_select_family_attempt_timeout),
-                _block_list(block_list),
-            )
-        encryption = _encryption(goal, tls, server_hostname, session, handshake_timeout)
+        plan = plan_of(
+            places, options, srv, resolver, tls, server_hostname, session, handshake_timeout
+        )
         self._check_idle()
-        self._connect(goal, settings, place.listener, limit, encryption)
+        self._connect(plan, settings, listener, limit)
         return self
+
+    def _check_no_handle(self) -> None:
+        """Refuse several targets for the one descriptor that a socket has been given."""
+        if self._wire is not None and self.pending:
+            raise several_error()
 
     def _check_idle(self) -> None:
         if self._life == CONNECTING:
@@ -319,11 +325,10 @@ class Socket(SocketBase):
 
     def _connect(
         self,
-        goal: PathTarget | TcpTarget,
+        plan: Plan,
         settings: dict[str, Any],
         listener: Listener | None,
         limit: float | None,
-        tls: ClientTLS | None,
     ) -> None:
         if self._life == CLOSED:
             self._begin_again()
@@ -334,14 +339,16 @@ class Socket(SocketBase):
             self.set_keep_alive(True, settings["delay"])
         if listener is not None:
             event: Literal["connect", "secure_connect"]
-            event = "connect" if tls is None else "secure_connect"
+            event = "connect" if plan.tls[0] is None else "secure_connect"
             self.once(event, listener)
             rare.connect_listener = self._entries(event)[-1]
         wire, self._wire = self._wire, None
-        connector = rare.connector = Connector(goal, self, wire, tls)
-        rare.host = goal.host if isinstance(goal, TcpTarget) else None
-        racing = isinstance(goal, TcpTarget) and goal.auto_select_family
-        rare.attempted = connector.attempted if racing else None
+        connector = rare.connector = (
+            Connector(plan.goals[0], self, wire, plan.tls[0])
+            if len(plan.goals) == 1
+            else Contest(plan, self)
+        )
+        rare.attempted = connector.attempted if plan.races else None
         self._step("connect")
         if self._timeout:
             self._start_idle_timer(self._timeout)
@@ -395,8 +402,10 @@ class Socket(SocketBase):
     def _open(self, wire: Transport, remote: Any) -> None:
         """The connection is made."""
         rare = self._need_rare()
-        tls = None if rare.connector is None else rare.connector.tls
-        rare.connector = None
+        connector, rare.connector = rare.connector, None
+        tls = None
+        if connector is not None:
+            tls, rare.host = connector.tls, connector.host
         self._wire = wire
         self._remote = remote
         if tls is not None:
@@ -430,7 +439,8 @@ class Socket(SocketBase):
         if self._watchdog is not None:
             self._watchdog.opened()
         if self._need_rare().reset:
-            wire.reset_on_close()  # type: ignore[union-attr]
+            if wire.RESET:  # type: ignore[union-attr]
+                wire.reset_on_close()  # type: ignore[union-attr]
             self._shut(None)
             return
         self._touch()
@@ -641,27 +651,18 @@ class Socket(SocketBase):
         return self.destroy(SocketClosedError())
 
 
-def _encryption(
-    goal: PathTarget | TcpTarget, tls: Any, server_hostname: Any, session: Any, timeout: Any
-) -> ClientTLS | None:
-    """How to shake hands; ``None`` without TLS."""
-    if tls is None or tls is False:
-        for name, value in (("server_hostname", server_hostname), ("session", session)):
-            if value is not None:
-                raise type_error(f'The "{name}" argument needs the option tls=')
-        return None
-    # Not with gnet, whose import it would double.
-    with late_import():
-        from .secure import ClientTLS
-
-    host, port = (goal.host, goal.port) if isinstance(goal, TcpTarget) else (None, None)
-    return ClientTLS.parse(tls, host, port, server_hostname, session, timeout)
+def several_error() -> TypeError:
+    """The error for several targets of a socket that was given its descriptor."""
+    return type_error("a socket with fd= or handle= connects to one target, and not to several")
 
 
 class Rehearsal(Socket):
-    """A socket whose ``connect()`` only checks its arguments."""
+    """A socket whose ``connect()`` only checks its arguments: those of one with a handle."""
 
     __slots__ = ()
+
+    def _check_no_handle(self) -> None:
+        raise several_error()
 
     def _connect(self, *goal: Any) -> None:
         """Do nothing: every argument is right."""
@@ -696,27 +697,3 @@ def _descriptor_of(handle: Any) -> int:
     if isinstance(handle, (type, io.IOBase)) or not all(map(callable, methods)):
         raise arguments.wrong_kind("handle", handle, "a socket")
     return int(handle.fileno())
-
-
-def _local_address(value: Any) -> str | None:
-    if value is None:
-        return None
-    address = arguments.string("local_address", value)
-    if not is_ip(address):
-        raise arguments.wrong_value(
-            "local_address", value, "an IP address", "ERR_INVALID_IP_ADDRESS"
-        )
-    return address
-
-
-def _attempt_timeout(value: Any) -> float:
-    if value is None:
-        return Defaults.attempt_timeout
-    name = "auto_select_family_attempt_timeout"
-    return max(MIN_ATTEMPT_SECONDS, arguments.positive_seconds(name, value))
-
-
-def _block_list(value: Any) -> BlockList | None:
-    if value is not None and not isinstance(value, BlockList):
-        raise arguments.wrong_kind("block_list", value, "a gnet.BlockList")
-    return value

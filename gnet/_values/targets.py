@@ -11,10 +11,14 @@ from ..errors import type_error, value_error
 from . import arguments
 from .addresses import is_ipv6
 
-__all__ = ["Target", "parse"]
+__all__ = ["Target", "parse", "parse_several"]
 
 
 BOTH_WAYS = "give the address by position or by keyword, not both"
+
+ONE_OF_SEVERAL = "host:port, [IPv6]:port, unix:path, a (host, port) tuple, a port or a path"
+# In a list, where a string is never a path.
+_UNIX = "unix:"
 
 # What other programs take for an address in one string. A path has a slash, or its NUL.
 _HOST_AND_PORT = re.compile(r"(?:\[([^\[\]/\\\0]+)\]|([^:\[\]/\\\0\s]*)):([0-9]{1,5})")
@@ -51,7 +55,7 @@ def parse(
     :raises TypeError: a wrong kind, or both forms of an address at once.
     :raises ValueError: a wrong value.
     """
-    if callable(target) and not isinstance(target, (str, os.PathLike)):
+    if _is_listener(target):
         target, listener = None, target
     if callable(host):
         host, listener = None, host
@@ -74,6 +78,53 @@ def parse(
     if path is not None:
         return Target(None, None, arguments.path("path", path), listener)
     return Target(None, host, None, listener)
+
+
+def parse_several(
+    target: Any, host: Any, listener: Any, *, port: Any, path: Any, srv: Any
+) -> tuple[list[Target], Callable[..., Any] | None]:
+    """Make sense of a list of targets, or of ``srv=`` in the place of one.
+
+    :param target: the list, or ``None``. In it a ``str`` is ``host:port``, ``[IPv6]:port`` or
+        ``unix:path``; what else it may have is what :func:`parse` takes.
+    :param srv: the name of a service, or ``None``.
+    :returns: the places, none of them for a service; and the listener.
+    :raises TypeError: a wrong kind, or another address beside it.
+    :raises ValueError: a wrong value.
+    """
+    if srv is not None and target is not None and not _is_listener(target):
+        raise type_error("give the target or srv=, not both")
+    rest = parse(
+        target if srv is not None else None, host, listener, port=port, path=path,
+        listener_name="connect_listener",
+    )  # fmt: skip
+    given = [name for name in ("port", "host", "path") if getattr(rest, name) is not None]
+    if given:
+        what = "a list of targets" if srv is None else "srv="
+        raise type_error(f"give {what} or the {given[0]}, not both")
+    if srv is not None:
+        return [], rest.listener
+    if not target:
+        raise arguments.wrong_value("target", target, "a list with a target in it")
+    return [_parse_one(each) for each in target], rest.listener
+
+
+def _is_listener(target: Any) -> bool:
+    return callable(target) and not isinstance(target, (str, os.PathLike))
+
+
+def _parse_one(target: Any) -> Target:
+    """One of a list."""
+    if isinstance(target, str):
+        if target.startswith(_UNIX):
+            return Target(None, None, arguments.path("target", target[len(_UNIX) :]), None)
+        match = _HOST_AND_PORT.fullmatch(target)
+        if match is None or (match[1] is not None and not is_ipv6(match[1])):
+            raise arguments.wrong_value("target", target, ONE_OF_SEVERAL)
+        return Target(arguments.port(match[3]), match[1] or match[2] or None, None, None)
+    if not isinstance(target, (int, tuple, os.PathLike)):
+        raise arguments.wrong_kind("target", target, ONE_OF_SEVERAL)
+    return parse(target)
 
 
 def _host_and_port(address: tuple[Any, ...]) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._core.block_list import BlockList
-from .._socket.socket import _block_list, _local_address
+from .._socket.planning import _block_list, _local_address
 from .._values import arguments
 
 __all__ = ["Settings", "in_force", "stack"]

@@ -92,6 +92,7 @@ _INHERITED = {
     "_core/waiting.py": (18, _STREAM),
     "_core/writing.py": (76, _STREAM),
     "_server/server.py": (15, "the hooks of what holds the program and belongs to a thread"),
+    "_socket/contest.py": (3, "a connector whose attempts are connectors"),
     "_socket/messages.py": (30, _STREAM),
     "_socket/python_calls.py": (55, _STREAM),
     "_socket/socket.py": (73, _STREAM),

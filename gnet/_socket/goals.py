@@ -1,0 +1,31 @@
+"""Where one dial goes, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from .._core.block_list import BlockList
+
+__all__ = ["PathTarget", "TcpTarget"]
+
+
+class PathTarget(NamedTuple):
+    """A path to connect to."""
+
+    path: str
+
+
+class TcpTarget(NamedTuple):
+    """A host and port to connect to, and how. Every field has been validated."""
+
+    host: str
+    port: int
+    family: int = 0
+    hints: int = 0
+    local_address: str | None = None
+    local_port: int = 0
+    lookup: Callable[..., Any] | None = None
+    auto_select_family: bool = True
+    attempt_timeout: float = 0.25
+    block_list: BlockList | None = None
