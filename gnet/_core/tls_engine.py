@@ -161,13 +161,14 @@ class TLSEngine:
         """The alert that a peer has sent ahead of its reset, where there is one."""
         try:
             for _ in range(MAX_FEEDS):
-                self._feed()
-                if self._end:
-                    break
                 if self.established:
                     self._keep(RECORD_BYTES)
                 else:
                     self._advance()
+                if self._end:
+                    # Behind its end nothing comes, not even that of the transport below.
+                    break
+                self._feed()
         except OSError as other:
             if isinstance(other, SSLError):
                 return other
@@ -230,6 +231,12 @@ class TLSEngine:
             text = "EOF occurred in violation of protocol"
             self._error = annotate_tls(SSLEOFError(SSL_ERROR_EOF, text))
 
+    def hear_out(self) -> None:
+        """Take what has come, tickets above all: a close with that unread may be a reset."""
+        if self.established and not self._end:
+            with suppress(OSError):
+                self._feed()
+
     def _keep(self, size: int) -> None:
         """Decrypt so many bytes at the most, and keep them."""
         parts: list[bytes] = []
@@ -289,7 +296,8 @@ class TLSEngine:
         if self._flush_explained():
             self.stuck = True
             self._keep(RECORD_BYTES)
-            self._feed()
+            if not self._end:
+                self._feed()
 
     def _collect(self) -> int:
         """Have what OpenSSL has written stand behind what is still to be sent."""

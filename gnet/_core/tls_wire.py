@@ -282,6 +282,8 @@ class TLSWire(TLSEngine):
         return self._closed
 
     def close(self) -> None:
+        if self.UNREAD_RESETS and not self._closed:
+            self.hear_out()
         self._let_go()
         self.inner.close()
 

@@ -72,9 +72,17 @@ class Peer:
             self.tls.unwrap()
         return self.take()
 
+    def decrypted(self, data: bytes) -> bytes:
+        """What stands in encrypted bytes that were sent to it."""
+        self._incoming.write(data)
+        return self._read()
+
     def read(self) -> bytes:
         """All that was sent to it."""
         self.hear()
+        return self._read()
+
+    def _read(self) -> bytes:
         parts = []
         try:
             while True:
