@@ -29,10 +29,10 @@ ROOMS = {
         nameserver questions settings resolver __init__
     """,
     "_transport": """
-        __init__ windows.__init__ protocol sigpipe wakeup memory file_thread file blocking_file
-        windows.stream_socket stream_socket windows.completion windows.pipe_access
-        windows.pipe_names windows.pipe_errors windows.pipe_wire windows.named_pipe tcp_options
-        unix_path
+        __init__ windows.__init__ descriptors protocol watchers sigpipe wakeup memory file_thread
+        file blocking_file windows.stream_socket stream_socket windows.completion
+        windows.pipe_access windows.pipe_names windows.pipe_errors windows.pipe_wire
+        windows.named_pipe tcp_options unix_path
     """,
     "_loop": """
         __init__ signals timers splicer abort_signal peer_watch thread_pools watched_file

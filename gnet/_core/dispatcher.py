@@ -27,13 +27,13 @@ from weakref import WeakSet, ref
 import gevent
 from gevent.event import Event
 from gevent.exceptions import LoopExit
-from gevent.monkey import get_original
 from greenlet import getcurrent, greenlet
 
 from .._loop.peer_watch import PeerWatch
 from .._loop.splicer import Splicer
 from .._loop.timers import IdleTimers, wait_patiently
 from .._transport import stream_socket
+from .._transport.descriptors import close_descriptor
 from .._transport.stream_socket import is_libuv, of_threads
 from .._values.report import report
 from ..errors import annotate, coded
@@ -54,10 +54,6 @@ ROUND_SECONDS = 10 * TURN_SECONDS
 LEAST_TURN_SECONDS = TURN_SECONDS / 10
 #: So many calls without a wait are not looked at: an echo makes two, and has no clock to read.
 UNMEASURED_CALLS = 2
-
-
-# A patched one waits until the loop looks for events again; that of a thread that ends does not.
-_close = get_original("os", "close")
 
 # What each thread of the system's has of its own.
 _locals: Any = of_threads("_local")()
@@ -389,7 +385,7 @@ def _check_descriptors() -> None:
     """Fail, as a call would, when there is no descriptor left for a pipe."""
     try:
         for end in os.pipe():
-            _close(end)
+            close_descriptor(end)
     except OSError as exc:
         raise annotate(exc, "pipe") from None
 

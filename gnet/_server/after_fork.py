@@ -26,7 +26,6 @@ notices.
 
 from __future__ import annotations
 
-import _socket
 import gc
 import os
 from collections.abc import Iterator
@@ -41,6 +40,7 @@ from .._core.host import Host
 from .._core.states import IDLE
 from .._loop import thread_pools
 from .._loop.thread_pools import ThreadPool, ThreadResult
+from .._transport.descriptors import close_descriptor
 from .._transport.protocol import Transport
 from ..errors import SocketClosedError
 from .server import Server
@@ -158,8 +158,7 @@ def _let_go(wire: Transport) -> None:
     fd = wire.abandon()
     # The standard streams are every child's to inherit.
     if fd > _STDERR:
-        # Not os.close(): where that is patched it waits until the loop looks for events again.
-        _socket.close(fd)
+        close_descriptor(fd)
 
 
 def install() -> None:

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from .descriptors import close_descriptor
 from .protocol import Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL, without_sigpipe
 
@@ -101,8 +102,7 @@ class FileWire(Transport):
     def close(self) -> None:
         fd = self.detach()
         if fd >= 0:
-            # Not os.close(): gevent's patched one waits until the loop looks for events again.
-            _socket.close(fd)
+            close_descriptor(fd)
 
     def detach(self) -> int:
         fd, self._fd = self._fd, -1
@@ -111,7 +111,7 @@ class FileWire(Transport):
             self._watchers.pop().close()
         own, self._own = self._own, -1
         if own != fd:
-            _socket.close(own)
+            close_descriptor(own)
         return fd
 
     @property
@@ -155,7 +155,7 @@ def opened_anew(fd: int) -> int | None:
             continue
         if _is_same(fd, own):
             return own
-        _socket.close(own)
+        close_descriptor(own)
     return None
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from .descriptors import close_descriptor
 from .protocol import Watcher, refuse
 from .wakeup import Wakeup
 
@@ -134,7 +135,7 @@ class FileThread:
         """Have the thread end, behind the job that it is in."""
         if self._ask >= 0:
             os.write(self._ask, b"\0")
-            _socket.close(self._ask)
+            close_descriptor(self._ask)
             self._ask = -1
             if not (self.busy and self._done.locked()):
                 self._ended.acquire(timeout=END_SECONDS)
@@ -143,7 +144,7 @@ class FileThread:
         """In a forked child, which has the descriptors and no thread."""
         for fd in self._ask, self._asked, self._fd:
             if fd >= 0:
-                _socket.close(fd)
+                close_descriptor(fd)
         self._ask = self._asked = self._fd = -1
 
     # -- readiness ----------------------------------------------------------------------------
@@ -194,8 +195,8 @@ class FileThread:
             while self._turn(poller):
                 pass
         finally:
-            _socket.close(self._asked)
-            _socket.close(self._fd)
+            close_descriptor(self._asked)
+            close_descriptor(self._fd)
             self._ended.release()
 
     def _turn(self, poller: Any) -> bool:

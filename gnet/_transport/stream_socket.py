@@ -20,6 +20,7 @@ from typing import Any
 from ..errors import annotate, system_error, type_error, value_error
 from .protocol import Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL
+from .watchers import ForgetfulWatcher
 
 if sys.platform == "win32":
     from .windows.stream_socket import WindowsSocket as SystemSocket
@@ -243,50 +244,33 @@ def _class_of(family: int) -> type[Wire]:
     return TcpWire if family in _INET else Wire
 
 
-class _Restarting(Watcher):
+class _Restarting(ForgetfulWatcher):
     """A watcher of libuv's that goes on behind an error.
 
     libuv stops one for good that finds ``POLLERR``, which a reset is. What is read then may be
     the data that came before it, and of the reset itself nobody would ever hear.
     """
 
-    __slots__ = ("_loop", "_watcher", "args", "callback")
+    __slots__ = ("_loop",)
 
     def __init__(self, loop: Any, watcher: Any) -> None:
+        super().__init__(watcher)
         self._loop = loop
-        self._watcher = watcher
-        self.callback: Callable[..., object] | None = None
-        self.args: tuple[Any, ...] = ()
 
     def start(self, callback: Callable[..., object], *args: Any) -> None:
         self.callback = callback
         self.args = args
-        self._watcher.start(self._fired, pass_events=True)
-
-    def stop(self) -> None:
-        self._forget()
-        self._watcher.stop()
-
-    def close(self) -> None:
-        self._forget()
-        self._watcher.close()
-
-    def _forget(self) -> None:
-        # The arguments as well: with a method of the socket's they are a cycle, and the collector
-        # may close the descriptor ahead of the socket.
-        self.callback = None
-        self.args = ()
+        self.watcher.start(self._fired, pass_events=True)
 
     def _fired(self, events: int) -> None:
         if events < 0:
             # Not here: gevent stops what libuv has, behind this callback.
             self._loop.run_callback(self._restart)
-        if self.callback is not None:
-            self.callback(*self.args)
+        self.call()
 
     def _restart(self) -> None:
         if self.callback is not None:
-            self._watcher.start(self._fired, pass_events=True)
+            self.watcher.start(self._fired, pass_events=True)
 
 
 def is_libuv(loop: Any) -> bool:

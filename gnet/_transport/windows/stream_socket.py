@@ -14,6 +14,7 @@ from typing import Any
 
 from ..._values.buffers import first_bytes
 from ..protocol import READ, Watcher
+from ..watchers import ForgetfulWatcher
 
 assert sys.platform == "win32"
 
@@ -69,46 +70,12 @@ class WindowsSocket(_socket.socket):
         """A watcher of the loop, not started."""
         watcher: Watcher = loop.io(self.fileno(), events)
         if events != READ:
-            return _ForgetfulWatcher(watcher)
+            return ForgetfulWatcher(watcher)
         self._reader = _ReadWatcher(self, loop, watcher)
         return self._reader
 
 
-class _ForgetfulWatcher(Watcher):
-    """A watcher of the loop's that forgets whom it called when it is stopped.
-
-    libuv's own keeps the arguments, and the socket keeps its watchers: with what those refer to,
-    the socket would be a cycle.
-    """
-
-    def __init__(self, watcher: Watcher) -> None:
-        self._watcher = watcher
-        self.callback: Callable[..., object] | None = None
-        self.args: tuple[Any, ...] = ()
-
-    def start(self, callback: Callable[..., object], *args: Any) -> None:
-        self.callback = callback
-        self.args = args
-        self._watcher.start(self._call)
-
-    def stop(self) -> None:
-        self._forget()
-        self._watcher.stop()
-
-    def close(self) -> None:
-        self._forget()
-        self._watcher.close()
-
-    def _call(self) -> None:
-        if self.callback is not None:
-            self.callback(*self.args)
-
-    def _forget(self) -> None:
-        self.callback = None
-        self.args = ()
-
-
-class _ReadWatcher(_ForgetfulWatcher):
+class _ReadWatcher(ForgetfulWatcher):
     """One that is also ready when the readable side was shut down."""
 
     def __init__(self, wire: WindowsSocket, loop: Any, watcher: Watcher) -> None:
@@ -130,12 +97,12 @@ class _ReadWatcher(_ForgetfulWatcher):
     def _call_again(self) -> None:
         self._turn = None
         try:
-            self._call()
+            self.call()
         finally:
             self.fire()
 
-    def _forget(self) -> None:
-        super()._forget()
+    def forget(self) -> None:
+        super().forget()
         if self._turn is not None:
             self._turn.stop()
             self._turn = None
