@@ -26,6 +26,7 @@ from ._server.threads import call_in
 from ._socket.options import ConnectionOptions, SocketOptions
 from ._socket.planning import MIN_ATTEMPT_SECONDS, Defaults
 from ._socket.socket import PeerCredentials, Rehearsal, Socket
+from ._transport.bound_socket import BoundSocket
 from ._values import arguments
 from ._values.addresses import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
 from ._values.suggestions import names, option_error
@@ -44,6 +45,7 @@ __all__ = [
     "AddressInfo",
     "AggregateError",
     "BlockList",
+    "BoundSocket",
     "DropInfo",
     "EventEmitter",
     "InheritedListener",

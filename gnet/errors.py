@@ -25,6 +25,7 @@ __all__ = [
     "AlreadyListeningError",
     "DeadlineError",
     "EndedError",
+    "HandleAdoptedError",
     "HandleTypeError",
     "IPBlockedError",
     "NotRunningError",
@@ -181,6 +182,16 @@ class NotRunningError(_Copyable, OSError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__(_errno.EINVAL, "Server is not running.")
+
+
+class HandleAdoptedError(_Copyable, OSError, RuntimeError):
+    """A :class:`gnet.BoundSocket` was used that a server or a socket has taken over."""
+
+    code: str = "ERR_SOCKET_HANDLE_ADOPTED"
+
+    def __init__(self) -> None:
+        message = "The bound socket has been taken over by a server or a socket"
+        super().__init__(_errno.EBADF, message)
 
 
 class UnknownEventWarning(UserWarning):

@@ -32,7 +32,7 @@ ROOMS = {
         __init__ windows.__init__ descriptors protocol watchers sigpipe wakeup memory file_thread
         file blocking_file windows.stream_socket stream_socket windows.completion
         windows.pipe_access windows.pipe_names windows.pipe_errors windows.pipe_wire
-        windows.named_pipe tcp_options unix_path
+        windows.named_pipe tcp_options early_options unix_path binding bound_socket
     """,
     "_loop": """
         __init__ signals timers splicer abort_signal peer_watch thread_pools watched_file

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .. import dns
-from .._transport import unix_path
+from .._transport import binding, unix_path
+from .._transport.bound_socket import BoundSocket
+from .._transport.early_options import NOTHING, EarlyOptions
 from .._transport.protocol import Listener
-from .._transport.stream_socket import Wire, refuse_tls, sockaddr
-from .._values.addresses import is_ip
+from .._transport.stream_socket import Wire, refuse_tls
+from .._values.addresses import AddressInfo, is_ip
 from ..errors import annotate, system_error
 
-__all__ = ["Bound", "ListenOptions", "bind", "take_over"]
+__all__ = ["Bound", "ListenOptions", "adopt", "bind", "take_over"]
 
 # The system reads the backlog as 16 bits in places; a larger one would wrap to a small one.
 MAX_BACKLOG = 65535
@@ -90,81 +92,92 @@ class Bound(NamedTuple):
 ask_primary: Callable[..., Bound] | None = None
 
 
-def bind(host: str | None, port: int | None, path: str | None, options: ListenOptions) -> Bound:
+def bind(
+    host: str | None,
+    port: int | None,
+    path: str | None,
+    options: ListenOptions,
+    early: EarlyOptions = NOTHING,
+) -> Bound:
     """A listening wire on a path, or on a port of a host.
 
+    :param early: what is set on it before.
     :raises OSError: annotated with syscall ``"listen"``, or the lookup's error.
     """
     if path is not None:
-        return _bind_path(path, options)
+        return _bind_path(path, options, early)
     port = port or 0
     if host is None:
-        return _bind_unspecified(port, options)
+        return _bind_unspecified(port, options, early)
     literal = is_ip(host)
     if not literal:
         host, literal = dns.lookup(host)
-    return Bound(_bind_tcp(host, literal, port, options))
+    return Bound(_bind_tcp(host, literal, port, options, early))
 
 
-def _bind_unspecified(port: int, options: ListenOptions) -> Bound:
+def _bind_unspecified(port: int, options: ListenOptions, early: EarlyOptions) -> Bound:
     """``::``, which takes IPv4 as well; ``0.0.0.0`` where there is no IPv6."""
     try:
-        return Bound(_bind_tcp("::", 6, port, options))
+        return Bound(_bind_tcp("::", 6, port, options, early))
     except OSError as exc:
         if exc.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EINVAL):
             raise
-    return Bound(_bind_tcp("0.0.0.0", 4, port, options))
+    return Bound(_bind_tcp("0.0.0.0", 4, port, options, early))
 
 
-def _bind_tcp(address: str, family: int, port: int, options: ListenOptions) -> Wire:
-    if options.reuse_port and not hasattr(_socket, "SO_REUSEPORT"):
-        raise system_error(errno.ENOTSUP, "listen", address, port)
-    wire = None
+def _bind_tcp(
+    address: str, family: int, port: int, options: ListenOptions, early: EarlyOptions
+) -> Wire:
+    wire = binding.open_tcp(
+        address, family, port, options.ipv6_only, options.reuse_port, early, "listen"
+    )
     try:
-        wire = Wire.open(_socket.AF_INET6 if family == 6 else _socket.AF_INET)
-        if sys.platform == "win32":
-            # There SO_REUSEADDR would let two servers have one port.
-            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-            if options.reuse_port:
-                wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEPORT, 1)
-        if family == 6:
-            # Explicitly, as the systems' defaults differ.
-            wire.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, options.ipv6_only)
-        wire.bind(sockaddr(address, port))
         # With SO_REUSEADDR it is listen() that finds the port in use.
-        wire.listen(min(options.backlog, MAX_BACKLOG))
-        return wire
+        _listen(wire, options)
     except BaseException as exc:
-        if wire is not None:
-            wire.close()
+        wire.close()
         if isinstance(exc, OSError):
             raise annotate(exc, "listen", address, port) from None
         raise
+    return wire
 
 
-def _bind_path(path: str, options: ListenOptions) -> Bound:
+def _bind_path(path: str, options: ListenOptions, early: EarlyOptions) -> Bound:
     if sys.platform == "win32":
+        if early.options or early.control is not None:
+            raise pipe_names.no_options("listen", path)
         return _bind_pipe(path, options)
-    address = unix_path.address_of(path, "listen")
-    wire = file = None
+    with binding.claimed(path, options.replace_stale, "listen"):
+        made = Bound(
+            *binding.open_path(path, options.readable_all, options.writable_all, early, "listen")
+        )
+        try:
+            _listen(made.wire, options)
+        except BaseException:
+            made.close()
+            raise
+    return made
+
+
+def _listen(wire: Any, options: ListenOptions) -> None:
+    wire.listen(min(options.backlog, MAX_BACKLOG))
+
+
+def adopt(socket: BoundSocket, options: ListenOptions) -> Bound:
+    """A listening wire of a socket that was bound before; the socket is the server's then.
+
+    :raises OSError: it cannot listen, and stays its owner's.
+    """
+    wire, file = socket.look()
     try:
-        wire = Wire.open(_socket.AF_UNIX)
-        with unix_path.claim(path, options.replace_stale):
-            wire.bind(address)
-            file = unix_path.SocketFile.made(path)
-            if file is not None:
-                # Nobody can connect before listen(): there is no moment with other permissions.
-                file.allow(options.readable_all, options.writable_all)
-            wire.listen(min(options.backlog, MAX_BACKLOG))
-        return Bound(wire, file)
-    except BaseException as exc:
-        if wire is not None:
-            Bound(wire, file).close()
-        if isinstance(exc, OSError) and not hasattr(exc, "code"):
-            raise annotate(exc, "listen", path) from None
-        raise
+        wire.allow_restart()
+        _listen(wire, options)
+    except OSError as exc:
+        address = socket.address()
+        place = address[::2] if isinstance(address, AddressInfo) else (address,)
+        raise annotate(exc, "listen", *place) from None
+    socket.give_away()
+    return Bound(wire, file)
 
 
 def take_over(handle: Any, fd: int, options: ListenOptions) -> Bound:
@@ -219,7 +232,7 @@ def duplicate(wire: Listener, syscall: str = "listen") -> Listener:
 
 
 if sys.platform == "win32":
-    from .._transport.windows import named_pipe
+    from .._transport.windows import named_pipe, pipe_names
 
     def _bind_pipe(path: str, options: ListenOptions) -> Bound:
         if options.replace_stale:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .._transport import unix_path
+from .._transport.bound_socket import BoundSocket
+from .._transport.early_options import NOTHING, EarlyOptions
 from .._values import arguments, targets
 from . import bind
 
@@ -31,6 +33,7 @@ class ListenRequest(NamedTuple):
     :ivar fd: the bare descriptor of one, or ``None``.
     :ivar exclusive: not to be shared with a cluster's other workers.
     :ivar options: how.
+    :ivar early: what is set on a socket that is opened for it.
     """
 
     place: targets.Target
@@ -38,6 +41,7 @@ class ListenRequest(NamedTuple):
     fd: int | None
     exclusive: bool
     options: bind.ListenOptions
+    early: EarlyOptions = NOTHING
 
     @classmethod
     def parse(
@@ -51,11 +55,14 @@ class ListenRequest(NamedTuple):
         path: Any,
         fd: Any,
         exclusive: Any,
-        **options: Any,
+        options: Any = None,
+        control: Any = None,
+        mptcp: Any = False,
+        **others: Any,
     ) -> ListenRequest:
         """Make sense of the arguments of ``listen()``.
 
-        :param options: the flags of :class:`~gnet._server.bind.ListenOptions`; the other
+        :param others: the flags of :class:`~gnet._server.bind.ListenOptions`; the other
             parameters are those of :meth:`gnet.Server.listen`.
         :raises TypeError: an argument is of the wrong kind.
         :raises ValueError: an argument has a wrong value.
@@ -74,10 +81,11 @@ class ListenRequest(NamedTuple):
         waiting = BACKLOG if backlog is None else arguments.integer(
             "backlog", backlog, 0, 2**31 - 1
         )  # fmt: skip
-        flags = {name: arguments.flag(name, value) for name, value in options.items()}
+        flags = {name: arguments.flag(name, value) for name, value in others.items()}
+        early = EarlyOptions.parse(options, control, mptcp)
         if fd is not None:
             arguments.integer("fd", fd, 0, 2**31 - 1)
-        return cls(place, handle, fd, alone, bind.ListenOptions(waiting, **flags))
+        return cls(place, handle, fd, alone, bind.ListenOptions(waiting, **flags), early)
 
     def open(self, server: Any) -> bind.Bound:
         """Open what was asked for, or get it from the primary of a cluster.
@@ -87,10 +95,14 @@ class ListenRequest(NamedTuple):
         :raises TypeError: the handle is none that can listen.
         """
         host, port, path = self.place.host or None, self.place.port, self.place.path
-        alone = self.exclusive or self.options.reuse_port or self.handle is not None
+        # What is set on the socket is not told to the primary: control() is this process'.
+        own = self.options.reuse_port or self.early != NOTHING
+        alone = self.exclusive or own or self.handle is not None
         ask = None if alone else bind.ask_primary
         if ask is not None:
             return ask(server, host, port, path, self.fd, self.options)
+        if isinstance(self.handle, BoundSocket):
+            return bind.adopt(self.handle, self.options)
         if isinstance(self.handle, Sharing):
             return self.handle._duplicate_bound()
         if self.handle is not None:
@@ -98,7 +110,7 @@ class ListenRequest(NamedTuple):
             return bind.take_over(self.handle, fd, self.options)
         if self.fd is not None:
             return bind.take_over(None, self.fd, self.options)
-        return bind.bind(host, port, path, self.options)
+        return bind.bind(host, port, path, self.options, self.early)
 
     def opened(self) -> None:
         """It is listened on: who has handed the handle over is told."""
@@ -110,7 +122,9 @@ def _is_handle(target: Any) -> bool:
     """Whether ``target`` stands for a descriptor."""
     if isinstance(target, (str, bytes, int, os.PathLike)) or type(target) is tuple:
         return False
-    return isinstance(target, Sharing) or hasattr(target, "fd") or hasattr(target, "fileno")
+    if isinstance(target, (BoundSocket, Sharing)):
+        return True
+    return hasattr(target, "fd") or hasattr(target, "fileno")
 
 
 def _descriptor_of(handle: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .._core.block_list import BlockList
 
@@ -60,6 +60,9 @@ class ListeningOptions(TypedDict, total=False):
     readable_all: bool
     writable_all: bool
     replace_stale: bool
+    options: Sequence[tuple[int, int, int | bytes]] | None
+    control: Callable[[int], object] | None
+    mptcp: bool
     signal: Any
 
 

@@ -6,7 +6,7 @@ From Node's ``net``, *Class: net.Server*.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,12 @@ from .._loop.abort_signal import Signal
 from .._loop.timers import Deadline
 from .._socket.socket import Socket
 from .._transport.protocol import Transport
-from .._transport.tcp_options import Settings, address_info, common_address
+from .._transport.tcp_options import (
+    NODES_KEEP_ALIVE,
+    Settings,
+    address_info,
+    common_address,
+)
 from .._values import arguments
 from .._values.addresses import AddressInfo, place_text
 from .._values.prefix import checked_prefix
@@ -81,8 +86,8 @@ class Server(ServerBase):
         ``False``.
     :param no_delay: whether its sockets begin with :meth:`Socket.set_no_delay`; default
         ``False``.
-    :param keep_alive: whether its sockets begin with :meth:`Socket.set_keep_alive`; default
-        ``False``.
+    :param keep_alive: whether its sockets begin with :meth:`Socket.set_keep_alive`, with ten
+        probes a second apart, as in Node; default ``False``.
     :param keep_alive_initial_delay: the delay for that, in seconds.
     :param high_water_mark: that of its sockets, in bytes; default 65,536.
     :param block_list: a :class:`~gnet.BlockList` of peers to drop.
@@ -309,6 +314,9 @@ class Server(ServerBase):
         readable_all: bool = False,
         writable_all: bool = False,
         replace_stale: bool = False,
+        options: Sequence[tuple[int, int, int | bytes]] | None = None,
+        control: Callable[[int], object] | None = None,
+        mptcp: bool = False,
         signal: Any = None,
     ) -> Self:
         """Bind and listen; ``'listening'`` is emitted in the next turn of the loop.
@@ -330,6 +338,11 @@ class Server(ServerBase):
         :param readable_all: make the Unix socket readable for all users.
         :param writable_all: make the Unix socket writable for all users.
         :param replace_stale: take a path over whose file is left from a dead process.
+        :param options: what ``setsockopt()`` sets before the socket is bound: a list of ``(level,
+            name, value)``. Like the next two it is for a socket that is opened here, which a
+            cluster's worker then has for itself.
+        :param control: called with the descriptor behind that; what it raises is passed on.
+        :param mptcp: take Multipath TCP as well as TCP; without the system's it is plain TCP.
         :param signal: anything of gevent's with ``rawlink``; when it becomes ready the server
             is closed.
         :returns: the server.
@@ -346,7 +359,7 @@ class Server(ServerBase):
             target, host, backlog, listening_listener,
             port=port, path=path, fd=fd, exclusive=exclusive, ipv6_only=ipv6_only,
             reuse_port=reuse_port, readable_all=readable_all, writable_all=writable_all,
-            replace_stale=replace_stale,
+            replace_stale=replace_stale, options=options, control=control, mptcp=mptcp,
         )  # fmt: skip
         if self._bound is not None or self._binding is not None:
             raise AlreadyListeningError()
@@ -466,7 +479,7 @@ class Server(ServerBase):
             if self.no_delay:
                 sock._set_up(_NO_DELAY)
             if self.keep_alive:
-                sock.set_keep_alive(True, self.keep_alive_initial_delay)
+                sock.set_keep_alive(True, self.keep_alive_initial_delay, *NODES_KEEP_ALIVE)
             if self.pause_on_connect:
                 sock.pause()
             loop = self._loop

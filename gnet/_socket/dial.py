@@ -21,6 +21,8 @@ from .. import dns
 from .._core.dispatcher import Dispatcher
 from .._loop.timers import wait_patiently
 from .._transport import unix_path
+from .._transport.binding import bind_local
+from .._transport.early_options import NOTHING, EarlyOptions
 from .._transport.protocol import WRITE, Transport, Watcher
 from .._transport.stream_socket import Wire, sockaddr
 from .._values.addresses import is_ip
@@ -53,8 +55,7 @@ Report = Callable[..., None]
 Made = tuple[Transport, Any]  # and the peer's address, as the system gives it
 
 FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
-# What bind() needs where only the port is given.
-ANY_ADDRESS = {4: "0.0.0.0", 6: "::"}
+NUMBERS = {family: number for number, family in FAMILIES.items()}
 #: Of a name's addresses. A stranger's name can have 4,000, each an attempt to connect.
 MAX_ADDRESSES = 32
 # Between two tries at a path whose listener has its queue full, in seconds.
@@ -136,7 +137,7 @@ class Connector:
         self._greenlet = getcurrent()
         try:
             if isinstance(target, PathTarget):
-                made = self._connect_path(target.path)
+                made = self._connect_path(target.path, target.early)
             else:
                 made = self._race(target, self._addresses(target))
             return made if self.tls is None else self._secure(*made, self.tls)
@@ -198,6 +199,9 @@ class Connector:
         family = target.family
         if family == 0 and target.local_address is not None:
             family = is_ip(target.local_address)
+        if family == 0 and self._wire is not None:
+            # One that is bound has a family of its own.
+            family = NUMBERS.get(self._wire.family, 0)
         free = family == 0 and target.local_address is None and self._wire is None
         race = target.auto_select_family and free
         lookup = target.lookup if target.lookup is not None else dns.lookup
@@ -282,8 +286,10 @@ class Connector:
         self.attempted.append(f"{address}:{target.port}")
         self._report("connection_attempt", address, target.port, family)
         try:
-            attempt.wire = wire = self._new_wire(FAMILIES[family])
-            _bind(wire, target, family, attempt)
+            attempt.wire = wire = self._new_wire(FAMILIES[family], target.early.mptcp)
+            if target.early is not NOTHING:
+                target.early.apply(wire)
+            attempt.local = bind_local(wire, family, target.local_address, target.local_port)
             number = wire.connect_ex(sockaddr(address, target.port))
         except OSError as exc:
             self._settle(attempt, getattr(exc, "errno", None) or errno.EINVAL, exc)
@@ -298,9 +304,9 @@ class Connector:
             self._settle(attempt, number)
         return attempt
 
-    def _new_wire(self, family: int) -> Wire:
+    def _new_wire(self, family: int, mptcp: bool = False) -> Wire:
         given, self._wire = self._wire, None
-        return given if isinstance(given, Wire) else Wire.open(family)
+        return given if isinstance(given, Wire) else Wire.open(family, mptcp)
 
     def _writable(self, attempt: _Attempt) -> None:
         """In the hub: the kernel knows how an attempt has ended."""
@@ -339,15 +345,18 @@ class Connector:
 
     # -- a path -------------------------------------------------------------------------------
 
-    def _connect_path(self, path: str) -> Made:
+    def _connect_path(self, path: str, early: EarlyOptions) -> Made:
         attempt = _Attempt(path, 0, 0)
         try:
             if sys.platform == "win32":
+                if early.options or early.control is not None:
+                    raise pipe_names.no_options("connect", path)
                 name = pipe_names.address_of(path, "connect")
                 return self._until_admitted(PipeWire.connect, name), path
             address = unix_path.address_of(path)
             attempt.wire = wire = self._new_wire(_socket.AF_UNIX)
             self._attempts.append(attempt)
+            early.apply(wire)
             self._until_admitted(wire.connect, address)
         except OSError as exc:
             raise (exc if hasattr(exc, "code") else annotate(exc, "connect", path)) from None
@@ -377,17 +386,3 @@ def _annotate_lookup(exc: Exception, hostname: str) -> None:
 
 def _blocked(target: TcpTarget, address: str) -> bool:
     return target.block_list is not None and target.block_list.blocks(address)
-
-
-def _bind(wire: Wire, target: TcpTarget, family: int, attempt: _Attempt) -> None:
-    if target.local_address is None and not target.local_port:
-        return
-    local = (target.local_address or ANY_ADDRESS[family], target.local_port)
-    try:
-        if sys.platform != "win32":
-            # There it would take the port away from whoever has it.
-            wire.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
-        wire.bind(sockaddr(*local))
-    except OSError as exc:
-        raise annotate(exc, "bind", *local) from None
-    attempt.local = wire.getsockname()[:2]

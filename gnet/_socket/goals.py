@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .._core.block_list import BlockList
+from .._transport.early_options import NOTHING, EarlyOptions
 
 __all__ = ["PathTarget", "TcpTarget"]
 
 
 class PathTarget(NamedTuple):
-    """A path to connect to."""
+    """A path to connect to, and what is set before."""
 
     path: str
+    early: EarlyOptions = NOTHING
 
 
 class TcpTarget(NamedTuple):
@@ -29,3 +31,4 @@ class TcpTarget(NamedTuple):
     auto_select_family: bool = True
     attempt_timeout: float = 0.25
     block_list: BlockList | None = None
+    early: EarlyOptions = NOTHING

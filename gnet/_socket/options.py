@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ class SocketSettings(TypedDict, total=False):
     write_timeout: float | None
     lifetime: float | None
     tls_strict: bool
+    type_of_service: int | None
+    user_timeout: float | None
+    congestion: str | None
 
 
 class SocketOptions(SocketSettings, total=False):
@@ -53,6 +56,9 @@ class ConnectOptions(TypedDict, total=False):
     auto_select_family_attempt_timeout: float | None
     block_list: BlockList | None
     connect_timeout: float | None
+    options: Sequence[tuple[int, int, int | bytes]] | None
+    control: Callable[[int], object] | None
+    mptcp: bool
     tls: Any
     server_hostname: str | None
     session: Any

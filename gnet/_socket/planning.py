@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core.block_list import BlockList
+from .._transport.early_options import EarlyOptions
 from .._values import arguments
 from .._values.addresses import is_ip
 from .._values.targets import Target
@@ -58,6 +59,7 @@ def tcp_options_of(
     auto_select_family: Any,
     attempt_timeout: Any,
     block_list: Any,
+    early: EarlyOptions,
 ) -> dict[str, Any]:
     """What ``connect()`` is told of hosts: the fields of a target, but its host and port."""
     select = Defaults.auto_select_family
@@ -73,12 +75,14 @@ def tcp_options_of(
         "auto_select_family": select,
         "attempt_timeout": _attempt_timeout(attempt_timeout),
         "block_list": None if block_list is None else _block_list(block_list),
+        "early": early,
     }
 
 
 def plan_of(
     places: Sequence[Target],
     options: dict[str, Any],
+    early: EarlyOptions,
     srv: Any,
     resolver: Any,
     tls: Any,
@@ -90,11 +94,12 @@ def plan_of(
 
     :param places: where to; none of them for ``srv``.
     :param options: those of TCP.
+    :param early: what is set before.
     """
     goals: list[Goal] = []
     for each in places:
         if each.path is not None:
-            goals.append(PathTarget(each.path))
+            goals.append(PathTarget(each.path, early))
         elif each.port is not None:
             goals.append(TcpTarget(each.host or "localhost", each.port, **options))
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -22,6 +22,8 @@ from .._core.watchdog import Watchdog
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal, check_signal
 from .._transport import tcp_options, unix_path
+from .._transport.bound_socket import BoundSocket
+from .._transport.early_options import EarlyOptions
 from .._transport.protocol import Transport
 from .._transport.stream_socket import refuse_tls, wire_of_fd
 from .._values import arguments, targets
@@ -32,6 +34,7 @@ from ..errors import (
     AbortError,
     HandleTypeError,
     SocketClosedError,
+    annotate,
     system_error,
     type_error,
 )
@@ -81,7 +84,8 @@ class Socket(SocketBase):
         end. A pipe, FIFO or terminal that other processes have as well is opened anew if it has
         a name; otherwise threads of its own read and write it, one for each direction that is
         used. For the others it blocks as before, and they keep what is unread at :meth:`close`.
-    :param handle: a Python socket of any kind, which is taken over.
+    :param handle: a Python socket of any kind, which is taken over; or a
+        :class:`~gnet.BoundSocket`, for :meth:`connect` to connect from.
     :param allow_half_open: keep the writable side open when the peer has ended; default
         ``False``.
     :param readable: with ``fd``: whether to read; default: what the descriptor allows.
@@ -104,8 +108,16 @@ class Socket(SocketBase):
     :param lifetime: destroy the connection this many seconds after its beginning.
     :param tls_strict: whether a TLS connection that ends without TLS' own end has failed with an
         :class:`ssl.SSLEOFError`; default ``False``: it has ended, and is :attr:`truncated`.
+    :param type_of_service: as :meth:`set_type_of_service`.
+    :param user_timeout: how long what was sent may stay unacknowledged before the kernel takes
+        the connection for dead (``TCP_USER_TIMEOUT``), in seconds; ``None``, the default, and
+        ``0`` leave the system's. For TCP, as are the two around it.
+    :param congestion: the name of an algorithm of congestion control (``TCP_CONGESTION``), for
+        example ``"bbr"``; default: the system's. With one that it does not have the connection
+        fails.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument has a wrong value, or ``fd`` is not a stream.
+    :raises OSError: ``ENOTSUP``, the system has no such option.
     """
 
     __slots__ = ()
@@ -128,6 +140,9 @@ class Socket(SocketBase):
         write_timeout: float | None = None,
         lifetime: float | None = None,
         tls_strict: bool = False,
+        type_of_service: int | None = None,
+        user_timeout: float | None = None,
+        congestion: str | None = None,
     ) -> None:
         half_open = arguments.flag("allow_half_open", allow_half_open)
         mark = arguments.integer("high_water_mark", high_water_mark, 0, 2**62)
@@ -142,7 +157,11 @@ class Socket(SocketBase):
         if signal is not None:
             check_signal(signal)
         strict = arguments.flag("tls_strict", tls_strict)
+        settings: tcp_options.Settings = ()
+        if not (type_of_service is None and user_timeout is None and congestion is None):
+            settings = tcp_options.checked(type_of_service, user_timeout, congestion)
         self._begin(dispatcher(), mark)
+        self._remembered = settings
         if strict:
             self._need_tls().strict = True
         # Behind whatever refuses an argument, or the object: they stay their owner's.
@@ -168,6 +187,13 @@ class Socket(SocketBase):
         if self._watchdog is not None:
             self._watchdog.opened()
         self._loop.defer(self._settle)
+        if self._remembered:
+            try:
+                tcp_options.apply_strictly(wire, self._remembered)
+            except OSError as exc:
+                self.destroy(annotate(exc, "setsockopt"))
+                return
+            self._apply_options()
 
     def _close_sides(self, wire: Transport, readable: bool | None, writable: bool | None) -> None:
         """A side that the descriptor or the program does not have has ended from the start."""
@@ -209,6 +235,9 @@ class Socket(SocketBase):
         auto_select_family_attempt_timeout: float | None = None,
         block_list: BlockList | None = None,
         connect_timeout: float | None = None,
+        options: Sequence[tuple[int, int, int | bytes]] | None = None,
+        control: Callable[[int], object] | None = None,
+        mptcp: bool = False,
         tls: Any = None,
         server_hostname: str | None = None,
         session: Any = None,
@@ -238,7 +267,7 @@ class Socket(SocketBase):
         :param local_port: the port to connect from.
         :param lookup: a hook of the form of :func:`gnet.dns.lookup`, its default.
         :param no_delay: as :meth:`set_no_delay`.
-        :param keep_alive: as :meth:`set_keep_alive`.
+        :param keep_alive: as :meth:`set_keep_alive`, with ten probes a second apart, as in Node.
         :param keep_alive_initial_delay: in seconds, as for :meth:`set_keep_alive`.
         :param auto_select_family: race the host's addresses (RFC 8305), the first 32 of
             them; the default is :func:`gnet.get_default_auto_select_family`. Not with a
@@ -250,6 +279,11 @@ class Socket(SocketBase):
         :param connect_timeout: how long the lookup, all attempts and the handshake may take
             together, in seconds; then the connection fails with a
             :class:`~gnet.errors.DeadlineError`.
+        :param options: what ``setsockopt()`` sets on the socket of each attempt before it is
+            bound and connected: a list of ``(level, name, value)``. They are for a path, too.
+        :param control: called with the descriptor of each attempt behind that. It may block; what
+            it raises is the attempt's error, or the connection's if it is no :class:`OSError`.
+        :param mptcp: use Multipath TCP; without the system's it is plain TCP.
         :param tls: speak TLS: an :class:`ssl.SSLContext`; ``True`` for the system's authorities,
             by one :func:`ssl.create_default_context` a process. ``'connect'`` is still emitted
             when the peer is reached, ``'secure_connect'`` and ``'ready'`` when the handshake is
@@ -296,16 +330,19 @@ class Socket(SocketBase):
             ),
         }
         limit = arguments.seconds("connect_timeout", connect_timeout)
+        early = EarlyOptions.parse(options, control, mptcp, self._remembered)
         # Those of TCP: nobody looks at them where there is but a path.
-        options: dict[str, Any] = {}
+        of_tcp: dict[str, Any] = {}
         if len(places) != 1 or places[0].path is None:
-            options = tcp_options_of(
+            of_tcp = tcp_options_of(
                 family, hints, local_address, local_port, lookup, auto_select_family,
-                auto_select_family_attempt_timeout, block_list,
+                auto_select_family_attempt_timeout, block_list, early,
             )  # fmt: skip
         plan = plan_of(
-            places, options, srv, resolver, tls, server_hostname, session, handshake_timeout
+            places, of_tcp, early, srv, resolver, tls, server_hostname, session, handshake_timeout
         )
+        if self._wire is not None and (local_address is not None or local_port):
+            _check_unbound(self._wire)
         self._check_idle()
         self._connect(plan, settings, listener, limit)
         return self
@@ -336,7 +373,7 @@ class Socket(SocketBase):
         if settings["no_delay"]:
             self.set_no_delay(True)
         if settings["keep_alive"]:
-            self.set_keep_alive(True, settings["delay"])
+            self.set_keep_alive(True, settings["delay"], *tcp_options.NODES_KEEP_ALIVE)
         if listener is not None:
             event: Literal["connect", "secure_connect"]
             event = "connect" if plan.tls[0] is None else "secure_connect"
@@ -566,18 +603,32 @@ class Socket(SocketBase):
         """
         return self._set_option("no_delay", arguments.flag("no_delay", no_delay))
 
-    def set_keep_alive(self, enable: bool = False, initial_delay: float = 0) -> Self:
-        """Probe an idle connection: ``SO_KEEPALIVE``, ten probes a second apart.
+    def set_keep_alive(
+        self,
+        enable: bool = False,
+        initial_delay: float = 0,
+        interval: float | None = None,
+        count: int | None = None,
+    ) -> Self:
+        """Probe an idle connection (``SO_KEEPALIVE``), so that a peer that is gone is noticed.
 
-        From Node's ``socket.setKeepAlive()``. A call before the connection is remembered.
+        From Node's ``socket.setKeepAlive()``. A call before the connection is remembered. Times
+        are whole seconds to the system; below one second, or below zero, its own stays.
 
         :param enable: whether to probe.
-        :param initial_delay: after how many idle seconds the first probe is sent; below one
-            second, or below zero, the system's delay stays.
+        :param initial_delay: after how many idle seconds the first probe is sent.
+        :param interval: how many seconds are between two probes; ``None``, the default, leaves the
+            system's.
+        :param count: after how many probes without an answer the connection has failed; ``None``,
+            the default, and ``0`` leave the system's. Windows before its version 1709 always
+            sends ten.
         :returns: the socket.
         """
         delay = arguments.keep_alive_delay("initial_delay", initial_delay)
-        return self._set_option("keep_alive", (arguments.flag("enable", enable), int(delay)))
+        between = int(arguments.keep_alive_delay("interval", interval)) or None
+        probes = None if count is None else arguments.keep_alive_count("count", count)
+        enabled = arguments.flag("enable", enable)
+        return self._set_option("keep_alive", (enabled, int(delay), between, probes or None))
 
     def set_type_of_service(self, tos: int) -> Self:
         """Set the type of service of what is sent (``IP_TOS``, ``IPV6_TCLASS``).
@@ -676,6 +727,8 @@ def _wire_of(fd: Any, handle: Any) -> Transport | None:
     if handle is not None:
         if fd is not None:
             raise type_error("give fd or handle, not both")
+        if isinstance(handle, BoundSocket):
+            return handle.to_connect()
         if isinstance(handle, Transport):
             return handle
         fd = _descriptor_of(handle)
@@ -697,3 +750,12 @@ def _descriptor_of(handle: Any) -> int:
     if isinstance(handle, (type, io.IOBase)) or not all(map(callable, methods)):
         raise arguments.wrong_kind("handle", handle, "a socket")
     return int(handle.fileno())
+
+
+def _check_unbound(wire: Transport) -> None:
+    """Refuse another local address where there is one."""
+    name = wire.local_name()
+    if isinstance(name, tuple) and name[1]:
+        raise type_error(
+            'The "local_address" and "local_port" arguments are for a socket that is not bound yet'
+        )

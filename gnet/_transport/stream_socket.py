@@ -43,6 +43,11 @@ __all__ = [
 ]
 
 _INET = (_socket.AF_INET, _socket.AF_INET6)
+_UNIX = getattr(_socket, "AF_UNIX", None)
+# The interpreter has had its name since 3.10, where it was built with headers that have it.
+_MPTCP = getattr(_socket, "IPPROTO_MPTCP", 262) if sys.platform == "linux" else None
+# With these there is no socket of any kind.
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _MAX_SCOPE = 0xFFFFFFFF
 
 # Windows' structure has fields of 16 bits.
@@ -96,12 +101,15 @@ class Wire(SystemSocket):
     SHARED: bool = False
 
     @staticmethod
-    def open(family: int) -> Wire:
+    def open(family: int, mptcp: bool = False) -> Wire:
         """A new socket.
 
         :param family: ``AF_INET``, ``AF_INET6`` or ``AF_UNIX``.
+        :param mptcp: whether one of TCP is to be of Multipath TCP, if the system has that.
         """
-        wire = _class_of(family)(family, _socket.SOCK_STREAM)
+        wire = _open_mptcp(family) if mptcp and family in _INET else None
+        if wire is None:
+            wire = _class_of(family, 0)(family, _socket.SOCK_STREAM)
         wire.prepare()
         return wire
 
@@ -114,7 +122,7 @@ class Wire(SystemSocket):
         found = _socket.socket(fileno=fd)
         family, kind, proto = found.family, found.type, found.proto
         found.detach()
-        return _class_of(family)(family, kind, proto, fd)
+        return _class_of(family, proto)(family, kind, proto, fd)
 
     @staticmethod
     def adopt(fd: int) -> Wire:
@@ -129,6 +137,12 @@ class Wire(SystemSocket):
         if sys.platform == "darwin":
             # Its way to say NO_SIGNAL; SO_NOSIGPIPE, which the interpreter does not name.
             self.setsockopt(_socket.SOL_SOCKET, 0x1022, 1)
+
+    def allow_restart(self) -> None:
+        """Let it have an address that connections which are over still have."""
+        if sys.platform != "win32":
+            # There it would let two servers have one port.
+            self.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
 
     def is_stream(self) -> bool:
         """Whether it is an end of a stream, or can become one; a listening socket is none."""
@@ -240,8 +254,38 @@ class TcpWire(Wire):
         self.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _NO_LINGER)
 
 
-def _class_of(family: int) -> type[Wire]:
-    return TcpWire if family in _INET else Wire
+class MptcpWire(TcpWire):
+    """A non-blocking socket of Multipath TCP."""
+
+    __slots__ = ()
+
+    SPLICE = False
+
+
+class OtherWire(Wire):
+    """A non-blocking stream socket of another family: of vsock, for example."""
+
+    __slots__ = ()
+
+    SPLICE = False
+
+
+def _class_of(family: int, proto: int) -> type[Wire]:
+    if family in _INET:
+        return MptcpWire if proto == _MPTCP else TcpWire
+    return Wire if family == _UNIX else OtherWire
+
+
+def _open_mptcp(family: int) -> Wire | None:
+    """A socket of Multipath TCP; ``None`` where the system has none."""
+    if _MPTCP is None:
+        return None
+    try:
+        return MptcpWire(family, _socket.SOCK_STREAM, _MPTCP)
+    except OSError as exc:
+        if exc.errno in _EXHAUSTED:
+            raise
+        return None
 
 
 class _Restarting(ForgetfulWatcher):

@@ -26,9 +26,11 @@ if os.name == "posix":
 
 __all__ = [
     "PATH_MAX_BYTES",
+    "NamedWire",
     "SocketFile",
     "address_of",
     "claim",
+    "close_bound",
     "is_abstract",
     "is_path",
     "is_peer_trusted",
@@ -154,6 +156,39 @@ class SocketFile(NamedTuple):
             return _is_trusted(os.stat(os.path.dirname(self.path)).st_uid)
         except OSError:
             return False
+
+
+def close_bound(wire: Wire, file: SocketFile | None) -> None:
+    """Close a bound socket, and remove its file."""
+    removed = file is None or file.remove()
+    wire.close()
+    if file is not None and not removed:
+        # There is a descriptor for it now.
+        file.remove()
+
+
+class NamedWire(Wire):
+    """A Unix socket that is connected from a path of its own, whose file goes with it."""
+
+    __slots__ = ("_file",)
+
+    _file: SocketFile | None
+
+    @staticmethod
+    def of_bound(wire: Wire, file: SocketFile) -> NamedWire:
+        """Have the descriptor of a bound one."""
+        family, kind, proto = wire.family, wire.type, wire.proto
+        named = NamedWire(family, kind, proto, wire.detach())
+        named._file = file
+        named.prepare()
+        return named
+
+    def close(self) -> None:
+        file, self._file = self._file, None
+        removed = file is None or file.remove()
+        super().close()
+        if file is not None and not removed:
+            file.remove()
 
 
 def _remove(file: SocketFile) -> None:

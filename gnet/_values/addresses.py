@@ -33,9 +33,10 @@ _WITH_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?")
 class AddressInfo(NamedTuple):
     """Where a server or a socket is bound, as ``address()`` gives it."""
 
-    #: The IP address; for a link-local one with its zone: ``"fe80::1%eth0"``.
+    #: The IP address; for a link-local one with its zone: ``"fe80::1%eth0"``. Of vsock the number
+    #: of the machine.
     address: str
-    #: ``"IPv4"`` or ``"IPv6"``.
+    #: ``"IPv4"`` or ``"IPv6"``; or ``"vsock"``.
     family: str
     port: int
 

@@ -22,6 +22,8 @@ MAX_PORT = 65535
 MAX_SECONDS = 2.0**31
 # MAX_TCP_KEEPIDLE of Linux; the other systems take more.
 MAX_KEEP_ALIVE_SECONDS = 32767
+# MAX_TCP_KEEPCNT of Linux.
+MAX_KEEP_ALIVE_COUNT = 127
 
 # CO_COROUTINE, CO_ITERABLE_COROUTINE and CO_ASYNC_GENERATOR: inspect, *Code Objects Bit Flags*.
 ASYNC_FLAGS = 0x80 | 0x100 | 0x200
@@ -104,6 +106,15 @@ def keep_alive_delay(name: str, value: Any) -> float:
         right = f"at most {MAX_KEEP_ALIVE_SECONDS} seconds"
         raise wrong_value(name, value, right, "ERR_OUT_OF_RANGE")
     return delay
+
+
+def keep_alive_count(name: str, value: Any) -> int:
+    """How many probes may stay without an answer; ``0``, and what is below, leave the system's."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong_kind(name, value, "an int")
+    if value > MAX_KEEP_ALIVE_COUNT:
+        raise wrong_value(name, value, f"at most {MAX_KEEP_ALIVE_COUNT}", "ERR_OUT_OF_RANGE")
+    return max(0, value)
 
 
 def limit(name: str, value: Any) -> float | None:

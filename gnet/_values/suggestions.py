@@ -69,11 +69,12 @@ def _hint(call: str, name: str, known: frozenset[str]) -> str:
     return f"; {SPECIAL[name]}" if name in SPECIAL else ""
 
 
-def suggesting(call: str, options: type) -> Callable[[_F], _F]:
+def suggesting(call: str, options: type, *, offered: bool = True) -> Callable[[_F], _F]:
     """Have a method say what was meant by an option that it does not have.
 
     :param call: the method, for errors.
     :param options: the :class:`typing.TypedDict` of its options.
+    :param offered: whether others say that theirs is one of this method's.
     """
     known = names(options)
 
@@ -81,7 +82,8 @@ def suggesting(call: str, options: type) -> Callable[[_F], _F]:
         code = function.__code__
         # And those that may be given without their names, behind self.
         allowed = known | set(code.co_varnames[1 : code.co_argcount])
-        _options[call] = allowed
+        if offered:
+            _options[call] = allowed
 
         @wraps(function)
         def called(*args: Any, **given: Any) -> Any:

@@ -39,9 +39,10 @@ _DOCSTRINGS = "the docstrings of a public class"
 _STREAM = "one part of the stream, whose parts are still floors of one tower"
 
 LONG_MODULES = {
+    "errors.py": (410, _DOCSTRINGS),
     "_core/block_list.py": (520, _DOCSTRINGS),
     "_core/dispatcher.py": (437, _STREAM),
-    "_server/server.py": (875, _DOCSTRINGS),
+    "_server/server.py": (890, _DOCSTRINGS),
     "_socket/socket.py": (722, _DOCSTRINGS),
 }
 

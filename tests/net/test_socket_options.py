@@ -400,22 +400,46 @@ def test_set_no_delay_is_on_by_default_and_can_be_taken_back(tcp: Net) -> None:
 
 def test_set_keep_alive_sets_the_kernels_four_numbers(tcp: Net) -> None:
     sock, _ = tcp.connected()
-    system = keep_alive_of(sock)[1]
-    assert sock.set_keep_alive(True, 7) is sock
-    assert keep_alive_of(sock) == (1, 7, 10, 1)
+    _, delay, count, interval = keep_alive_of(sock)
+    assert sock.set_keep_alive(True, 7, 3, 5) is sock
+    assert keep_alive_of(sock) == (1, 7, 5, 3)
     sock.set_keep_alive()
     assert keep_alive_of(sock)[0] == 0
     other, _ = tcp.connected()
     other.set_keep_alive(True, 0.9)
-    assert keep_alive_of(other) == (1, system, 10, 1)
+    assert keep_alive_of(other) == (1, delay, count, interval), "the system's"
+    other.set_keep_alive(True, 9, interval=2.9)
+    assert keep_alive_of(other) == (1, 9, count, 2)
+    other.set_keep_alive(True, interval=0, count=0)
+    assert keep_alive_of(other) == (1, 9, count, 2), "0 leaves what there is"
     sock.set_keep_alive(True)
-    assert keep_alive_of(sock)[:2] == (1, 7), "0 leaves what was set before"
+    assert keep_alive_of(sock) == (1, 7, 5, 3), "nothing given leaves what was set before"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "code"),
+    [
+        ({"interval": "1"}, TypeError, "ERR_INVALID_ARG_TYPE"),
+        ({"interval": 32768}, ValueError, "ERR_OUT_OF_RANGE"),
+        ({"count": 1.5}, TypeError, "ERR_INVALID_ARG_TYPE"),
+        ({"count": True}, TypeError, "ERR_INVALID_ARG_TYPE"),
+        ({"count": 128}, ValueError, "ERR_OUT_OF_RANGE"),
+    ],
+)
+def test_set_keep_alive_names_what_is_wrong(tcp: Net, options: Any, error: Any, code: str) -> None:
+    sock, _ = tcp.connected()
+    before = keep_alive_of(sock)
+    (name,) = options
+    with pytest.raises(error, match=f'"{name}"') as caught:
+        sock.set_keep_alive(True, **options)
+    assert caught.value.code == code
+    assert keep_alive_of(sock) == before
 
 
 def test_what_is_set_before_the_connection_is_remembered(tcp: Net) -> None:
     listener = tcp.listening_peer()
     sock = tcp.keep(gnet.Socket())
-    sock.set_no_delay().set_keep_alive(True, 9).set_timeout(60)
+    sock.set_no_delay().set_keep_alive(True, 9, 1, 10).set_timeout(60)
     sock.set_type_of_service(0x10)
     sock.connect(*tcp.target(listener))
     tcp.keep(listener.accept()[0])
@@ -429,7 +453,7 @@ def test_what_is_set_before_the_connection_is_remembered(tcp: Net) -> None:
 def test_what_is_set_while_connecting_is_remembered(tcp: Net) -> None:
     listener = tcp.listening_peer()
     sock = tcp.connect(listener)
-    sock.set_no_delay(True).set_keep_alive(True, 9)
+    sock.set_no_delay(True).set_keep_alive(True, 9, 1, 10)
     tcp.keep(listener.accept()[0])
     sock.wait("connect", 5)
     assert no_delay_of(sock)

@@ -10,7 +10,7 @@ import os
 
 from ...errors import system_error
 
-__all__ = ["PATH_MAX_CHARS", "address_of"]
+__all__ = ["PATH_MAX_CHARS", "address_of", "no_options"]
 
 #: The longest path of a named pipe, in characters.
 PATH_MAX_CHARS = 256
@@ -37,6 +37,11 @@ def address_of(path: str, syscall: str) -> str:
         limit = f"the path has {len(path)} characters, the system's limit is {PATH_MAX_CHARS}"
         raise _refusal(errno.EINVAL, syscall, path, limit)
     return path
+
+
+def no_options(syscall: str, path: str) -> OSError:
+    """The error for options of a socket: a pipe is none."""
+    return _refusal(errno.ENOTSUP, syscall, path, "a named pipe has no options of a socket")
 
 
 def _refusal(number: int, syscall: str, path: str, reason: str) -> OSError:
