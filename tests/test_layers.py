@@ -32,7 +32,8 @@ ROOMS = {
         __init__ windows.__init__ descriptors protocol watchers sigpipe wakeup memory file_thread
         file blocking_file windows.stream_socket stream_socket windows.completion
         windows.pipe_access windows.pipe_names windows.pipe_errors windows.pipe_wire
-        windows.named_pipe tcp_options early_options unix_path binding bound_socket
+        windows.named_pipe tcp_options early_options unix_path binding bound_socket around
+        fds_wire
     """,
     "_loop": """
         __init__ signals timers splicer abort_signal peer_watch thread_pools watched_file
@@ -45,9 +46,8 @@ ROOMS = {
         connection tls_watcher tls_sizes tls_engine tls_wire
     """,
     "_socket": """
-        __init__ text_file makefile messages python_calls secure changing upgrade tls_names
-        tls_calls options goals dial services planning
-        contest socket
+        __init__ text_file makefile messages framing descriptors python_calls secure changing
+        upgrade tls_names tls_calls options goals dial services planning contest socket
     """,
     "_processes": "__init__ kinds channel",
     "_server": """

@@ -73,6 +73,10 @@ class Flowing(Inbound):
             if self._pipes and not self._leave_ended(self._pipes):
                 return
             while self._ahead and self._onread is None:
+                if reads == MAX_READS:
+                    # A listener puts back what it gets, and the others have their turn, too.
+                    return
+                reads += 1
                 self._emit_chunk(self._take(READ_BYTES))
                 if not self._goes_on(wire):
                     return

@@ -24,7 +24,7 @@ __all__ = ["Waiting"]
 _OF_THE_CONNECTION = frozenset(
     (
         "connect", "ready", "data", "end", "finish", "drain", "timeout", "lookup", "pipe",
-        "unpipe", "pause", "resume", "secure_connect", "session", "peer_end",
+        "unpipe", "pause", "resume", "secure_connect", "session", "peer_end", "fds",
         "connection_attempt", "connection_attempt_failed", "connection_attempt_timeout",
     )
 )  # fmt: skip

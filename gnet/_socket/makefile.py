@@ -241,12 +241,16 @@ class Reader(_Buffered):
     def readlines(self, hint: int | None = -1) -> list[bytes]:
         return _lines(self, hint)
 
-    def read_part(self) -> bytes:
-        """What has come, but no more than a line of it; blocks until something has."""
+    def read_part(self, size: int | None) -> bytes:
+        """What has come, but no more than a line of it; blocks until something has.
+
+        :param size: the most bytes to give; ``None`` for no limit.
+        """
         ahead = self.raw.ahead()
         if not ahead:
             self.raw.read_ahead(self._size)
-        return _take(ahead, ahead.find(b"\n") + 1 or len(ahead))
+        part = ahead.find(b"\n") + 1 or len(ahead)
+        return _take(ahead, part if size is None else min(part, size))
 
     def take_ahead(self) -> bytes:
         """What has come from the socket and has not been read yet."""

@@ -19,8 +19,8 @@ from .._loop.splicer import FileBytes, rest_of_file
 from .._transport.protocol import Transport
 from .._values import arguments
 from ..errors import annotate, system_error, value_error
+from .descriptors import Descriptors
 from .makefile import open_file
-from .messages import Messages
 
 if TYPE_CHECKING:
     from socket import AddressFamily, SocketKind
@@ -48,7 +48,7 @@ def _finaliser(own: Callable[[Any], object]) -> Callable[[Any], None]:
         try:
             own(self)
         finally:
-            Messages.__del__(self)
+            Descriptors.__del__(self)
 
     return __del__
 
@@ -67,7 +67,7 @@ def _annotated(syscall: str, call: Callable[..., Any], *args: Any) -> Any:
         raise annotate(exc, syscall) from None
 
 
-class PythonSocket(Messages):
+class PythonSocket(Descriptors):
     """A connection that legacy code takes for a ``socket.socket``."""
 
     __slots__ = ()
@@ -75,7 +75,7 @@ class PythonSocket(Messages):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         # A subclass' own need not call its base's.
-        if cls.__del__ is not Messages.__del__:
+        if cls.__del__ is not Descriptors.__del__:
             type.__setattr__(cls, "__del__", _finaliser(cls.__del__))
 
     def __enter__(self) -> Self:

@@ -77,7 +77,7 @@ class Socket(SocketBase):
     family, host)``, ``connection_attempt(ip, port, family)``, ``connection_attempt_failed(ip,
     port, family, error)``, ``connection_attempt_timeout(ip, port, family)``, ``pipe(source)``,
     ``unpipe(source)``, ``pause()`` and ``resume()``; over TLS ``secure_connect()`` and
-    ``session(session)``. On Linux ``'peer_end'`` comes although
+    ``session(session)``; over a Unix socket ``fds(fds)``. On Linux ``'peer_end'`` comes although
     input is still unread; other systems do not tell.
 
     :param fd: the descriptor of a socket, pipe, FIFO or terminal; the socket closes it in the
@@ -483,6 +483,8 @@ class Socket(SocketBase):
         self._touch()
         if "peer_end" in self._listeners:
             self._watch_peer()
+        if "fds" in self._listeners:
+            self._expect_fds()
         self._loop.defer(self._emit_connect)
         self._wake()
 

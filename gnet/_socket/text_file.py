@@ -178,7 +178,8 @@ class TextFile(io.TextIOBase):
                     return limit
                 if found is not None:
                     return size
-                piece = self._decode_more()
+                # No character has less than a byte: what is not asked for stays the socket's.
+                piece = self._decode_more(None if limit is None else limit - size)
                 if piece is None:
                     return size
                 if pieces[-1].endswith("\r"):
@@ -190,11 +191,14 @@ class TextFile(io.TextIOBase):
         finally:
             self._pieces = pieces
 
-    def _decode_more(self) -> str | None:
-        """The next piece of text, perhaps empty; ``None`` at the end."""
+    def _decode_more(self, size: int | None) -> str | None:
+        """The next piece of text, perhaps empty; ``None`` at the end.
+
+        :param size: of so many bytes at the most; ``None`` for no limit.
+        """
         if not self.readable():
             raise io.UnsupportedOperation("not readable")
-        data = self.buffer.read_part()
+        data = self.buffer.read_part(size)
         try:
             text: str = self._decoder.decode(data, not data)
         except (UnicodeError, MemoryError):

@@ -114,6 +114,8 @@ def open_path(
 
     The parameters are those of :func:`open_tcp` and of :meth:`gnet.Server.listen`.
     """
+    if sys.platform == "win32":
+        raise AssertionError("its paths are those of named pipes")
     address = unix_path.address_of(path, syscall)
     wire = file = None
     try:

@@ -44,7 +44,6 @@ __all__ = [
 
 _INET = (_socket.AF_INET, _socket.AF_INET6)
 _UNIX = getattr(_socket, "AF_UNIX", None)
-# The interpreter has had its name since 3.10, where it was built with headers that have it.
 _MPTCP = getattr(_socket, "IPPROTO_MPTCP", 262) if sys.platform == "linux" else None
 # With these there is no socket of any kind.
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))

@@ -20,6 +20,7 @@ SocketEvent = Literal[
     "drain",
     "end",
     "error",
+    "fds",
     "finish",
     "lookup",
     "pause",

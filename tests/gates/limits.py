@@ -43,7 +43,7 @@ LONG_MODULES = {
     "_core/block_list.py": (520, _DOCSTRINGS),
     "_core/dispatcher.py": (437, _STREAM),
     "_server/server.py": (890, _DOCSTRINGS),
-    "_socket/socket.py": (722, _DOCSTRINGS),
+    "_socket/socket.py": (775, _DOCSTRINGS),
 }
 
 _LIFE = "what becomes of a connection is decided here, of which no program is told"
@@ -94,9 +94,11 @@ _INHERITED = {
     "_core/writing.py": (76, _STREAM),
     "_server/server.py": (15, "the hooks of what holds the program and belongs to a thread"),
     "_socket/contest.py": (3, "a connector whose attempts are connectors"),
+    "_socket/descriptors.py": (9, _STREAM),
+    "_socket/framing.py": (27, _STREAM),
     "_socket/messages.py": (30, _STREAM),
     "_socket/python_calls.py": (55, _STREAM),
-    "_socket/socket.py": (73, _STREAM),
+    "_socket/socket.py": (76, _STREAM),
     "_socket/tls_calls.py": (38, _STREAM),
     "_transport/stream_socket.py": (1, "the method of Python's own class that accepts"),
     "monkey/secure.py": (9, "what a poll of the descriptor does not see of the connection"),

@@ -20,6 +20,7 @@ MODULES = (
     "clients",
     "net/test_blocking_descriptors.py",
     "net/test_channel.py",
+    "net/test_descriptors.py",
     "net/test_cluster.py",
     "net/test_cpython_sockets.py",
     "net/test_few_descriptors.py",
