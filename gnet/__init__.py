@@ -23,9 +23,11 @@ from ._server.notify import notify
 from ._server.serve import serve
 from ._server.server import Server
 from ._server.threads import call_in
+from ._sight.process import stats
+from ._socket.facts import PeerCredentials
 from ._socket.options import ConnectionOptions, SocketOptions
 from ._socket.planning import MIN_ATTEMPT_SECONDS, Defaults
-from ._socket.socket import PeerCredentials, Rehearsal, Socket
+from ._socket.socket import Rehearsal, Socket
 from ._transport.bound_socket import BoundSocket
 from ._values import arguments
 from ._values.addresses import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
@@ -40,20 +42,26 @@ if TYPE_CHECKING:
     from . import events
     from ._server.handover import take_over
     from ._server.options import ServerOptions
+    from ._values.stats import ConnectStats, LookupStats, ProcessStats, ServerStats, SocketStats
 
 __all__ = [
     "AddressInfo",
     "AggregateError",
     "BlockList",
     "BoundSocket",
+    "ConnectStats",
     "DropInfo",
     "EventEmitter",
     "InheritedListener",
+    "LookupStats",
     "OnRead",
     "PeerCredentials",
+    "ProcessStats",
     "Server",
+    "ServerStats",
     "Socket",
     "SocketAddress",
+    "SocketStats",
     "call_in",
     "connect",
     "create_connection",
@@ -72,6 +80,7 @@ __all__ = [
     "serve",
     "set_default_auto_select_family",
     "set_default_auto_select_family_attempt_timeout",
+    "stats",
     "take_over",
 ]
 
@@ -82,6 +91,9 @@ _SOCKET_OPTIONS = names(SocketOptions)
 _OPTIONS = names(ConnectionOptions)
 
 _MODULES = ("cluster", "logging", "monkey", "wsgi")
+
+# They are dataclasses, too.
+_STATS = ("ConnectStats", "LookupStats", "ProcessStats", "ServerStats", "SocketStats")
 
 after_fork.install()
 at_exit.install()
@@ -94,6 +106,8 @@ def __getattr__(name: str) -> Any:
     with errors.late_import():
         if name in ("events", "cluster", "testing", "tls"):
             return import_module(f".{name}", __name__)
+        if name in _STATS:
+            return getattr(import_module("._values.stats", __name__), name)
         if name == "take_over":
             return import_module("._server.handover", __name__).take_over
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

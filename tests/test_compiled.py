@@ -56,7 +56,8 @@ def slots(name: str) -> dict[tuple[str, str], list[str]]:
 @pytest.mark.parametrize("name", sorted(path.stem for path in CORE.glob("*.pxd")))
 def test_a_declaration_has_the_base_and_the_slots_of_its_class(name: str) -> None:
     declarations = declared(name)
-    assert declarations
+    text = (CORE / f"{name}.pxd").read_text(encoding="utf-8")
+    assert declarations or re.search(r"^cpdef \w+\(", text, re.MULTILINE)
     in_source = slots(name)
     for place, held in declarations.items():
         assert sorted(held) == in_source[place]

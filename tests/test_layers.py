@@ -21,12 +21,12 @@ ROOMS = {
     "events": "",
     "_values": """
         __init__ namesake suggestions event_names arguments addresses packed block_rules report
-        publish race encodings targets proxy_header client_hello tls_errors backoff buffers
-        prefix token_buckets
+        publish threads ledger stats weak_sets race encodings targets proxy_header client_hello
+        tls_errors backoff buffers prefix token_buckets
     """,
     "dns": """
-        names turns destinations records services hosts resolv_conf search wire answer cache
-        nameserver questions settings resolver __init__
+        counted names turns destinations records services hosts resolv_conf search wire answer
+        cache nameserver questions settings resolver __init__
     """,
     "_transport": """
         __init__ windows.__init__ descriptors protocol watchers sigpipe wakeup memory file_thread
@@ -36,25 +36,27 @@ ROOMS = {
         fds_wire
     """,
     "_loop": """
-        __init__ signals timers splicer abort_signal peer_watch thread_pools watched_file
+        __init__ loops signals timers splicer abort_signal peer_watch thread_pools watched_file
         handshake farewell
     """,
     "tls": "server_names sessions contexts folder certificates __init__",
     "_core": """
         __init__ address_table rule_store block_list emitter states outbox watchdog dispatcher held
         host waiting sending out_file pipe writing on_read departure inbound flowing reading rare
-        connection tls_watcher tls_sizes tls_engine tls_wire
+        connection tally tls_watcher tls_sizes tls_engine tls_wire
     """,
     "_socket": """
         __init__ text_file makefile messages framing descriptors python_calls secure changing
-        upgrade tls_names tls_calls options goals dial services planning contest socket
+        upgrade tls_names tls_calls facts options goals lookup_errors dial services planning
+        contest socket
     """,
     "_processes": "__init__ kinds channel",
     "_server": """
         __init__ bind inherited acceptor handover connections dropped entrance limits proxy_gate
-        tls_gate runners ending listen_request options server notify serve after_fork at_exit
-        threads
+        tls_gate runners counted ending listen_request options server notify serve after_fork
+        at_exit threads
     """,
+    "_sight": "__init__ living lag process",
     "__init__": "",
     "testing": "",
     "cluster": """

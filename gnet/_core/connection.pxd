@@ -1,3 +1,4 @@
+from .._transport cimport stream_socket
 from .reading cimport Reading
 
 cdef int CLOSED, CONNECTING, END_MET, FAILED, HALF_OPEN, HASTY, IDLE, LEFT, LISTENERS, OPEN, QUEUED

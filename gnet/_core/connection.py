@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._loop.timers import Deadline
+from .._transport import stream_socket
 from .._transport.protocol import Transport
 from ..errors import annotate
 from .dispatcher import Dispatcher
@@ -109,6 +110,8 @@ class Connection(Reading):
         self._outbox = None
         self._write_watcher = None
         self._written = 0
+        self._unsent = 0
+        self._begun = self._active = self._ended = 0.0
         self._destroy_when_sent = False
         self._end_callbacks = None
         self._ahead = None
@@ -131,6 +134,7 @@ class Connection(Reading):
         sock._local = local
         sock._remote = remote
         sock._wire = wire
+        sock._begun = stream_socket.coarse_now()
         sock._step("adopt")
         if server.limits is not None:
             sock._watchdog = Watchdog(sock, server.limits)
@@ -271,6 +275,7 @@ class Connection(Reading):
 
     def _dismantle(self) -> list[Callable[..., object]]:
         """Stop the watchers, close the wire; gives the callbacks of what was not sent."""
+        self._ended = stream_socket.coarse_now()
         rare = self._rare
         if rare is not None:
             self._dismantle_rare(rare)
@@ -382,6 +387,7 @@ class Connection(Reading):
         # No events: this may run anywhere, even in the hub or in another thread.
         self._dismantle()
         later = self._loop.loop.run_callback_threadsafe
+        self._loop.ledger.collect(self._counts(), later)
         if self._idle is not None:
             later(self._idle.cancel)
         if self._watchdog is not None:

@@ -2,11 +2,12 @@ from .._transport cimport stream_socket
 
 
 cdef class Dispatcher:
+    cdef object __weakref__
     cdef public list _batch
     cdef public object _asked
     cdef public Py_ssize_t _flows
     cdef public set _forsaken
-    cdef public set _handled
+    cdef public dict _handled
     cdef public Py_ssize_t _holds
     cdef public list _idle
     cdef public list _jobs
@@ -21,8 +22,10 @@ cdef class Dispatcher:
     cdef public bint gone
     cdef public object hub
     cdef public set kept
+    cdef public object ledger
     cdef public object loop
     cdef public object members
+    cdef public object others
     cdef public object peers
     cdef public Py_ssize_t sharers
     cdef public double since

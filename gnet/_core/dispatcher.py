@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from time import monotonic
 from typing import Any
 from weakref import WeakSet, ref
@@ -29,16 +28,17 @@ from gevent.event import Event
 from gevent.exceptions import LoopExit
 from greenlet import getcurrent, greenlet
 
+from .._loop.loops import each_turn, prepare
 from .._loop.peer_watch import PeerWatch
 from .._loop.splicer import Splicer
 from .._loop.timers import IdleTimers, wait_patiently
 from .._transport import stream_socket
-from .._transport.descriptors import close_descriptor
-from .._transport.stream_socket import is_libuv, of_threads
+from .._transport.stream_socket import of_threads
+from .._values.ledger import ThreadLedger, of_thread
 from .._values.report import report
-from ..errors import annotate, coded
+from ..errors import coded
 
-__all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "gone_error"]
+__all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "dispatchers", "gone_error"]
 
 Job = Callable[[], object]
 
@@ -80,13 +80,15 @@ class Dispatcher:
     :ivar since: when the first of those came that is looked at.
     :ivar sharers: how many greenlets wait in :meth:`share` for their next turn.
     :ivar kept: the sockets and servers that the loop refers to (contract, rule 11).
+    :ivar others: the connections that no server has accepted.
+    :ivar ledger: what is counted in its thread.
     """
 
     __slots__ = (
-        "_asked", "_batch", "_flows", "_forsaken", "_handled", "_holds", "_idle", "_jobs",
-        "_joining", "_note", "_quiet", "_ready", "_turn", "_turns", "_workers", "calls", "gone",
-        "hub", "kept", "loop", "members", "peers", "sharers", "since", "splicer", "thread",
-        "timers",
+        "__weakref__", "_asked", "_batch", "_flows", "_forsaken", "_handled", "_holds", "_idle",
+        "_jobs", "_joining", "_note", "_quiet", "_ready", "_turn", "_turns", "_workers", "calls",
+        "gone", "hub", "kept", "ledger", "loop", "members", "others", "peers", "sharers", "since",
+        "splicer", "thread", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -94,14 +96,7 @@ class Dispatcher:
             raise RuntimeError("__init__() was called again on a dispatcher, which is in use")
         self.hub: Any = hub
         self.loop: Any = hub.loop
-        # libev opens a descriptor for the first such watcher, a lookup's for example, and aborts
-        # the process when none is left by then, or now.
-        _check_descriptors()
-        with hub.loop.async_(ref=False) as early:
-            early.start(bool)
-        # gevent imports it when it hands the first exception on: with no descriptor left by then,
-        # whoever waits for that would never hear of anything.
-        import_module("pickle")
+        prepare(hub.loop)
         # Its sockets and servers, where they end with their thread. Those of the main thread end
         # with the process; one that destroys its hub before that has them looked for.
         self.members: WeakSet[Any] | None = None if hub.loop.default else WeakSet()
@@ -113,8 +108,10 @@ class Dispatcher:
         self.splicer: Splicer = Splicer()
         self.peers: PeerWatch = PeerWatch(hub.loop)
         self.kept: set[object] = set()
-        # The connections whose handlers have not returned.
-        self._handled: set[object] = set()
+        self.others: WeakSet[Any] = WeakSet()
+        self.ledger: ThreadLedger = of_thread(self.thread)
+        # The connections whose handlers have not returned, and in which greenlets these run.
+        self._handled: dict[object, greenlet] = {}
         # The borrowed greenlets that run() does not wait for.
         self._forsaken: set[object] = set()
         self.calls: int = 0
@@ -178,6 +175,8 @@ class Dispatcher:
         self.thread = 0
         if leave is not None:
             leave(self)
+        dispatchers.discard(self)
+        self.ledger.left()
         with suppress(Exception):
             self.peers.abandon()
         self._forget_jobs()
@@ -199,7 +198,7 @@ class Dispatcher:
             return self.defer
         if self._flows == 1:
             if self._turns is None:
-                self._turns = _each_turn(self.loop)
+                self._turns = each_turn(self.loop)
             self._turns.start(self._take)
         return self._note
 
@@ -251,13 +250,22 @@ class Dispatcher:
         self._forsaken.update(each for each in runners if isinstance(each, _Worker))
         self.returned(sock)
 
-    def handle(self, sock: object) -> None:
+    def handle(self, sock: object, runner: greenlet) -> None:
         """A connection is its handler's: keep the program in :meth:`run` until that returns."""
-        self._handled.add(sock)
+        self._handled[sock] = runner
+
+    def handler_of(self, sock: object) -> greenlet | None:
+        """The greenlet that a connection's handler runs in."""
+        return self._handled.get(sock)
+
+    def greenlets(self) -> tuple[int, int]:
+        """How many greenlets are lent, and how many are kept for that."""
+        idle = len(self._idle)
+        return max(0, self._workers - idle), idle
 
     def returned(self, sock: object) -> None:
         """A connection's handler has returned."""
-        self._handled.discard(sock)
+        self._handled.pop(sock, None)
         if self._quiet is not None:
             self.loop.run_callback(self._check_quiet)
 
@@ -286,7 +294,7 @@ class Dispatcher:
         """In a forked child: the jobs are the parent's. The child has a dispatcher of its own."""
         self._forget_jobs()
         self._quiet = None
-        self.hub.gnet_dispatcher = Dispatcher(self.hub)
+        self.hub.gnet_dispatcher = _new(self.hub)
 
     def _forget_jobs(self) -> None:
         if self._turns is not None:
@@ -298,6 +306,7 @@ class Dispatcher:
         self._batch.clear()
         self._handled.clear()
         self.kept.clear()
+        self.others.clear()
 
     def _is_quiet(self) -> bool:
         busy = self._workers - len(self._idle) - self._joining - len(self._forsaken)
@@ -381,19 +390,14 @@ class _Worker(greenlet):
     """A greenlet of the pool."""
 
 
-def _check_descriptors() -> None:
-    """Fail, as a call would, when there is no descriptor left for a pipe."""
-    try:
-        for end in os.pipe():
-            close_descriptor(end)
-    except OSError as exc:
-        raise annotate(exc, "pipe") from None
+#: All of the process, one for each thread that has sockets.
+dispatchers: WeakSet[Dispatcher] = WeakSet()
 
 
-def _each_turn(loop: Any) -> Any:
-    """A watcher that fires in each turn of the loop, behind those of descriptors."""
-    # libev's check watchers fire before those, and libuv has no prepare watchers.
-    return loop.check(ref=False) if is_libuv(loop) else loop.prepare(ref=False)
+def _new(hub: Any) -> Dispatcher:
+    made = Dispatcher(hub)
+    dispatchers.add(made)
+    return made
 
 
 def dispatcher() -> Dispatcher:
@@ -402,7 +406,7 @@ def dispatcher() -> Dispatcher:
     try:
         found: Dispatcher = hub.gnet_dispatcher
     except AttributeError:
-        found = hub.gnet_dispatcher = Dispatcher(hub)
+        found = hub.gnet_dispatcher = _new(hub)
         # It goes with the hub. gevent tells nobody of that.
         hub.destroy = partial(_destroy, ref(hub))
         if not hub.loop.default:

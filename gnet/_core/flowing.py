@@ -87,6 +87,7 @@ class Flowing(Inbound):
                 return
             while reads < MAX_READS:
                 data = stream_socket.receive(wire, READ_BYTES)
+                self._active = stream_socket.coarse_now()
                 if self._idle is not None:
                     self._idle.touch()
                 size = len(data)
@@ -168,6 +169,7 @@ class Flowing(Inbound):
             moved = pipe.splice(wire)
             if moved is None:
                 return False
+            self._active = stream_socket.coarse_now()
             if self._idle is not None:
                 self._idle.touch()
             if not moved:
@@ -228,6 +230,7 @@ class Flowing(Inbound):
             view[: len(data)] = data
             return len(data)
         size = wire.recv_into(view)
+        self._active = stream_socket.coarse_now()
         self._touch()
         self.bytes_read: int = self.bytes_read + size
         return size

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._transport import stream_socket
+from .._values.ledger import Closed
 from ..errors import coded
 from .dispatcher import Dispatcher, gone_error
 from .emitter import EventEmitter, Listener
@@ -69,6 +70,10 @@ class Held(EventEmitter):
 
     def _is_over(self) -> bool:
         """Whether it is closed, so that its calls find that out for themselves."""
+        raise NotImplementedError
+
+    def _counts(self) -> Closed:
+        """What is counted of a connection that has closed."""
         raise NotImplementedError
 
     def emit(self, event: str, *args: Any) -> bool:

@@ -283,10 +283,14 @@ class Host(Held):
         self._step("tell_close")
 
     def _deliver_close(self) -> None:
+        ledger = self._loop.ledger if self.server is None else self.server._ledger
+        ledger.settle(self, *self._counts())
         if self.server is not None:
             self.server._connection_closed(self)
         else:
             self._loop.kept.discard(self)
+            self._loop.others.discard(self)
+        ledger.left()
         self._deliver("close", self._error is not None)
 
     # -- blocked greenlets --------------------------------------------------------------------

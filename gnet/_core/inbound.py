@@ -97,6 +97,7 @@ class Inbound(Departure):
         """
         self._check_thread()
         if self._flow is not False:
+            self._counted().pause()
             self._set_flow(False)
             self._report_later("pause")
         return self

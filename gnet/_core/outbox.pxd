@@ -10,4 +10,5 @@ cdef class Outbox:
     cdef public Py_ssize_t awaited
     cdef public Py_ssize_t corks
     cdef public bint full
+    cdef public Py_ssize_t peak
     cdef public Py_ssize_t size

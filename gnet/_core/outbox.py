@@ -48,13 +48,15 @@ class Outbox:
     :ivar awaited: how many of the chunks are awaited.
     :ivar corks: how many corks hold back what nobody awaits.
     :ivar full: whether ``'drain'`` is to follow when it is empty.
+    :ivar peak: the most bytes that were queued.
     """
 
-    __slots__ = ("_chunks", "awaited", "corks", "full", "size")
+    __slots__ = ("_chunks", "awaited", "corks", "full", "peak", "size")
 
     def __init__(self) -> None:
         self._chunks: deque[Chunk] = deque()
         self.size = 0
+        self.peak = 0
         self.awaited = 0
         self.corks = 0
         self.full = False
@@ -74,6 +76,8 @@ class Outbox:
         chunk = Chunk(data, callback)
         self._chunks.append(chunk)
         self.size += len(data)
+        if self.size > self.peak:
+            self.peak = self.size
         return chunk
 
     def merge(self, data: Buffer) -> bool:
@@ -94,6 +98,8 @@ class Outbox:
             return not size
         rest += data
         self.size += size
+        if self.size > self.peak:
+            self.peak = self.size
         return True
 
     def expect(self, chunk: Chunk) -> None:

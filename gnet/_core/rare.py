@@ -21,12 +21,13 @@ class Rare:
     :ivar host: the host that ``connect()`` was given.
     :ivar linger_timer: how long the peer has still to end.
     :ivar open_files: how many files of ``makefile()`` are open.
+    :ivar proxy: the address of the proxy that has told of the client.
     :ivar reset: the connection is to be reset as soon as it is made.
     """
 
     __slots__ = (
         "ancillary", "attempted", "close_when_unused", "connect_listener", "connector", "host",
-        "linger_timer", "open_files", "reset",
+        "linger_timer", "open_files", "proxy", "reset",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -38,4 +39,5 @@ class Rare:
         self.host: str | None = None
         self.linger_timer: Deadline | None = None
         self.open_files = 0
+        self.proxy: Any = None
         self.reset = False

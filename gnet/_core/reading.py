@@ -220,6 +220,7 @@ class Reading(Flowing):
         return True
 
     def _received(self, count: int, wanted: int) -> None:
+        self._active = stream_socket.coarse_now()
         if self._idle is not None:
             self._idle.touch()
         if count:

@@ -1,3 +1,4 @@
+from .._transport cimport stream_socket
 from .outbox cimport Outbox
 from .waiting cimport Waiting
 
@@ -8,6 +9,7 @@ cdef class Sending(Waiting):
     cdef public bint _destroy_when_sent
     cdef public list _end_callbacks
     cdef public Outbox _outbox
+    cdef public long long _unsent
     cdef public object _write_watcher
     cdef public long long _written
     cdef public object high_water_mark

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from .._loop.splicer import KernelBytes
+from .._transport import stream_socket
 from .._transport.protocol import WRITE, Watcher
 from .._values import encodings
 from .._values.buffers import Buffer
@@ -38,7 +39,7 @@ class Sending(Waiting):
     """A host with an outbox."""
 
     __slots__ = (
-        "_destroy_when_sent", "_end_callbacks", "_outbox", "_write_watcher", "_written",
+        "_destroy_when_sent", "_end_callbacks", "_outbox", "_unsent", "_write_watcher", "_written",
         "high_water_mark",
     )  # fmt: skip
 
@@ -47,6 +48,8 @@ class Sending(Waiting):
     _write_watcher: Watcher | None
     # How many bytes were written, those included that are queued.
     _written: int
+    # How many of them were dropped, as the connection was over.
+    _unsent: int
     _end_callbacks: list[Callback] | None
 
     #: :meth:`write` returns ``False`` while this many bytes or more are queued.
@@ -99,6 +102,7 @@ class Sending(Waiting):
     def _moved(self, count: int) -> None:
         """A pipe has had the kernel send so many bytes."""
         self._written += count
+        self._active = stream_socket.coarse_now()
         self._touch()
 
     def _keep_rest(self, rest: KernelBytes) -> None:
@@ -227,6 +231,7 @@ class Sending(Waiting):
                     return
                 sends += 1
                 self._sent(out.send(self._wire))  # type: ignore[arg-type]
+                self._active = stream_socket.coarse_now()
                 if self._idle is not None:
                     self._idle.touch()
                 if self._watchdog is not None:
@@ -270,6 +275,7 @@ class Sending(Waiting):
         out = self._outbox
         if out is not None:
             full, out.full = out.full, False
+            self._counted().note_queue(out.peak)
             if not out.corks:
                 self._outbox = None
             self._update_hold()
@@ -354,6 +360,8 @@ class Sending(Waiting):
         dropped = []
         out, self._outbox = self._outbox, None
         if out is not None:
+            self._unsent = out.size
+            self._counted().note_queue(out.peak)
             dropped += [chunk.callback for chunk in out.clear() if chunk.callback is not None]
         callbacks, self._end_callbacks = self._end_callbacks, None
         if self._sending >= SENT and self._error is None:

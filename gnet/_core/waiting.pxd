@@ -4,4 +4,6 @@ cdef int CLOSED, END_TOLD, FINISH_TOLD, SHUT, UNMADE
 
 
 cdef class Waiting(Host):
-    pass
+    cdef public double _active
+    cdef public double _begun
+    cdef public double _ended

@@ -9,6 +9,7 @@ from gevent.event import AsyncResult
 
 from .._loop.timers import IdleTimer
 from .._values import arguments
+from .._values.ledger import Ledger
 from ..errors import coded
 from .emitter import Listener, fail
 from .held import Held
@@ -33,7 +34,18 @@ _OF_THE_CONNECTION = frozenset(
 class Waiting(Host):
     """A host that can be waited for."""
 
-    __slots__ = ()
+    __slots__ = ("_active", "_begun", "_ended")
+
+    # When a byte came or went, the connection was begun, and it was over, by time.monotonic();
+    # 0.0: not yet.
+    _active: float
+    _begun: float
+    _ended: float
+
+    def _counted(self) -> Ledger:
+        """Where what happens to the connection is counted."""
+        ledger: Ledger = self._loop.ledger if self.server is None else self.server._ledger
+        return ledger
 
     def _came(self, event: str) -> tuple[Any, ...] | None:
         """What an event that comes once was emitted with, if it was."""

@@ -1,9 +1,9 @@
 cdef class _Deadline:
     cdef object __weakref__
     cdef public object _name
-    cdef public object _seconds
     cdef public object _socket
     cdef public object _timer
+    cdef public object seconds
 
 
 cdef class Watchdog:

@@ -68,14 +68,14 @@ def limits(
 class _Deadline:
     """One deadline of a socket: what the timer tells when it is over."""
 
-    __slots__ = ("__weakref__", "_name", "_seconds", "_socket", "_timer")
+    __slots__ = ("__weakref__", "_name", "_socket", "_timer", "seconds")
 
     def __init__(
         self, timers: IdleTimers, socket: ref[Any], name: str, seconds: float, spent: float
     ) -> None:
         self._socket = socket
         self._name = name
-        self._seconds = seconds
+        self.seconds = seconds
         self._timer = IdleTimer(timers, self, max(0.0, seconds - spent))
 
     def touch(self) -> None:
@@ -88,7 +88,7 @@ class _Deadline:
         socket = self._socket()
         if socket is None or (self._name == "first_byte_timeout" and socket._has_been_spoken_to()):
             return
-        socket._fail(DeadlineError(self._name, self._seconds))
+        socket._fail(DeadlineError(self._name, self.seconds))
 
 
 class Watchdog:
@@ -147,6 +147,10 @@ class Watchdog:
         """Whether so many bytes, or what they take beside that, are too much to be queued."""
         limit = self.limits.write_limit
         return limit is not None and (size > limit or overhead > max(limit, LEAST_OVERHEAD))
+
+    def in_force(self) -> dict[str, float]:
+        """The deadlines that are running, in seconds."""
+        return {name: each.seconds for name, each in list(self._deadlines.items())}
 
     def cancel(self, name: str) -> None:
         """Drop a deadline, if there is that one."""

@@ -117,6 +117,7 @@ class Writing(Sending):
         self._written += size
         if self._outbox is None and self._life == OPEN:
             # The one case that must be fast: nothing is queued, and the kernel takes it all.
+            self._active = stream_socket.coarse_now()
             if self._idle is not None:
                 self._idle.touch()
             try:
@@ -191,6 +192,7 @@ class Writing(Sending):
         self._written += size
         if not self._outbox:
             # As in write(), and by hand in both: a call less for every message.
+            self._active = stream_socket.coarse_now()
             if self._idle is not None:
                 self._idle.touch()
             try:
@@ -279,6 +281,7 @@ class Writing(Sending):
             self._raise_unless_open()
             raise
         self._written += sent
+        self._active = stream_socket.coarse_now()
         self._touch()
         return sent
 

@@ -35,13 +35,14 @@ from typing import Any
 import gevent
 from gevent._hub_local import get_hub_if_exists
 
-from .._core.dispatcher import Dispatcher, dispatcher
+from .._core.dispatcher import Dispatcher, dispatcher, dispatchers
 from .._core.host import Host
 from .._core.states import IDLE
 from .._loop import thread_pools
 from .._loop.thread_pools import ThreadPool, ThreadResult
 from .._transport.descriptors import close_descriptor
 from .._transport.protocol import Transport
+from .._values import ledger
 from ..errors import SocketClosedError
 from .server import Server
 
@@ -56,13 +57,15 @@ def close_inherited() -> None:
     :raises Exception: one of them made trouble; the others are closed all the same.
     """
     hub: Any = get_hub_if_exists()
+    ledger.forget()
+    dispatchers.clear()
     found = _referrers(Host, Server, ThreadPool, ThreadResult)
     inherited = [each for each in found if _is_whole(each)]
     parents = getattr(hub, "gnet_dispatcher", None)
-    dispatchers = {each._loop for each in inherited}
+    theirs = {each._loop for each in inherited}
     if parents is not None:
-        dispatchers.add(parents)
-    for loop in dispatchers:
+        theirs.add(parents)
+    for loop in theirs:
         _separate(loop)
     troubles: list[Exception] = []
     for each in inherited:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
+from .._values.weak_sets import members
+
 __all__ = ["Connections"]
 
 
@@ -30,6 +32,16 @@ class Connections:
     def __contains__(self, sock: object) -> bool:
         return sock in self._kept or sock in self._others
 
+    def snapshot(self) -> list[Any]:
+        """All of them; may be called from any thread."""
+        before = list(self._kept)
+        others = members(self._others)
+        kept = list(self._kept)
+        if not others and len(before) == len(kept):
+            return kept
+        # One that goes from the one set to the other is in one of them at least.
+        return list({*before, *others, *kept})
+
     def remove(self, sock: Any) -> bool:
         """Forget a connection; tells whether it was one."""
         if sock in self._kept:
@@ -42,8 +54,8 @@ class Connections:
 
     def take_back(self, sock: Any) -> None:
         """Keep a connection that the program has forgotten."""
-        self._others.discard(sock)
         self._kept.add(sock)
+        self._others.discard(sock)
 
     def clear(self) -> None:
         self._kept.clear()
@@ -54,5 +66,5 @@ class Connections:
         if keep and sock in self._others:
             self.take_back(sock)
         elif not keep and sock in self._kept:
-            self._kept.discard(sock)
             self._others.add(sock)
+            self._kept.discard(sock)

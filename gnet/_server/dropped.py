@@ -11,7 +11,12 @@ from .._values.addresses import AddressInfo
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["DropInfo", "drop_info"]
+__all__ = ["REASONS", "DropInfo", "drop_info"]
+
+#: Why a connection is not let in.
+REASONS = (
+    "max_connections", "per_address", "rate", "block_list", "proxy_protocol", "tls", "emfile"
+)  # fmt: skip
 
 
 class _Ends(NamedTuple):

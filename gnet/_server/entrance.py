@@ -81,11 +81,12 @@ class Entrant:
     :ivar wire: the connection; a stage may put another one over it in its place.
     :ivar remote: the address of the peer; of the client, where a proxy has told it.
     :ivar local: the local address, where a proxy has told another one than the wire's.
+    :ivar proxy: the address of the proxy, where that is not the peer's.
     """
 
     __slots__ = (
-        "__weakref__", "_deadline", "_passed", "_stages", "_step", "entrance", "local", "remote",
-        "wire",
+        "__weakref__", "_deadline", "_passed", "_stages", "_step", "entrance", "local", "proxy",
+        "remote", "wire",
     )  # fmt: skip
 
     def __init__(self, entrance: Entrance, wire: Transport, remote: Any) -> None:
@@ -93,6 +94,7 @@ class Entrant:
         self.wire = wire
         self.remote = remote
         self.local: Any = None
+        self.proxy: Any = None
         # What is the entrance's list may change meanwhile.
         self._stages = entrance.stages
         self._passed = 0

@@ -167,5 +167,6 @@ class _Header(Step):
             self.entrant.limit(self._due - monotonic())
             return
         if header.source is not None:
+            self.entrant.proxy = self.entrant.remote
             self.entrant.remote, self.entrant.local = header.source, header.destination
         self.entrant.go_on()

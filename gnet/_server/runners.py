@@ -28,12 +28,13 @@ class Runners:
     :param connections: the open connections of the server.
     """
 
-    __slots__ = ("_borrowed", "_connections")
+    __slots__ = ("_borrowed", "_connections", "_running")
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         # Those that are borrowed, and whose they are.
         self._borrowed: dict[greenlet, Socket] = {}
+        self._running: dict[Socket, greenlet] = {}
 
     def run(self, sock: Socket, emit: Callable[..., object]) -> None:
         """In a borrowed greenlet: run the listeners.
@@ -43,17 +44,25 @@ class Runners:
         generation = sock._generation
         me = getcurrent()
         self._borrowed[me] = sock
+        self._running[sock] = me
         try:
             emit("connection", sock)
         except BaseException as exc:
             sock._listener_failed(exc, generation)
         finally:
             del self._borrowed[me]
+            self._running.pop(sock, None)
 
     @staticmethod
-    def spawn(sock: Socket) -> None:
+    def spawn(sock: Socket) -> greenlet:
         """Run the listeners in a greenlet that is the connection's for its whole life."""
-        _Handler.spawn(sock._handle).socket = sock
+        runner = _Handler.spawn(sock._handle)
+        runner.socket = sock
+        return runner
+
+    def runner_of(self, sock: Socket) -> greenlet | None:
+        """The borrowed greenlet that runs the listeners of a connection."""
+        return self._running.get(sock)
 
     def connection_of(self, caller: greenlet) -> Socket | None:
         """The open connection whose listener the calling greenlet runs, if it does."""
@@ -69,13 +78,13 @@ class Runners:
     def force(self, loop: Dispatcher, left: Iterable[Socket]) -> int:
         """Destroy connections, and do not wait for their listeners; gives how many were open."""
         forced = 0
-        runners = {sock: runner for runner, sock in self._borrowed.items()}
         for sock in left:
             forced += not sock.destroyed
-            loop.forsake(sock, runners.get(sock), sock._serving)
+            loop.forsake(sock, self._running.get(sock), sock._serving)
             sock.destroy()
         return forced
 
     def forget(self) -> None:
         """The greenlets are not this process', or are never run again."""
         self._borrowed.clear()
+        self._running.clear()

@@ -19,7 +19,6 @@ from .._core import watchdog
 from .._core.block_list import BlockList
 from .._core.dispatcher import dispatcher
 from .._core.emitter import EventEmitter, Listener
-from .._core.held import Held
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal
 from .._loop.timers import Deadline
@@ -48,6 +47,7 @@ from ..errors import (
 )
 from . import bind
 from .acceptor import Acceptor
+from .counted import Counted
 from .dropped import DropInfo
 from .ending import Ending
 from .entrance import Entrance, Entrant, Stage
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from .server_events import ServerBase
     from .tls_gate import TLSGate
 else:
-    ServerBase = Held
+    ServerBase = Counted
 
 __all__ = ["DropInfo", "Server"]
 
@@ -140,15 +140,12 @@ class Server(ServerBase):
         "_drop_max_connection",
         "_end_on_return",
         "_ending",
-        "_entrance",
         "_last_grace",
         "_local",
         "_log",
         "_offer",
         "_room",
-        "_runners",
         "_signal",
-        "_tls_gate",
         "allow_half_open",
         "high_water_mark",
         "keep_alive",
@@ -429,6 +426,7 @@ class Server(ServerBase):
             bound.share is not None,
         )
         self._local = common_address(bound.wire.local_name())
+        self._begin_counting()
         self._loop.kept.add(self)
         self._update_hold()
         publish(self._loop.defer, "ServerListening", self, self.address())
@@ -470,11 +468,15 @@ class Server(ServerBase):
     def _entered(self, entrant: Entrant) -> None:
         """Every stage of the entrance has let a connection pass."""
         local = self._local if entrant.local is None else entrant.local
-        self._begin(Socket._accepted(self, entrant.wire, local, entrant.remote))
+        sock = Socket._accepted(self, entrant.wire, local, entrant.remote)
+        if entrant.proxy is not None:
+            sock._need_rare().proxy = entrant.proxy
+        self._begin(sock)
 
     def _begin(self, sock: Socket) -> None:
         """Take a connection in, set it up, and give it to its listeners."""
         self._entrance.connections.add(sock)
+        self._ledger.accept()
         try:
             if self.no_delay:
                 sock._set_up(_NO_DELAY)
@@ -489,8 +491,7 @@ class Server(ServerBase):
                 sock._let_in_secure()
             if self._end_on_return:
                 sock._step("handle")
-                loop.handle(sock)
-                self._runners.spawn(sock)
+                loop.handle(sock, self._runners.spawn(sock))
             else:
                 loop.defer(partial(self._runners.run, sock, self.emit))
             loop.defer(sock._settle)
@@ -506,10 +507,12 @@ class Server(ServerBase):
 
     def _handshake_failed(self, error: BaseException, info: DropInfo) -> None:
         """In the hub: a client is not let in, as the handshake with it has failed."""
+        self._ledger.fail_handshake()
         self._loop.defer(partial(self._deliver, "tls_client_error", error, info))
         publish(self._loop.defer, "HandshakeFailed", None, error, self, info)
 
     def _report_drop(self, info: DropInfo) -> None:
+        self._ledger.refuse(info.reason)
         self._loop.defer(partial(self._deliver, "drop", info))
         publish(self._loop.defer, "ConnectionDropped", self, info.reason, info)
 
@@ -623,34 +626,9 @@ class Server(ServerBase):
         """The list of peers whose connections are dropped, or ``None``."""
         return self._blocked.block_list
 
-    def get_connections(self, callback: Callable[..., object] | None = None) -> Any:
-        """How many connections are open. From Node's ``server.getConnections()``.
-
-        In a cluster's worker this counts the connections of all workers whose servers share the
-        handle.
-
-        :param callback: called with ``None`` and the number; in a worker perhaps with an error.
-        :returns: without a callback the number, otherwise the server.
-        :raises OSError: in a worker: another one does not answer, or the primary has gone.
-        """
-        self._check_thread()
-        if callback is None:
-            return self._count_connections()
-        arguments.function("callback", callback)
-        self._loop.defer(partial(self._count_for, callback))
-        return self
-
     def _count_connections(self) -> int:
         share = self._bound.share if self._bound is not None else None
         return len(self._entrance.connections) if share is None else share.count_connections()
-
-    def _count_for(self, callback: Callable[..., object]) -> None:
-        try:
-            count = self._count_connections()
-        except OSError as exc:
-            self._run_callback(callback, exc, None)
-        else:
-            self._run_callback(callback, None, count)
 
     def _run_callback(self, callback: Callable[..., object], *args: Any) -> None:
         guarded(self._loop.hub, self, callback, *args)
@@ -713,7 +691,7 @@ class Server(ServerBase):
         self._ending.forget()
         self._runners.forget()
         self._last_grace = None
-        self._entrance.forget()
+        self._settle_all()
 
     def _silence_in_child(self) -> None:
         """In a forked child: the same, and leave alone what is the parent's."""
@@ -748,6 +726,7 @@ class Server(ServerBase):
             self._last_grace = None
         if self._bound is None and not self._ending.closing:
             self._loop.kept.discard(self)
+        self._end_counting()
         publish(self._loop.defer, "ServerClosed", self)
         self._deliver("close")
 

@@ -5,9 +5,9 @@ from typing import Any, Literal, TypeVar, overload
 
 from typing_extensions import Self
 
-from .._core.held import Held
 from .._socket.socket import Socket
 from .._values.event_names import CodedError, EmitterEvent, ServerEvent
+from .counted import Counted
 from .dropped import DropInfo
 
 __all__ = ["ServerBase"]
@@ -225,7 +225,7 @@ class _Events:
     def listener_count(self, event: ServerEvent, listener: Listener | None = None) -> int: ...
 
 # A name that is none of these is an error for a checker, although an emitter takes any.
-class ServerBase(_Events, Held):  # type: ignore[misc]
+class ServerBase(_Events, Counted):  # type: ignore[misc]
     """The base of :class:`gnet.Server`."""
 
     __slots__ = ()

@@ -49,6 +49,9 @@ def leave(loop: Dispatcher) -> None:
     Nobody is left to listen: no greenlet of the thread's is ever run again.
     """
     members = after_fork.instances(Host, Server) if loop.members is None else list(loop.members)
+    # In one step: all of them are among what has closed, and none is among the living.
+    closing = [each for each in members if isinstance(each, Host) and each._loop is loop]
+    loop.ledger.settle_all(loop, [each._counts() for each in closing if not each.closed])
     for each in members:
         if each._loop is loop:
             # Of one that makes trouble the others are no less to be closed.

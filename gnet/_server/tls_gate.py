@@ -55,6 +55,7 @@ class TLSGate(Stage):
         "_busy",
         "_most",
         "_waiting",
+        "active",
         "choose",
         "failed",
         "seconds",
@@ -80,6 +81,8 @@ class TLSGate(Stage):
             arguments.integer("max_handshakes", most, 1, 2**62)
         self._most = most
         self._busy = 0
+        #: How many connections are in it.
+        self.active = 0
         # Whose first message is there, and who have no place among the handshakes yet.
         self._waiting: deque[_Opening] = deque()
         self.strict = strict
@@ -90,6 +93,7 @@ class TLSGate(Stage):
         self.choose = server_tls(tls)
 
     def enter(self, entrant: Entrant) -> Step:
+        self.active += 1
         return _Opening(entrant, self)
 
     def take_place(self, opening: _Opening) -> None:
@@ -153,6 +157,7 @@ class _Opening(Step):
 
     def stop(self) -> None:
         self._over = True
+        self._gate.active -= 1
         self._watcher.close()
         if self._handshake is not None:
             self._handshake.stop()

@@ -98,6 +98,8 @@ class Contest(Connector):
 
     def _won(self, attempt: Any) -> Made:
         self.host, self.tls = attempt.connector.host, attempt.tls
+        self.family = attempt.connector.family
+        self._loop.ledger.lost += sum(not each.settled for each in self._runners)
         made: Made = attempt.made
         attempt.made = None
         self._close_runners()
@@ -124,6 +126,7 @@ class Contest(Connector):
         if not isinstance(attempt.error, Exception):
             # What a signal's handler has raised, for one: nobody's failure.
             raise attempt.error
+        self.family = attempt.connector.family
 
     def _slow(self, attempt: Any) -> None:
         """Its own race has told of its attempts."""

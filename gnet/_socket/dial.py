@@ -29,17 +29,16 @@ from .._values.addresses import is_ip
 from .._values.backoff import Backoff
 from .._values.publish import publish
 from .._values.race import Race, interleave
+from ..dns.counted import counted_unless_it_counts
 from ..errors import (
     AggregateError,
     IPBlockedError,
     annotate,
-    code_of,
-    coded,
     late_import,
-    lookup_error,
     system_error,
 )
 from .goals import PathTarget, TcpTarget
+from .lookup_errors import annotate_lookup
 
 if sys.platform == "win32":
     from .._transport.windows import pipe_names
@@ -54,6 +53,8 @@ _T = TypeVar("_T")
 Report = Callable[..., None]
 Made = tuple[Transport, Any]  # and the peer's address, as the system gives it
 
+#: What a path is one of.
+PATH_FAMILY = "pipe" if sys.platform == "win32" else "unix"
 FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 NUMBERS = {family: number for number, family in FAMILIES.items()}
 #: Of a name's addresses. A stranger's name can have 4,000, each an attempt to connect.
@@ -97,11 +98,13 @@ class Connector:
     :param tls: how to shake hands; ``None``: not at all. :attr:`reached`: this has begun.
     :ivar host: the host that it connects to, or has; ``None`` for a path.
     :ivar attempted: the addresses that were tried, as ``host:port``, in order.
+    :ivar family: ``"ipv4"`` and the like, of the address that was won, or the last one; ``""``
+        before.
     """
 
     __slots__ = (
         "_attempts", "_greenlet", "_loop", "_report", "_settled", "_shaking", "_socket", "_wire",
-        "aborted", "attempted", "host", "reached", "target", "tls",
+        "aborted", "attempted", "family", "host", "reached", "target", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +127,7 @@ class Connector:
         self._greenlet: greenlet | None = None
         self._settled: Event | None = None
         self.attempted: list[str] = []
+        self.family = ""
         self.aborted = False
 
     def connect(self) -> Made:
@@ -207,10 +211,11 @@ class Connector:
         lookup = target.lookup if target.lookup is not None else dns.lookup
         started = monotonic()
         try:
-            answer = lookup(host, family=family, hints=target.hints, all=race)
-            found = dns.check_answer(answer, host, target.port, family=family)
+            with counted_unless_it_counts(lookup):
+                answer = lookup(host, family=family, hints=target.hints, all=race)
+                found = dns.check_answer(answer, host, target.port, family=family)
         except Exception as exc:
-            _annotate_lookup(exc, host)
+            annotate_lookup(exc, host)
             self._report("lookup", exc, None, None, host)
             self._publish_lookup(started, (), exc)
             raise
@@ -284,6 +289,7 @@ class Connector:
         attempt = _Attempt(address, family, target.port)
         self._attempts.append(attempt)
         self.attempted.append(f"{address}:{target.port}")
+        self.family = f"ipv{family}"
         self._report("connection_attempt", address, target.port, family)
         try:
             attempt.wire = wire = self._new_wire(FAMILIES[family], target.early.mptcp)
@@ -337,6 +343,8 @@ class Connector:
 
     def _won(self, attempt: Any) -> Made:
         wire, attempt.wire = attempt.wire, None
+        self.family = f"ipv{attempt.family}"
+        self._loop.ledger.lost += sum(not each.settled for each in self._attempts)
         # The address that was won is the last one, as in Node, whenever it had started.
         name = f"{attempt.address}:{attempt.port}"
         self.attempted.remove(name)
@@ -347,6 +355,7 @@ class Connector:
 
     def _connect_path(self, path: str, early: EarlyOptions) -> Made:
         attempt = _Attempt(path, 0, 0)
+        self.family = PATH_FAMILY
         try:
             if sys.platform == "win32":
                 if early.options or early.control is not None:
@@ -371,17 +380,6 @@ class Connector:
             except BlockingIOError:
                 # The listener's queue is full, and nothing tells when there is a place in it.
                 gevent.sleep(backoff.pause())
-
-
-def _annotate_lookup(exc: Exception, hostname: str) -> None:
-    """Give the system error of a hook what it lacks of a lookup's."""
-    if not isinstance(exc, OSError) or hasattr(exc, "code"):
-        return
-    if isinstance(exc, _socket.gaierror):
-        lookup_error(exc, hostname)
-    else:
-        # What it says is not the resolver's text but the hook's own.
-        coded(exc, code_of(exc), syscall="getaddrinfo", hostname=hostname)
 
 
 def _blocked(target: TcpTarget, address: str) -> bool:

@@ -10,7 +10,7 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from .._core import watchdog
 from .._core.block_list import BlockList
@@ -21,13 +21,12 @@ from .._core.states import CLOSED, CONNECTING, IDLE, OPEN, SENT, SHUT
 from .._core.watchdog import Watchdog
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal, check_signal
-from .._transport import tcp_options, unix_path
+from .._transport import tcp_options
 from .._transport.bound_socket import BoundSocket
 from .._transport.early_options import EarlyOptions
 from .._transport.protocol import Transport
 from .._transport.stream_socket import refuse_tls, wire_of_fd
 from .._values import arguments, targets
-from .._values.addresses import AddressInfo
 from .._values.publish import publish
 from .._values.suggestions import suggesting
 from ..errors import (
@@ -40,10 +39,10 @@ from ..errors import (
 )
 from .contest import Contest
 from .dial import Connector
+from .facts import Facts, PeerCredentials
 from .goals import PathTarget
 from .options import ConnectOptions, SocketOptions
 from .planning import Plan, plan_of, tcp_options_of
-from .tls_calls import TLSCalls
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,19 +50,11 @@ if TYPE_CHECKING:
     # Its events, each with the arguments of its listeners.
     from .socket_events import SocketBase
 else:
-    SocketBase = TLSCalls
+    SocketBase = Facts
 
 __all__ = ["PeerCredentials", "Socket"]
 
 Listener = Callable[..., Any]
-
-
-class PeerCredentials(NamedTuple):
-    """The process at the other end of a Unix socket, as it was when it connected."""
-
-    pid: int
-    uid: int
-    gid: int
 
 
 class Socket(SocketBase):
@@ -183,6 +174,7 @@ class Socket(SocketBase):
         if not wire.is_connected():
             # It is connect()'s to use.
             return
+        self._begins()
         self._step("adopt")
         if self._watchdog is not None:
             self._watchdog.opened()
@@ -386,6 +378,8 @@ class Socket(SocketBase):
             else Contest(plan, self)
         )
         rare.attempted = connector.attempted if plan.races else None
+        self._begins()
+        self._loop.ledger.tried += 1
         self._step("connect")
         if self._timeout:
             self._start_idle_timer(self._timeout)
@@ -425,6 +419,7 @@ class Socket(SocketBase):
         except BaseException as exc:
             if not connector.aborted:
                 if connector.reached:
+                    self._loop.ledger.fail_handshake()
                     publish(self._loop.defer, "HandshakeFailed", self, exc)
                 if isinstance(exc, self._loop.hub.SYSTEM_ERROR):
                     self._shut(None)
@@ -443,6 +438,7 @@ class Socket(SocketBase):
         tls = None
         if connector is not None:
             tls, rare.host = connector.tls, connector.host
+            self._count_connect(connector.family, "ok")
         self._wire = wire
         self._remote = remote
         if tls is not None:
@@ -506,85 +502,6 @@ class Socket(SocketBase):
     def _aborted(self) -> None:
         """In the hub: the signal has become ready."""
         self.destroy(AbortError())
-
-    # -- addresses ----------------------------------------------------------------------------
-
-    def _local_info(self) -> AddressInfo | None:
-        info = tcp_options.address_info(self._local_name())
-        return info if isinstance(info, AddressInfo) else None
-
-    def _remote_info(self) -> AddressInfo | None:
-        info = tcp_options.address_info(self._remote_name())
-        return info if isinstance(info, AddressInfo) else None
-
-    @property
-    def local_address(self) -> str | None:
-        """The IP address at this end, or ``None``."""
-        info = self._local_info()
-        return info.address if info is not None else None
-
-    @property
-    def local_port(self) -> int | None:
-        """The port at this end, or ``None``."""
-        info = self._local_info()
-        return info.port if info is not None else None
-
-    @property
-    def local_family(self) -> str | None:
-        """``"IPv4"``, ``"IPv6"``, or ``None``."""
-        info = self._local_info()
-        return info.family if info is not None else None
-
-    @property
-    def remote_address(self) -> str | None:
-        """The IP address at the peer's end, or ``None``."""
-        info = self._remote_info()
-        return info.address if info is not None else None
-
-    @property
-    def remote_port(self) -> int | None:
-        """The port at the peer's end, or ``None``."""
-        info = self._remote_info()
-        return info.port if info is not None else None
-
-    @property
-    def remote_family(self) -> str | None:
-        """``"IPv4"``, ``"IPv6"``, or ``None``."""
-        info = self._remote_info()
-        return info.family if info is not None else None
-
-    def address(self) -> AddressInfo | str | None:
-        """The local address: an :class:`~gnet.AddressInfo`, a path, or ``None``."""
-        return tcp_options.address_info(self._local_name())
-
-    @property
-    def auto_select_family_attempted_addresses(self) -> list[str] | None:
-        """The addresses that the race has tried, as ``host:port``; ``None`` without a race."""
-        attempted: list[str] | None = self._rare.attempted if self._rare is not None else None
-        return attempted
-
-    @property
-    def peer_credentials(self) -> PeerCredentials | None:
-        """The process, user and group at the other end of a Unix socket.
-
-        ``None`` for other sockets, and where the system does not tell.
-        """
-        found = unix_path.peer_credentials(self._wire) if self._wire is not None else None
-        return None if found is None else PeerCredentials(*found)
-
-    @property
-    def ready_state(self) -> str:
-        """``"opening"``, ``"open"``, ``"read_only"``, ``"write_only"`` or ``"closed"``.
-
-        A socket that is neither connected nor connecting is ``"closed"``.
-        """
-        if self._life == CONNECTING:
-            return "opening"
-        if self._life != OPEN:
-            return "closed"
-        if self.readable:
-            return "open" if self.writable else "read_only"
-        return "write_only" if self.writable else "closed"
 
     @property
     def buffer_size(self) -> int:

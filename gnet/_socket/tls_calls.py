@@ -9,6 +9,7 @@ from weakref import ref
 from .._core.states import CONNECTING, ENDING, UNREAD, UNWATCHED
 from .._transport.protocol import Transport
 from .._values import arguments
+from .._values.ledger import record_later
 from .._values.publish import publish
 from ..errors import coded, late_import, type_error
 from .tls_names import TLSNames, TLSState
@@ -89,6 +90,8 @@ class TLSCalls(TLSNames):
         """A server has let the connection in, behind the handshake."""
         wire: Any = self._wire
         self._secured(wire)
+        # From the accept on.
+        self._begun -= wire.seconds
         if self._watchdog is not None:
             self._watchdog.lived(wire.seconds)
         self._publish_secure()
@@ -97,9 +100,15 @@ class TLSCalls(TLSNames):
         wire = self._secure
         assert wire is not None
         engine = wire.engine
+        seconds, protocol = wire.seconds, engine.version()
+        self._counted().shake(seconds)
+        record_later(
+            self._loop.defer, "handshake", seconds,
+            server=self.server if engine.server_side else None, result="ok", protocol=protocol,
+        )  # fmt: skip
         publish(
             self._loop.defer, "SecureConnected",
-            self, wire.seconds, engine.version(), engine.session_reused,
+            self, seconds, protocol, engine.session_reused,
         )  # fmt: skip
 
     def _unsecured(self, inner: Any) -> None:
@@ -109,6 +118,7 @@ class TLSCalls(TLSNames):
         tls.client = None
 
     def _handshake_failed(self, error: BaseException) -> None:
+        self._counted().fail_handshake()
         publish(self._loop.defer, "HandshakeFailed", self, error)
         self._fail(error)
 

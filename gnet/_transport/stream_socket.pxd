@@ -42,6 +42,30 @@ cdef extern from "pythread.h":
     unsigned long system_ident "PyThread_get_thread_ident"()
 
 
+cdef extern from *:
+    """
+    #include <time.h>
+    #if defined(CLOCK_MONOTONIC_COARSE)
+    #define GNET_CLOCK CLOCK_MONOTONIC_COARSE
+    #elif defined(__APPLE__)
+    #define GNET_CLOCK CLOCK_UPTIME_RAW
+    #else
+    #define GNET_CLOCK CLOCK_MONOTONIC
+    #endif
+    static inline double gnet_now(void) {
+        struct timespec now;
+        clock_gettime(GNET_CLOCK, &now);
+        return (double) now.tv_sec + 1e-9 * (double) now.tv_nsec;
+    }
+    """
+    double gnet_now()
+
+
+cdef inline double coarse_now():
+    """``time.monotonic()``, some milliseconds ago perhaps: it costs a fifth of that."""
+    return gnet_now()
+
+
 cdef inline unsigned long this_thread():
     """The number of the calling thread"""
     return system_ident()

@@ -7,7 +7,6 @@ write is one call into C.
 from __future__ import annotations
 
 import _socket
-import _thread
 import errno
 import os
 import stat
@@ -15,8 +14,10 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
+from .._values.threads import of_threads
 from ..errors import annotate, system_error, type_error, value_error
 from .protocol import Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL
@@ -32,6 +33,7 @@ else:
 __all__ = [
     "TcpWire",
     "Wire",
+    "coarse_now",
     "is_libuv",
     "of_threads",
     "receive",
@@ -331,18 +333,14 @@ def send(wire: Transport, data: Any, flags: int = 0) -> int:
     return wire.send(data, flags | NO_SIGNAL)
 
 
-def of_threads(name: str) -> Any:
-    """What the module ``_thread`` has by that name, also where it is patched.
-
-    ``gevent.monkey`` itself would bring logging along, and take a sixth more of gnet's import.
-    """
-    monkey = sys.modules.get("gevent.monkey")
-    return getattr(_thread, name) if monkey is None else monkey.get_original("_thread", name)
-
-
 #: The number of the calling thread of the system's; of greenlets a patched ``get_ident()`` gives
 #: that. Modules that are compiled have :file:`stream_socket.pxd`'s instead.
 this_thread: Callable[[], int] = of_threads("get_ident")
+
+
+#: When something is done, by :func:`time.monotonic`. Modules that are compiled have
+#: :file:`stream_socket.pxd`'s instead, which may be some milliseconds behind.
+coarse_now: Callable[[], float] = monotonic
 
 
 def refuse_tls(name: str, handle: Any) -> None:

@@ -21,6 +21,7 @@ import gevent
 
 from .._values.addresses import is_ip
 from ..errors import late_import, lookup_error, printable, type_error, value_error
+from .counted import counted
 from .names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup
 from .records import CAA, MX, NAPTR, SOA, SRV
 
@@ -87,8 +88,15 @@ def lookup(
     """
     wanted, every = check_lookup(hostname, family, hints, all)
     literal = is_ip(hostname)
-    found = [(hostname, literal)] if literal else _ask_hub(hostname, wanted, hints)
+    if literal:
+        found = [(hostname, literal)]
+    else:
+        with counted():
+            found = _ask_hub(hostname, wanted, hints)
     return found if every else found[0]
+
+
+vars(lookup)["gnet_counts"] = True
 
 
 def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:

@@ -19,6 +19,7 @@ from gevent.lock import BoundedSemaphore
 from ..errors import code_of
 from .answer import MAX_ALIASES, Answer, read_answer, worst
 from .cache import AnswerCache
+from .counted import hit
 from .nameserver import Manner, NameServer
 from .wire import BadResponse
 
@@ -112,6 +113,7 @@ class Questions:
             for rdtype in rdtypes:
                 answer = self.cache.get(name, rdtype, monotonic())
                 if answer is not None:
+                    hit()
                     answers.append(answer)
                 else:
                     questions.append(self._join(name, rdtype, deadline))

@@ -19,6 +19,7 @@ from .._values.addresses import is_ip, split_zone
 from ..errors import coded, lookup_error
 from . import resolv_conf, settings
 from .answer import Answer, worst
+from .counted import counted
 from .destinations import families, in_order, mapped
 from .hosts import DEFAULT_PATH, HostsFile
 from .names import Address, ascii_name, check_lookup
@@ -157,10 +158,13 @@ class Resolver:
         if literal:
             found = [(hostname, literal)]
         else:
-            found = in_order(self._addresses(hostname, families(wanted, hints)))
+            with counted():
+                found = in_order(self._addresses(hostname, families(wanted, hints)))
             if wanted == 6:
                 found = mapped(found, hints)
         return found if every else found[0]
+
+    vars(lookup)["gnet_counts"] = True
 
     def resolve(self, hostname: str, rdtype: str = "A") -> list[Any]:
         """Ask for the records of a name.
@@ -184,7 +188,8 @@ class Resolver:
         number = settings.record_type(rdtype)
         name = dns.rdatatype.to_text(number)
         syscall = f"query{name.capitalize()}"
-        answer = self._search_for(hostname, [number], syscall)[0]
+        with counted():
+            answer = self._search_for(hostname, [number], syscall)[0]
         if number == RdataType.TXT:
             return [list(each) for each in answer.records]
         return list(answer.records)
@@ -252,9 +257,10 @@ class Resolver:
         if known:
             return known
         name = dns.reversename.from_address(split_zone(ip)[0])
-        [answer] = self._questions.ask(name, [RdataType.PTR], monotonic() + self._timeout)
-        if not answer.records:
-            raise _error(answer.code, ip, "getHostByAddr")
+        with counted():
+            [answer] = self._questions.ask(name, [RdataType.PTR], monotonic() + self._timeout)
+            if not answer.records:
+                raise _error(answer.code, ip, "getHostByAddr")
         return list(answer.records)
 
     def cancel(self) -> None:

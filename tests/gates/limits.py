@@ -30,7 +30,7 @@ IDLE_EVENT_BYTES = 1_400
 IDLE_BLOCKING_FACTOR = 1.10
 
 #: Calls of gnet's own functions until the listener's.
-CALLS = {"accept": 34, "reset": 73, "connect": 183}
+CALLS = {"accept": 34, "reset": 75, "connect": 192}
 #: How often such a way may come back to a file that it has left.
 RETURNS = 21
 
@@ -42,31 +42,37 @@ LONG_MODULES = {
     "errors.py": (410, _DOCSTRINGS),
     "_core/block_list.py": (520, _DOCSTRINGS),
     "_core/dispatcher.py": (437, _STREAM),
-    "_server/server.py": (890, _DOCSTRINGS),
-    "_socket/socket.py": (775, _DOCSTRINGS),
+    "_server/server.py": (867, _DOCSTRINGS),
+    "_socket/socket.py": (680, _DOCSTRINGS),
 }
 
 _LIFE = "what becomes of a connection is decided here, of which no program is told"
 _PYTHONS = "Python's own, documented or without another name"
 _GEVENTS = "gevent has no other name for it"
+_COUNTS = "what connections have counted, where all of them are added up"
 _BACK = "a part that asks the connection that has it"
 
 # Private names of other objects.
 _OTHERS = {
     "_core/connection.py": (3, "what a connection tells its server"),
-    "_core/host.py": (2, "what a connection tells its server"),
+    "_core/host.py": (3, "what a connection tells its server"),
     "_core/inbound.py": (2, _BACK),
     "_core/pipe.py": (23, "two connections of one class, and a destination that need not be one"),
+    "_core/tally.py": (4, _COUNTS),
     "_core/tls_engine.py": (2, "what ssl.SSLObject wraps, and gevent's name for such a socket"),
+    "_core/waiting.py": (1, "what a connection tells its server"),
     "_core/watchdog.py": (3, _BACK),
     "_loop/thread_pools.py": (4, _GEVENTS),
     "_server/after_fork.py": (6, _LIFE),
     "_server/at_exit.py": (20, _LIFE),
+    "_server/counted.py": (1, _COUNTS),
     "_server/handover.py": (2, "a part of the server, in a file of its own to be imported late"),
     "_server/runners.py": (5, "the connections whose listeners run"),
-    "_server/server.py": (11, "the connections that the server has made"),
-    "_server/threads.py": (6, _LIFE),
+    "_server/server.py": (12, "the connections that the server has made"),
+    "_server/threads.py": (8, _LIFE),
+    "_sight/living.py": (2, "the connections that a server has, with no copy made of the set"),
     "_socket/dial.py": (3, _BACK),
+    "_socket/facts.py": (1, "which greenlet the server runs its listeners in"),
     "_socket/makefile.py": (5, _BACK),
     "_socket/text_file.py": (1, _PYTHONS),
     "_socket/upgrade.py": (19, _BACK),
@@ -82,24 +88,26 @@ _OTHERS = {
 
 # Private names of the same object, by a base class of another file.
 _INHERITED = {
-    "_core/connection.py": (38, _STREAM),
+    "_core/connection.py": (40, _STREAM),
     "_core/departure.py": (15, _STREAM),
     "_core/flowing.py": (78, _STREAM),
-    "_core/host.py": (16, _STREAM),
-    "_core/inbound.py": (27, _STREAM),
+    "_core/host.py": (19, _STREAM),
+    "_core/inbound.py": (28, _STREAM),
     "_core/reading.py": (75, _STREAM),
-    "_core/sending.py": (75, _STREAM),
+    "_core/sending.py": (77, _STREAM),
     "_core/tls_wire.py": (33, "a transport, and under it the library that encrypts"),
-    "_core/waiting.py": (18, _STREAM),
+    "_core/waiting.py": (19, _STREAM),
     "_core/writing.py": (76, _STREAM),
-    "_server/server.py": (15, "the hooks of what holds the program and belongs to a thread"),
+    "_server/counted.py": (5, "the hooks of what belongs to a thread"),
+    "_server/server.py": (20, "the hooks of what holds the program and belongs to a thread"),
     "_socket/contest.py": (3, "a connector whose attempts are connectors"),
     "_socket/descriptors.py": (9, _STREAM),
+    "_socket/facts.py": (46, _STREAM),
     "_socket/framing.py": (27, _STREAM),
     "_socket/messages.py": (30, _STREAM),
     "_socket/python_calls.py": (55, _STREAM),
-    "_socket/socket.py": (76, _STREAM),
-    "_socket/tls_calls.py": (38, _STREAM),
+    "_socket/socket.py": (73, _STREAM),
+    "_socket/tls_calls.py": (41, _STREAM),
     "_transport/stream_socket.py": (1, "the method of Python's own class that accepts"),
     "monkey/secure.py": (9, "what a poll of the descriptor does not see of the connection"),
     "wsgi/__init__.py": (5, "a server that is one, and not one that has one"),
