@@ -147,7 +147,7 @@ class Build:
         out, temp = self.folder / "out", self.folder / "temp"
         return run(
             sys.executable, "setup.py", "-q", "build_ext",
-            "--build-lib", str(out), "--build-temp", str(temp), limit=55,
+            "--build-lib", str(out), "--build-temp", str(temp), limit=170,
         )  # fmt: skip
 
     def packed(self) -> list[str]:
@@ -173,14 +173,14 @@ def test_a_source_distribution_has_the_declarations_and_nothing_compiled(build: 
 OBEDIENT = 'while [ "$1" != -o ]; do shift; done; : >"$2"'
 
 
-@pytest.mark.limit(60)
+@pytest.mark.limit(180)
 def test_a_build_compiles_all_of_the_core(build: Build) -> None:
     build.compiler(OBEDIENT)
     done = build.run()
     assert (done.status, build.made()) == (0, sorted(core())), done.complaints
 
 
-@pytest.mark.limit(60)
+@pytest.mark.limit(180)
 def test_a_build_that_fails_for_one_module_leaves_nothing_and_goes_without(build: Build) -> None:
     build.compiler(f'case "$*" in */writing*) exit 1; esac; {OBEDIENT}')
     done = build.run()
@@ -188,7 +188,7 @@ def test_a_build_that_fails_for_one_module_leaves_nothing_and_goes_without(build
     assert b"gnet is installed without its compiled core" in done.complaints
 
 
-@pytest.mark.limit(60)
+@pytest.mark.limit(180)
 def test_a_build_without_a_compiler_goes_without(build: Build) -> None:
     build.monkeypatch.setenv("CC", str(build.folder / "no-such-compiler"))
     done = build.run()
@@ -196,7 +196,7 @@ def test_a_build_without_a_compiler_goes_without(build: Build) -> None:
     assert b"gnet is installed without its compiled core" in done.complaints
 
 
-@pytest.mark.limit(60)
+@pytest.mark.limit(180)
 def test_a_build_without_cython_goes_without(build: Build) -> None:
     (build.folder / "Cython").mkdir()
     (build.folder / "Cython" / "__init__.py").write_text("raise ImportError", encoding="utf-8")
@@ -206,7 +206,7 @@ def test_a_build_without_cython_goes_without(build: Build) -> None:
     assert (done.status, build.made()) == (0, []), done.complaints
 
 
-@pytest.mark.limit(60)
+@pytest.mark.limit(180)
 def test_gnet_pure_builds_nothing(build: Build) -> None:
     build.monkeypatch.setenv("GNET_PURE", "1")
     build.compiler(OBEDIENT)

@@ -210,9 +210,7 @@ def client_upgrade(
     parsed = ClientTLS.parse(tls, host, sock.remote_port, server_hostname, session, seconds)
 
     def begin() -> Upgrade:
-        wire = sock._wire
-        assert wire is not None
-        return Upgrade(sock, _ClientSteps(wire, parsed, received), parsed, parsed.seconds)
+        return Upgrade(sock, _ClientSteps(sock._wire, parsed, received), parsed, parsed.seconds)
 
     return begin
 
@@ -223,8 +221,6 @@ def server_upgrade(sock: Any, tls: Any, seconds: Any, received: bytes) -> Callab
     limit = arguments.seconds("handshake_timeout", seconds)
 
     def begin() -> Upgrade:
-        wire = sock._wire
-        assert wire is not None
-        return Upgrade(sock, _ServerSteps(wire, choose, received), None, limit)
+        return Upgrade(sock, _ServerSteps(sock._wire, choose, received), None, limit)
 
     return begin

@@ -144,7 +144,7 @@ class Cluster(EventEmitter):
         A new worker is started. When it listens wherever the old one does, or its ``main`` has
         returned, the old one stops accepting. The old one exits when its connections have ended by
         themselves; those that are left after ``grace`` seconds are ended. A second call waits for
-        the first.
+        the first. A shutdown ends the restart, too.
 
         :param grace: how long the connections have, in seconds; ``None``: the cluster's grace.
         :raises RuntimeError: a new worker has died, or does not listen within ``start_timeout``.
@@ -162,6 +162,9 @@ class Cluster(EventEmitter):
                         if old.is_dead() or old.retiring:
                             continue
                         self._succeed(old)
+                        if self._staff.stopping.is_set():
+                            # The shutdown has told them all.
+                            break
                         self._staff.tell_to_stop(old, limit, drain=True)
                         retired.append(old)
                         self._staff.close_unused()
@@ -182,6 +185,8 @@ class Cluster(EventEmitter):
             while not self._can_take_over(new, old):
                 new.news.clear()
                 if new.exited.is_set():
+                    if self._staff.stopping.is_set():
+                        return
                     raise RuntimeError(f"{new!r} has ended before it listened")
                 if wait_patiently(new.news, max(0.0, deadline - monotonic())):
                     continue

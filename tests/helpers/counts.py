@@ -60,7 +60,12 @@ def watchers() -> list[Any]:
     """The started watchers of this thread's loop, whether they hold it or not."""
     loop = gevent.get_hub().loop
     found = _objects(_watcher_class(loop))
-    return [each for each in found if each.active and each.loop is loop]
+    return [each for each in found if _is_open(each) and each.active and each.loop is loop]
+
+
+def _is_open(watcher: Any) -> bool:
+    # libuv's, once it is closed, has nothing that could be asked.
+    return getattr(watcher, "_watcher", True) is not None
 
 
 class Holdings:

@@ -697,6 +697,17 @@ def test_a_restart_whose_new_worker_does_not_listen_in_time_is_given_up() -> Non
         assert {group.ask()} == before
 
 
+def test_a_shutdown_ends_a_restart_whose_new_worker_is_still_starting() -> None:
+    with cluster_of(1, SAY_PID) as group:
+        group.next("listening")
+        group.cluster._staff.argv = program("def main(): gevent.sleep(60)")
+        restart = gevent.spawn(group.cluster.restart)
+        group.next("online")
+        group.cluster.shutdown(0)
+        restart.get(timeout=5)
+        assert not group.cluster.workers
+
+
 def test_a_port_that_new_workers_do_not_want_is_closed() -> None:
     with cluster_of(1, SAY_PID) as group:
         group.next("listening")

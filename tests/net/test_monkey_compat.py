@@ -13,6 +13,7 @@ from unittest import mock
 import gevent
 import pytest
 from gevent import socket as gevent_socket
+from gevent.threadpool import ThreadPool
 
 import gnet
 from gnet import monkey
@@ -48,7 +49,16 @@ def within(request: pytest.FixtureRequest) -> Run:
         return lambda function: function()
     if PATCHED:
         pytest.skip("every thread that blocks has a hub there")
-    return lambda function: gevent.get_hub().threadpool.apply(function)
+    return in_a_new_thread
+
+
+def in_a_new_thread(function: Callable[[], Any]) -> Any:
+    """In none that has a hub by an earlier call of gevent's, or keeps the one that it gets."""
+    pool = ThreadPool(1)
+    try:
+        return pool.apply(function)
+    finally:
+        pool.kill()
 
 
 @pytest.fixture

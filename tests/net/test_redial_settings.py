@@ -25,6 +25,10 @@ OPTIONS: dict[str, Any] = {
     "first_byte_timeout": 30.0,
     "write_timeout": 31.0,
     "lifetime": 32.0,
+    "tls_strict": True,
+    "type_of_service": 8,
+    "user_timeout": 35.0,
+    "congestion": "reno",
 }
 
 # Arguments for each method that sets something.
@@ -45,6 +49,8 @@ KERNELS = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
     (socket.IPPROTO_IP, socket.IP_TOS),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+    (socket.IPPROTO_TCP, socket.TCP_CONGESTION),
 ]
 PLAIN = (int, float, str, bytes, type(None))
 
