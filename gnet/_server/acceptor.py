@@ -35,6 +35,7 @@ PASSED_OVER = frozenset(
     for name in (
         "ECONNABORTED", "ECONNRESET", "EPERM", "EPROTO", "EHOSTDOWN", "EHOSTUNREACH",
         "ENETDOWN", "ENETUNREACH", "ENONET", "ENOPROTOOPT", "EOPNOTSUPP", "EINTR",
+        "ENOTCONN",  # Windows' of a peer that has reset
     )
     if hasattr(errno, name)
 )  # fmt: skip

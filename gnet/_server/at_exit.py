@@ -50,10 +50,11 @@ def send_last_words() -> None:
     if loop is None or hub.loop is None:
         return
     found = _instances(Host, Server)
-    speaking = [each for each in found if each._loop is loop and _has_last_words(each)]
+    own = [each for each in found if each._loop is loop]
+    speaking = [each for each in own if _has_last_words(each)]
     if speaking:
-        for each in found:
-            if isinstance(each, Server) and each._loop is loop:
+        for each in own:
+            if isinstance(each, Server):
                 each._stop_listening()
         # The loop's time is that of its last turn, which may be long ago.
         hub.loop.update_now()
@@ -62,6 +63,8 @@ def send_last_words() -> None:
         found = _instances(Host)
     for each in found:
         _cut_off(each)
+        if each._loop is loop:
+            _hear_out(each)
 
 
 def _has_last_words(sock: Any) -> bool:
@@ -123,3 +126,10 @@ def _cut_off(sock: Any) -> None:
     if wire is not None and wire.RESET and sock._outbox:
         with suppress(OSError):
             wire.reset_on_close()
+
+
+def _hear_out(sock: Any) -> None:
+    """Have what follows be an end: the interpreter closes what is left."""
+    wire: Transport | None = getattr(sock, "_wire", None)
+    if wire is not None:
+        wire.hear_out()

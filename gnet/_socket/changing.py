@@ -137,6 +137,9 @@ class ChangingWire(Transport):
             # Behind what is written after the change.
             refuse(errno.EAGAIN)
 
+    def hear_out(self) -> None:
+        self._before.hear_out()
+
     def reset_on_close(self) -> None:
         self._before.reset_on_close()
 

@@ -142,6 +142,13 @@ class Transport(Protocol):
             made again when a watcher tells that it can be written to.
         """
 
+    def hear_out(self) -> None:
+        """Take what stands unread and is no data, tickets of TLS, before the descriptor is closed.
+
+        With that unread the close would be a reset. :meth:`close` does so by itself.
+        """
+        return
+
     def reset_on_close(self) -> None:
         """Have :meth:`close` send a reset instead of an end. For who has :attr:`RESET`."""
         refuse(errno.EOPNOTSUPP)

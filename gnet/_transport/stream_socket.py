@@ -21,7 +21,7 @@ from .._values.threads import of_threads
 from ..errors import annotate, system_error, type_error, value_error
 from .protocol import Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL
-from .watchers import ForgetfulWatcher
+from .watchers import RestartingWatcher
 
 if sys.platform == "win32":
     from .windows.stream_socket import WindowsSocket as SystemSocket
@@ -182,6 +182,9 @@ class Wire(SystemSocket):
     def at_end(self) -> bool:
         return not self.recv(1, _socket.MSG_PEEK)
 
+    def hear_out(self) -> None:
+        """All that stands unread is data."""
+
     def reset_on_close(self) -> None:
         # The Unix domain has none, and the option does nothing there.
         refuse(errno.EOPNOTSUPP)
@@ -214,7 +217,7 @@ class Wire(SystemSocket):
         else:
             watcher: Watcher = loop.io(self.fileno(), events)
             if is_libuv(loop):
-                watcher = _Restarting(loop, watcher)
+                watcher = RestartingWatcher(loop, watcher)
         # A slot is empty until it is used.
         self._watchers: tuple[Watcher, ...] = (*getattr(self, "_watchers", ()), watcher)
         return watcher
@@ -287,35 +290,6 @@ def _open_mptcp(family: int) -> Wire | None:
         if exc.errno in _EXHAUSTED:
             raise
         return None
-
-
-class _Restarting(ForgetfulWatcher):
-    """A watcher of libuv's that goes on behind an error.
-
-    libuv stops one for good that finds ``POLLERR``, which a reset is. What is read then may be
-    the data that came before it, and of the reset itself nobody would ever hear.
-    """
-
-    __slots__ = ("_loop",)
-
-    def __init__(self, loop: Any, watcher: Any) -> None:
-        super().__init__(watcher)
-        self._loop = loop
-
-    def start(self, callback: Callable[..., object], *args: Any) -> None:
-        self.callback = callback
-        self.args = args
-        self.watcher.start(self._fired, pass_events=True)
-
-    def _fired(self, events: int) -> None:
-        if events < 0:
-            # Not here: gevent stops what libuv has, behind this callback.
-            self._loop.run_callback(self._restart)
-        self.call()
-
-    def _restart(self) -> None:
-        if self.callback is not None:
-            self.watcher.start(self._fired, pass_events=True)
 
 
 def is_libuv(loop: Any) -> bool:

@@ -7,6 +7,8 @@ import socket
 import ssl
 from typing import Any
 
+from gevent.socket import wait_read
+
 from gnet._core.tls_wire import TLSWire
 from gnet._transport.stream_socket import Wire
 from tests.helpers.authority import client_context, server_context
@@ -17,10 +19,12 @@ class Peer:
 
     :ivar tls: the standard library's object.
     :ivar socket: where the wire under test is at the other side.
+    :ivar ended: whether the transport's end has come.
     """
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, **options: Any) -> None:
         self.socket = sock
+        self.ended = False
         sock.setblocking(False)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -44,6 +48,7 @@ class Peer:
                 return total
             if not data:
                 self._incoming.write_eof()
+                self.ended = True
                 return total
             self._incoming.write(data)
             total += len(data)
@@ -82,6 +87,13 @@ class Peer:
         self.hear()
         return self._read()
 
+    def rest(self) -> bytes:
+        """All that is sent to it up to the transport's end, which may be no reset."""
+        while not self.ended:
+            wait_read(self.socket.fileno())
+            self.hear()
+        return self._read()
+
     def _read(self) -> bytes:
         parts = []
         try:
@@ -90,7 +102,7 @@ class Peer:
                 if not part:
                     break
                 parts.append(part)
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
             pass
         return b"".join(parts)
 

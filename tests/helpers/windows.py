@@ -66,6 +66,9 @@ _WORDS = "the interpreter has no words for the system's numbers"
 _FLAGS = "there is no MSG_DONTWAIT"
 _LINE_ENDS = "a file of text writes that system's line ends"
 _SLOW = "its times are too short for Wine"
+_FORK = "nothing is forked there"
+_LINKS = "a link needs a privilege"
+_AT_ONCE = "what is sent has to be there at once, as between Unix sockets"
 _NOT_YET = "it has not been made to run on Wine yet"
 
 WINDOWS = {
@@ -98,6 +101,12 @@ WINDOWS = {
     "net/test_rule_11*::test_a_program_that_is_interrupted*": _SIGNALS,
     "net/test_rule_12*::test_a_handle_may_be_any_kind_of_socket[[]_socket*": _DESCRIPTORS,
     "net/test_rule_12*::test_an_exchange_is_the_same*": _UNIX_PATHS,
+    "net/test_tls_certificates.py::test_kubernetes_changes*": _LINKS,
+    "net/test_tls_client.py::test_a_path_needs_a_name": _UNIX_PATHS,
+    "net/test_tls_server.py::test_a_server_on_a_path*": _UNIX_PATHS,
+    "net/test_tls_stream.py::test_a_forked_child*": _FORK,
+    "net/test_tls_tickets.py::test_an_alert_that_was_received*": _AT_ONCE,
+    "net/test_tls_wire.py::*": _AT_ONCE,
     "net/test_wsgi.py::test_a_shutdown_answers_those_that_wait*": _DESCRIPTORS,
     "net/test_wsgi.py::test_serve_finishes_*": _SIGNALS,
     "net/test_wsgi_requests.py::test_an_address_is_one_of_ipv4*": _MAPPED,
@@ -127,6 +136,9 @@ WINE = {
     "net/test_rule_03*::test_an_error_is_raised_in_every_blocked*": _RESETS,
     "net/test_rule_08*::test_reset_and_destroy_resets": _RESETS,
     "net/test_strangers_answers.py::test_no_answer_holds_the_loop*": _SLOW,
+    "net/test_tls_faults.py::test_a_reset*": _RESETS,
+    "net/test_tls_server.py::test_a_client_that_resets*": _RESETS,
+    "net/test_tls_tickets.py::test_a_reset_is_one*": _RESETS,
     "net/test_threads.py::test_what_was_queued_is_dropped*": _RESETS,
     "net/test_wsgi.py::*reset*": _RESETS,
     "net/test_wsgi_limits.py::*": _SLOW,

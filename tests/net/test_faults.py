@@ -8,6 +8,7 @@ says the same faults again. ``GNET_MIXES=3000 pytest -s`` on this file is a long
 from __future__ import annotations
 
 import os
+import ssl
 from collections import Counter
 from functools import partial
 from itertools import product
@@ -21,6 +22,7 @@ from gevent.event import AsyncResult
 
 import gnet
 from gnet.errors import DeadlineError
+from tests.helpers.authority import client_context, server_context
 from tests.helpers.faults import FAULTS, LOSSY, Choice, Chosen, FaultProxy, random_faults, stall
 from tests.helpers.servers import (
     LOOPBACK,
@@ -32,6 +34,7 @@ from tests.helpers.servers import (
     send_reset,
     serving,
 )
+from tests.helpers.windows import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.net.conftest import Net
@@ -40,7 +43,7 @@ MIXES = int(os.environ.get("GNET_MIXES", "60"))
 FIRST_MIX = int(os.environ.get("GNET_MIX", "0"))
 AT_ONCE = 20
 # Seconds after which a party that has heard neither an end nor an error is one in silence.
-SILENCE = 8.0
+SILENCE = 8.0 * SLOWNESS
 BYTES = Random(0).randbytes(1 << 20)
 
 PAIRS = list(product(STYLES, STYLES))
@@ -51,12 +54,19 @@ class Party:
     """One end of a connection: what it sends, what it has received, and how it came to its end.
 
     :ivar over: ``None`` when the peer's end has come, or else the connection's error.
+    :ivar truncated: whether that end was one of the transport below TLS alone.
     """
 
     def __init__(self, message: bytes) -> None:
         self.message = message
         self.received = bytearray()
         self.over: AsyncResult[BaseException | None] = AsyncResult()
+        self.truncated = False
+
+    def fail(self, error: BaseException) -> None:
+        """There has been no connection to take."""
+        assert not self.over.ready()
+        self.over.set(error)
 
     def take(self, sock: gnet.Socket, style: str) -> None:
         """Talk, in one of the styles, up to the connection's end."""
@@ -69,7 +79,12 @@ class Party:
         errors: list[BaseException] = []
         sock.on("data", self.received.extend)
         sock.on("error", errors.append)
-        sock.on("close", lambda had_error: self.over.set(errors[0] if had_error else None))
+
+        @sock.on("close")
+        def closed(had_error: bool) -> None:
+            self.truncated = sock.truncated
+            self.over.set(errors[0] if had_error else None)
+
         pieces = (self.message[at : at + 10_000] for at in range(0, len(self.message), 10_000))
 
         def send() -> None:
@@ -82,16 +97,26 @@ class Party:
         send()
 
     def _block(self, sock: gnet.Socket) -> None:
-        over = None
-        with sock:
-            writer = gevent.spawn(self._send, sock)
-            try:
-                for chunk in sock:
-                    self.received += chunk
-            except OSError as error:
-                over = error
-            writer.join()
+        try:
+            with sock:
+                over = self._read(sock)
+        except OSError as error:
+            # There is no connection.
+            over = error
+        self.truncated = sock.truncated
         self.over.set(over)
+
+    def _read(self, sock: gnet.Socket) -> BaseException | None:
+        """Read to the end, and write meanwhile; gives the error of the reading, if it failed."""
+        over = None
+        writer = gevent.spawn(self._send, sock)
+        try:
+            for chunk in sock:
+                self.received += chunk
+        except OSError as error:
+            over = error
+        writer.join()
+        return over
 
     def _send(self, sock: gnet.Socket) -> None:
         try:
@@ -115,12 +140,14 @@ def exchange(
     seed: int,
     at: list[Place],
     size: int | None = None,
+    version: ssl.TLSVersion | None = None,
     **options: Any,
 ) -> tuple[Party, Party]:
     """One connection through the proxy; gives the client's and the server's view of it.
 
     :param at: where the server and the proxy listen.
     :param size: of what each of them sends; a random one where it is not given.
+    :param version: the one of TLS; ``None`` for none.
     :param options: of both ends.
     """
     random = Random(seed)
@@ -130,11 +157,18 @@ def exchange(
     def connected(sock: gnet.Socket) -> None:
         served.take(sock, styles[1])
 
+    theirs, mine = dict(options), dict(options)
+    if version is not None:
+        context = client_context()
+        context.minimum_version = context.maximum_version = version
+        mine |= {"tls": context, "server_hostname": "localhost"}
+        theirs |= {"tls": server_context()}
     with (
-        serving(connected, at[0], **options) as server,
+        serving(connected, at[0], **theirs) as server,
         FaultProxy(place_at(server), choose, seed, at[1]) as proxy,
     ):
-        sock = gnet.connect(*proxy.place, **options)
+        server.on("tls_client_error", lambda error, info: served.fail(error))
+        sock = gnet.connect(*proxy.place, **mine)
         talking = gevent.spawn(client.take, sock, styles[0])
         for name, party in ("client", client), ("server", served):
             party.over.wait(SILENCE)
@@ -147,6 +181,15 @@ def check(client: Party, served: Party) -> None:
     """What has arrived is the beginning of what was sent."""
     for sender, receiver in (client, served), (served, client):
         assert sender.message.startswith(receiver.received)
+
+
+def check_tls(client: Party, served: Party, strict: bool) -> None:
+    """:func:`check`; and an end that was cut off is told."""
+    check(client, served)
+    for sender, receiver in (client, served), (served, client):
+        if receiver.over.get() is None and receiver.received != sender.message:
+            assert receiver.truncated
+            assert not strict
 
 
 def check_whole(client: Party, served: Party) -> None:

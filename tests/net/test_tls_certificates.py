@@ -261,11 +261,12 @@ def test_a_broken_pair_keeps_the_old_one_and_is_told_of_once(
     assert found.names == ("a.example", "b.example", "new.example")
     assert shown(found, "a.example") == ("a.example",)
     [record] = caplog.records
-    assert "a.example/fullchain.pem" in record.getMessage()
+    path = os.path.join("a.example", "fullchain.pem")
+    assert path in record.getMessage()
     [event] = told
     assert isinstance(event, events.CertificateFailed)
     assert event.certificates is found
-    assert event.path.endswith("a.example/fullchain.pem")
+    assert event.path.endswith(path)
     assert "another certificate's" in str(event.error)
 
 

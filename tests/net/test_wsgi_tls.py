@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,3 +99,16 @@ def test_curl_posts_and_reads(size: int, tmp_path: Path) -> None:
             f"https://localhost:{port}/", "--resolve", f"localhost:{port}:127.0.0.1",
         )  # fmt: skip
         assert outcome.output == b"hello " + b"x" * size
+
+
+@pytest.mark.limit(30)
+def test_wrk_finds_no_error() -> None:
+    with serving(server_context()) as (port, seen):
+        url = f"https://127.0.0.1:{port}/"
+        outcome = run("wrk", "-t1", "-c20", "-d1s", url, limit=25).output.decode()
+    count = re.search(r"(\d+) requests in", outcome)
+    assert count is not None
+    # What was under way at its end it does not count.
+    assert 20 < int(count[1]) <= len(seen)
+    assert "Socket errors" not in outcome
+    assert "Non-2xx" not in outcome
