@@ -27,6 +27,7 @@ from ._sight.process import stats
 from ._socket.facts import PeerCredentials
 from ._socket.options import ConnectionOptions, SocketOptions
 from ._socket.planning import MIN_ATTEMPT_SECONDS, Defaults
+from ._socket.relay import relay
 from ._socket.socket import Rehearsal, Socket
 from ._transport.bound_socket import BoundSocket
 from ._values import arguments
@@ -76,6 +77,7 @@ __all__ = [
     "is_ipv4",
     "is_ipv6",
     "notify",
+    "relay",
     "run",
     "serve",
     "set_default_auto_select_family",

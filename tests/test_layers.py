@@ -37,7 +37,7 @@ ROOMS = {
     """,
     "_loop": """
         __init__ loops signals timers splicer abort_signal peer_watch thread_pools watched_file
-        handshake farewell
+        handshake farewell paced_wire
     """,
     "tls": "server_names sessions contexts folder certificates __init__",
     "_core": """
@@ -48,13 +48,13 @@ ROOMS = {
     "_socket": """
         __init__ text_file makefile messages framing descriptors python_calls secure changing
         upgrade tls_names tls_calls facts options goals lookup_errors dial services planning
-        contest socket
+        contest socket relay
     """,
     "_processes": "__init__ kinds channel",
     "_server": """
-        __init__ bind inherited acceptor handover connections dropped entrance limits proxy_gate
-        tls_gate runners counted ending listen_request options server notify serve after_fork
-        at_exit threads
+        __init__ bind inherited acceptor handover connections accepted dropped entrance limits
+        pacing proxy_gate tls_gate runners counted ending listen_request options server notify
+        serve after_fork at_exit threads
     """,
     "_sight": "__init__ living lag process",
     "__init__": "",

@@ -130,6 +130,10 @@ class Acceptor:
                 wire.close()
                 raise
 
+    def ask(self, full: Callable[[], bool]) -> None:
+        """From now on ask whether the next connection is left waiting."""
+        self._full = full
+
     def resume(self) -> None:
         """Look again whether the next connection can be had: a place or a descriptor is free."""
         if self._watcher is not None and self.waiting:

@@ -114,6 +114,9 @@ class ListenRequest(NamedTuple):
 
     def opened(self) -> None:
         """It is listened on: who has handed the handle over is told."""
+        if isinstance(self.handle, BoundSocket):
+            # Its fd, of which the next line asks, is the server's now.
+            return
         if isinstance(self.handle, bind.SuccessorHandle):
             self.handle.listening()
 

@@ -27,6 +27,7 @@ class ServerSettings(TypedDict, total=False):
     max_connections_per_address: int | None
     max_connection_rate: float | None
     max_connection_rate_per_address: float | None
+    rate: float | None
     per_address_prefix: tuple[int, int]
     write_limit: int | None
     when_over: str

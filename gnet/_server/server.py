@@ -6,7 +6,7 @@ From Node's ``net``, *Class: net.Server*.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from .._core.dispatcher import dispatcher
 from .._core.emitter import EventEmitter, Listener
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal
+from .._loop.paced_wire import checked_byte_rate
 from .._loop.timers import Deadline
 from .._socket.socket import Socket
 from .._transport.protocol import Transport
@@ -46,6 +47,7 @@ from ..errors import (
     wait_timeout,
 )
 from . import bind
+from .accepted import Accepted, Arrivals
 from .acceptor import Acceptor
 from .counted import Counted
 from .dropped import DropInfo
@@ -54,6 +56,7 @@ from .entrance import Entrance, Entrant, Stage
 from .limits import Blocked, PerAddress, Rates, Room
 from .listen_request import ListenRequest
 from .options import ListeningOptions, ServerOptions
+from .pacing import Pacing
 from .proxy_gate import ProxyGate
 from .runners import Runners
 
@@ -100,6 +103,8 @@ class Server(ServerBase):
         dropped. After a quiet second as many may come at once, and always one. ``None``, the
         default, for no limit.
     :param max_connection_rate_per_address: the same for each IP address.
+    :param rate: how many bytes a second each connection sends at the most, and receives; as for
+        :class:`Socket`. ``None``, the default, for no limit.
     :param per_address_prefix: how many bits of an IPv4 and of an IPv6 address count as one
         address for the two limits per address; default ``(32, 64)``, since a client with one
         IPv6 address usually has all of a ``/64``.
@@ -134,6 +139,7 @@ class Server(ServerBase):
 
     __slots__ = (
         "_acceptor",
+        "_arrivals",
         "_binding",
         "_blocked",
         "_bound",
@@ -173,6 +179,7 @@ class Server(ServerBase):
         max_connections_per_address: int | None = None,
         max_connection_rate: float | None = None,
         max_connection_rate_per_address: float | None = None,
+        rate: float | None = None,
         per_address_prefix: tuple[int, int] = (32, 64),
         write_limit: int | None = None,
         when_over: str = "destroy",
@@ -221,9 +228,13 @@ class Server(ServerBase):
         )
         strict = flag("tls_strict", tls_strict)
         self._tls_gate = self._gate(tls, sni_callback, handshake_timeout, max_handshakes, strict)
+        pacing = Pacing(checked_byte_rate("rate", rate))
         encryption = [] if self._tls_gate is None else [self._tls_gate]
         self._entrance = Entrance(self._loop, self._entered, self._dropped)
-        self._entrance.arrange([*gate, self._room, self._blocked, per_address, rates, *encryption])
+        self._entrance.arrange(
+            [*gate, self._room, self._blocked, per_address, rates, pacing, *encryption]
+        )
+        self._arrivals = Arrivals()
         self._bound: bind.Bound | None = None
         self._acceptor: Acceptor | None = None
         # The local address of every connection, where they all have the same.
@@ -371,6 +382,7 @@ class Server(ServerBase):
         if bound is not None:
             if request.place.listener is not None:
                 self.once("listening", request.place.listener)
+            self._arrivals.most = max(1, request.options.backlog)
             self._start(bound)
             if bound.share is not None:
                 bound.share.listening()
@@ -492,12 +504,57 @@ class Server(ServerBase):
             if self._end_on_return:
                 sock._step("handle")
                 loop.handle(sock, self._runners.spawn(sock))
-            else:
+            elif "connection" in self._listeners:
                 loop.defer(partial(self._runners.run, sock, self.emit))
+            else:
+                self._await_claim(sock)
             loop.defer(sock._settle)
         except BaseException as exc:
             # An option that the kernel does not take, or what a signal's handler has raised.
             sock._listener_failed(exc, sock._generation)
+
+    def _await_claim(self, sock: Socket) -> None:
+        """A connection has come, and no listener is there for it, so far."""
+        self._arrivals.add(sock)
+        if self._acceptor is not None:
+            self._acceptor.ask(self._leaves_waiting)
+        self._loop.defer(partial(self._offer_arrival, sock))
+
+    def _listening(self, event: str) -> None:
+        super()._listening(event)
+        if event == "connection":
+            # It gets those that wait in the kernel, where nobody has taken the others.
+            self._take_again()
+
+    def _offer_arrival(self, sock: Socket) -> None:
+        """In a borrowed greenlet: give it to the listeners, or to who iterates."""
+        if "connection" not in self._listeners:
+            self._arrivals.tell()
+        elif self._arrivals.discard(sock):
+            self._take_again()
+            self._runners.run(sock, self.emit)
+
+    def __iter__(self) -> Iterator[Socket]:
+        """The connections, one after another, in blocking style: ``for sock in server``.
+
+        Who has been accepted before waits unread, at most ``backlog`` of them; further ones wait
+        in the kernel. It ends when the server listens no more. Each socket is the program's to
+        close.
+
+        :raises RuntimeError: the server has never listened, has a listener of ``'connection'``,
+            or ``end_on_return``.
+        """
+        if not self._ending.period:
+            raise coded(
+                RuntimeError("a server has connections to iterate over when it listens"),
+                "ERR_SERVER_NOT_RUNNING",
+            )
+        if self._end_on_return:
+            raise coded(
+                RuntimeError("with end_on_return the connections are the listener's"),
+                "ERR_SERVER_HAS_LISTENER",
+            )
+        return Accepted(self, self._arrivals, self._take_again)
 
     def _dropped(self, info: DropInfo) -> None:
         """A connection has not come in, and is closed."""
@@ -526,7 +583,10 @@ class Server(ServerBase):
 
     def _leaves_waiting(self) -> bool:
         """Whether the next connection waits for room, or for a cluster's other worker."""
-        if self._drop_max_connection and not self._room.waits:
+        if self._arrivals.is_full and "connection" not in self._listeners:
+            return True
+        waits = (self._bound is not None and self._bound.share is not None) or self._room.waits
+        if not waits or (self._drop_max_connection and not self._room.waits):
             return False
         return self._room.is_full(self._entrance.present)
 
@@ -647,6 +707,7 @@ class Server(ServerBase):
         entrance = self._entrance
         if entrance.connections.remove(sock) and entrance.stages:
             entrance.release(sock._remote)
+        self._arrivals.discard(sock)
         self._ending.wake()
         if self._acceptor is not None and self._acceptor.waiting:
             self._acceptor.resume()
@@ -691,6 +752,7 @@ class Server(ServerBase):
         self._ending.forget()
         self._runners.forget()
         self._last_grace = None
+        self._arrivals.forget()
         self._settle_all()
 
     def _silence_in_child(self) -> None:
@@ -711,6 +773,7 @@ class Server(ServerBase):
             self._acceptor.stop()
             self._acceptor = None
         self._withdraw_offer()
+        self._arrivals.wake()
         bound.close()
         self._update_hold()
 

@@ -19,6 +19,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from .. import dns
 from .._core.dispatcher import Dispatcher
+from .._loop.paced_wire import paced
 from .._loop.timers import wait_patiently
 from .._transport import unix_path
 from .._transport.binding import bind_local
@@ -144,6 +145,8 @@ class Connector:
                 made = self._connect_path(target.path, target.early)
             else:
                 made = self._race(target, self._addresses(target))
+            if target.early.settings:
+                made = paced(made[0], target.early.settings), made[1]
             return made if self.tls is None else self._secure(*made, self.tls)
         finally:
             self._greenlet = None

@@ -30,6 +30,7 @@ class SocketSettings(TypedDict, total=False):
     type_of_service: int | None
     user_timeout: float | None
     congestion: str | None
+    rate: float | None
 
 
 class SocketOptions(SocketSettings, total=False):

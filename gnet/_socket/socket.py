@@ -21,6 +21,7 @@ from .._core.states import CLOSED, CONNECTING, IDLE, OPEN, SENT, SHUT
 from .._core.watchdog import Watchdog
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal, check_signal
+from .._loop.paced_wire import checked_byte_rate, paced
 from .._transport import tcp_options
 from .._transport.bound_socket import BoundSocket
 from .._transport.early_options import EarlyOptions
@@ -106,6 +107,8 @@ class Socket(SocketBase):
     :param congestion: the name of an algorithm of congestion control (``TCP_CONGESTION``), for
         example ``"bbr"``; default: the system's. With one that it does not have the connection
         fails.
+    :param rate: how many bytes a second the connection sends at the most, and receives; of TLS
+        the encrypted ones. ``None``, the default, for no limit.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument has a wrong value, or ``fd`` is not a stream.
     :raises OSError: ``ENOTSUP``, the system has no such option.
@@ -134,6 +137,7 @@ class Socket(SocketBase):
         type_of_service: int | None = None,
         user_timeout: float | None = None,
         congestion: str | None = None,
+        rate: float | None = None,
     ) -> None:
         half_open = arguments.flag("allow_half_open", allow_half_open)
         mark = arguments.integer("high_water_mark", high_water_mark, 0, 2**62)
@@ -151,6 +155,8 @@ class Socket(SocketBase):
         settings: tcp_options.Settings = ()
         if not (type_of_service is None and user_timeout is None and congestion is None):
             settings = tcp_options.checked(type_of_service, user_timeout, congestion)
+        if rate is not None:
+            settings = (*settings, ("rate", checked_byte_rate("rate", rate)))
         self._begin(dispatcher(), mark)
         self._remembered = settings
         if strict:
@@ -174,6 +180,7 @@ class Socket(SocketBase):
         if not wire.is_connected():
             # It is connect()'s to use.
             return
+        self._wire = paced(wire, self._remembered)
         self._begins()
         self._step("adopt")
         if self._watchdog is not None:

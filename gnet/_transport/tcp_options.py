@@ -100,7 +100,8 @@ def apply(wire: Transport, settings: Settings) -> None:
         for name, value in settings:
             # A peer that has reset makes it fail: the next read or write says so.
             with suppress(OSError):
-                _SETTERS[name](wire, value)
+                if name in _SETTERS:
+                    _SETTERS[name](wire, value)
 
 
 def apply_strictly(wire: Transport, settings: Settings) -> None:

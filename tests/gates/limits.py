@@ -42,8 +42,8 @@ LONG_MODULES = {
     "errors.py": (410, _DOCSTRINGS),
     "_core/block_list.py": (520, _DOCSTRINGS),
     "_core/dispatcher.py": (437, _STREAM),
-    "_server/server.py": (867, _DOCSTRINGS),
-    "_socket/socket.py": (680, _DOCSTRINGS),
+    "_server/server.py": (930, _DOCSTRINGS),
+    "_socket/socket.py": (690, _DOCSTRINGS),
 }
 
 _LIFE = "what becomes of a connection is decided here, of which no program is told"
@@ -63,6 +63,7 @@ _OTHERS = {
     "_core/waiting.py": (1, "what a connection tells its server"),
     "_core/watchdog.py": (3, _BACK),
     "_loop/thread_pools.py": (4, _GEVENTS),
+    "_server/accepted.py": (3, "who takes a connection makes blocking calls"),
     "_server/after_fork.py": (6, _LIFE),
     "_server/at_exit.py": (20, _LIFE),
     "_server/counted.py": (1, _COUNTS),
@@ -73,6 +74,7 @@ _OTHERS = {
     "_sight/living.py": (2, "the connections that a server has, with no copy made of the set"),
     "_socket/dial.py": (3, _BACK),
     "_socket/facts.py": (1, "which greenlet the server runs its listeners in"),
+    "_socket/relay.py": (32, "two connections, each of which has what the other sends"),
     "_socket/makefile.py": (5, _BACK),
     "_socket/text_file.py": (1, _PYTHONS),
     "_socket/upgrade.py": (19, _BACK),
@@ -99,7 +101,7 @@ _INHERITED = {
     "_core/waiting.py": (19, _STREAM),
     "_core/writing.py": (76, _STREAM),
     "_server/counted.py": (5, "the hooks of what belongs to a thread"),
-    "_server/server.py": (20, "the hooks of what holds the program and belongs to a thread"),
+    "_server/server.py": (23, "the hooks of what holds the program and belongs to a thread"),
     "_socket/contest.py": (3, "a connector whose attempts are connectors"),
     "_socket/descriptors.py": (9, _STREAM),
     "_socket/facts.py": (46, _STREAM),

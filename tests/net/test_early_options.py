@@ -19,10 +19,8 @@ from tests.helpers.servers import closing, pair, place_at, raw_listener, serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the options are Linux'")
 
-MARK = (socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 BUSY = (socket.SOL_SOCKET, socket.SO_PRIORITY, 5)
 BIND_ADDRESS_NO_PORT = (socket.IPPROTO_IP, 24, 1)
-DEFER_ACCEPT = (socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 1)
 
 
 def priority(fd: int) -> int:
