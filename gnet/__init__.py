@@ -6,12 +6,15 @@ and Unix-domain sockets.
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # It comes first, as nothing works beside a namesake.
 from ._values import namesake  # noqa: F401  # isort: skip
 from . import dns, errors
+from ._core import dispatcher as dispatchers
 from ._core.block_list import BlockList
 from ._core.dispatcher import dispatcher
 from ._core.emitter import EventEmitter
@@ -92,7 +95,7 @@ __version__ = "0.1.0"
 _SOCKET_OPTIONS = names(SocketOptions)
 _OPTIONS = names(ConnectionOptions)
 
-_MODULES = ("cluster", "logging", "monkey", "wsgi")
+_MODULES = ("cluster", "live", "logging", "monkey", "wsgi")
 
 # They are dataclasses, too.
 _STATS = ("ConnectStats", "LookupStats", "ProcessStats", "ServerStats", "SocketStats")
@@ -102,11 +105,28 @@ at_exit.install()
 threads.install()
 
 
+def _look_for_live(loop: Any) -> None:
+    """The first server or connect: have ``GNET_LIVE`` do what it says."""
+    dispatchers.begun = None
+    path = os.environ.get("GNET_LIVE")
+    if path:
+        loop.defer(partial(_enable_live, path))
+
+
+def _enable_live(path: str) -> None:
+    with errors.late_import():
+        live = import_module(".live", __name__)
+    live.enable_or_warn(path, "GNET_LIVE")
+
+
+dispatchers.begun = _look_for_live
+
+
 def __getattr__(name: str) -> Any:
     # gnet.events needs dataclasses, and gnet.tls OpenSSL, which take longer to import than all the
     # rest; and gnet.cluster is for programs of several processes.
     with errors.late_import():
-        if name in ("events", "cluster", "testing", "tls"):
+        if name in ("events", "cluster", "live", "testing", "tls"):
             return import_module(f".{name}", __name__)
         if name in _STATS:
             return getattr(import_module("._values.stats", __name__), name)
@@ -119,7 +139,7 @@ def __dir__() -> list[str]:
     # What an editor or a prompt completes: what is promised, and what has been imported of the
     # modules that are.
     own = {name for name in globals() if name.startswith("__") or name in _MODULES}
-    return sorted({*__all__, *own, "cluster"})
+    return sorted({*__all__, *own, "cluster", "live"})
 
 
 def create_server(

@@ -11,7 +11,8 @@ import pytest
 import gnet
 
 PUBLIC = (
-    "gnet", "gnet.dns", "gnet.errors", "gnet.events", "gnet.logging", "gnet.monkey", "gnet.wsgi",
+    "gnet", "gnet.dns", "gnet.errors", "gnet.events", "gnet.live", "gnet.logging",
+    "gnet.monkey", "gnet.wsgi",
 )  # fmt: skip
 
 PROMISED = {
@@ -29,6 +30,7 @@ PROMISED = {
         ServerListening ServerClosed ConnectionAccepted ConnectionDropped ConnectionOpened
         ConnectionFailed ConnectionClosed LookupFinished
     """,
+    "gnet.live": "disable enable enable_on make_wsgi_app",
     "gnet.logging": "subscriber",
     "gnet.monkey": "patch unpatch is_patched Patch",
     "gnet.wsgi": "WSGIServer WSGIHandler serve",
@@ -130,7 +132,7 @@ def test_every_public_part_of_a_class_has_a_docstring(owner: type) -> None:
 
 def test_what_is_completed_is_public() -> None:
     names = [name for name in dir(gnet) if not name.startswith("__")]
-    modules = {"cluster", "logging", "monkey", "wsgi"}
+    modules = {"cluster", "live", "logging", "monkey", "wsgi"}
     assert set(gnet.__all__) <= set(names) <= set(gnet.__all__) | modules
     assert [name for name in dir(gnet) if not hasattr(gnet, name)] == []
 

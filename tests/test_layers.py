@@ -50,13 +50,14 @@ ROOMS = {
         upgrade tls_names tls_calls facts options goals lookup_errors dial services planning
         contest socket relay
     """,
-    "_processes": "__init__ kinds channel",
+    "_processes": "__init__ neighbours kinds channel",
     "_server": """
         __init__ bind inherited acceptor handover connections accepted dropped entrance limits
         pacing proxy_gate tls_gate runners counted ending listen_request options server notify
         serve after_fork at_exit threads
     """,
     "_sight": "__init__ living lag process",
+    "live": "folder uncounted others census watch requests control client table page __init__",
     "__init__": "",
     "testing": "",
     "cluster": """
@@ -71,7 +72,7 @@ ROOMS = {
     "cli": """
         place console output visible pace tunnel traffic streams copying child report version
         session talk arguments encryption starttls web scan connect listen lookup proxy wsgi
-        completion parser manual __init__
+        program ps asker panes screen top live completion parser manual __init__
     """,
     "__main__": "",
 }

@@ -28,7 +28,7 @@ from gevent.event import Event
 from gevent.exceptions import LoopExit
 from greenlet import getcurrent, greenlet
 
-from .._loop.loops import each_turn, prepare
+from .._loop.loops import each_turn, gone_error, prepare
 from .._loop.peer_watch import PeerWatch
 from .._loop.splicer import Splicer
 from .._loop.timers import IdleTimers, wait_patiently
@@ -36,9 +36,8 @@ from .._transport import stream_socket
 from .._transport.stream_socket import of_threads
 from .._values.ledger import ThreadLedger, of_thread
 from .._values.report import report
-from ..errors import coded
 
-__all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "dispatchers", "gone_error"]
+__all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "dispatchers"]
 
 Job = Callable[[], object]
 
@@ -60,12 +59,8 @@ _locals: Any = of_threads("_local")()
 
 #: Closes the sockets and servers of a dispatcher that goes: :mod:`gnet._server.threads`.
 leave: Callable[[Dispatcher], object] | None = None
-
-
-def gone_error() -> RuntimeError:
-    """The error for what belongs to a thread that is no more."""
-    message = "its thread has ended, or the thread's hub was destroyed"
-    return coded(RuntimeError(message), "ERR_THREAD_ENDED")
+#: Called with a dispatcher that was made, until it takes itself off: :mod:`gnet`.
+begun: Callable[[Dispatcher], object] | None = None
 
 
 class Dispatcher:
@@ -411,6 +406,8 @@ def dispatcher() -> Dispatcher:
         hub.destroy = partial(_destroy, ref(hub))
         if not hub.loop.default:
             _locals.end = _ThreadEnd(found)
+        if begun is not None:
+            begun(found)
     return found
 
 

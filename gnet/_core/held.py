@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._loop.loops import gone_error
 from .._transport import stream_socket
 from .._values.ledger import Closed
 from ..errors import coded
-from .dispatcher import Dispatcher, gone_error
+from .dispatcher import Dispatcher
 from .emitter import EventEmitter, Listener
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any
 
 from .._transport.descriptors import close_descriptor
 from .._transport.stream_socket import is_libuv
-from ..errors import annotate
+from ..errors import annotate, coded
 
-__all__ = ["check_descriptors", "each_turn", "prepare"]
+__all__ = ["check_descriptors", "each_turn", "gone_error", "prepare"]
 
 
 def prepare(loop: Any) -> None:
@@ -41,3 +41,9 @@ def each_turn(loop: Any) -> Any:
     """A watcher that fires in each turn of the loop, behind those of descriptors."""
     # libev's check watchers fire before those, and libuv has no prepare watchers.
     return loop.check(ref=False) if is_libuv(loop) else loop.prepare(ref=False)
+
+
+def gone_error() -> RuntimeError:
+    """The error for what belongs to a thread that is no more."""
+    message = "its thread has ended, or the thread's hub was destroyed"
+    return coded(RuntimeError(message), "ERR_THREAD_ENDED")

@@ -198,6 +198,40 @@ class Facts(TLSCalls):
             return self.server._runner_of(self)
         return handler
 
+    def _brief(self, now: float) -> tuple[Any, ...]:
+        """What is told of each of very many: :meth:`stats` takes three times as long.
+
+        :param now: the time, by :func:`time.monotonic`.
+        :returns: age, the system's addresses of the peer, the proxy and this end, state, style,
+            bytes in, out and queued, what it waits in, and :meth:`_asked_for`.
+        """
+        out = self._outbox
+        queued = self._unsent if out is None else out.size
+        rare = self._rare
+        return (
+            now - (self._begun or now),
+            self._remote_name(),
+            None if rare is None else rare.proxy,
+            self._local_name(),
+            self.ready_state,
+            "blocking" if self._is_blocking() else "event",
+            self.bytes_read,
+            self._written - queued,
+            queued,
+            self._waits_in(),
+            self._asked_for(),
+        )
+
+    def _asked_for(self) -> str | None:
+        """The name that a client has asked for by TLS, or the host that was connected to."""
+        if self.server is not None:
+            return self.servername if self.encrypted else None
+        rare = self._rare
+        if rare is None:
+            return None
+        host: str | None = rare.host if rare.connector is None else rare.connector.host
+        return host
+
     # -- what is counted ----------------------------------------------------------------------
 
     def _begins(self) -> None:

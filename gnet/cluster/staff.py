@@ -17,6 +17,7 @@ from .._core.dispatcher import Dispatcher, dispatcher
 from .._core.emitter import EventEmitter
 from .._loop.timers import wait_patiently
 from .._processes.channel import Message
+from .._processes.neighbours import starters
 from .._server import bind
 from .._values import arguments
 from .._values.backoff import Backoff
@@ -77,6 +78,7 @@ class Staff:
         self.stopping: Event = Event()
         self.over: Event = Event()
         self.over.set()
+        starters.add(self)
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -247,6 +249,12 @@ class Staff:
                 raise number
             total += number
         return total
+
+    # -- the live view ------------------------------------------------------------------------
+
+    def neighbours(self) -> list[WorkerProcess]:
+        """The workers that run."""
+        return [each for each in self.workers.values() if each.online and not each.is_dead()]
 
     # -- stopping -----------------------------------------------------------------------------
 

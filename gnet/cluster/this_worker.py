@@ -23,8 +23,8 @@ from .._transport.stream_socket import Wire
 from .._values import arguments
 from .._values.addresses import is_ip
 from .._values.report import guarded
-from ..errors import system_error
-from .shared_listeners import ERROR, PLACE, Place, error_of
+from ..errors import late_import, system_error
+from .shared_listeners import ERROR, PLACE, Place, error_fields, error_of
 
 __all__ = ["ENVIRONMENT", "EXIT_SECONDS", "LAST_SECONDS", "Member", "current", "join"]
 
@@ -43,6 +43,7 @@ _KINDS_OF_PRIMARY: dict[str, dict[str, Any]] = {
     "message": {"value": object},
     "stop": {"grace": (int, float, type(None)), "drain": bool},
     "count": {"number": int, "place": (PLACE, type(None))},
+    "live": {"number": int},
 }
 
 
@@ -210,6 +211,24 @@ class Member(EventEmitter):
             place = fields["place"]
             count = self._connections(None if place is None else Place(*place))
             self._channel.answer(message, count=count)
+        elif message.kind == "live":
+            self._answer_live(message)
+
+    def _answer_live(self, question: Message) -> None:
+        """Give the primary a connection for the live view."""
+        try:
+            with late_import():
+                from ..live.control import line_to_here  # for who looks, alone
+            theirs = line_to_here()
+        except OSError as exc:
+            self._channel.answer(question, error=error_fields(exc))
+            return
+        try:
+            self._channel.answer(question, theirs)
+        except OSError as exc:
+            self._channel.answer(question, error=error_fields(exc))
+        finally:
+            _socket.close(theirs)
 
     def _primary_gone(self) -> None:
         # Nobody would replace this worker, and the next primary could not bind its ports.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import json
 import os
 import signal
@@ -18,14 +19,16 @@ from gevent.event import Event
 from .._core.emitter import EventEmitter
 from .._processes.channel import Channel, Message
 from .._transport.stream_socket import Wire
-from ..errors import annotate
-from .shared_listeners import ERROR, OPTIONS, PLACE
+from ..errors import annotate, system_error
+from .shared_listeners import ERROR, OPTIONS, PLACE, error_of
 from .this_worker import ENVIRONMENT
 
 __all__ = ["Worker", "WorkerProcess", "own_command", "start"]
 
 #: How long a worker has to say how many connections it has, in seconds.
 COUNT_SECONDS = 5.0
+#: How long a worker has to give a connection for the live view, in seconds.
+LINE_SECONDS = 5.0
 
 #: What a worker says: the fields of each kind of message, with their types.
 _KINDS_OF_WORKER: dict[str, dict[str, Any]] = {
@@ -181,6 +184,25 @@ class WorkerProcess:
             # It has died, and its connections with it.
             return 0
         return int(answer.fields.get("count", 0))
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self.worker.pid
+
+    def line(self) -> int:
+        """Block for a connection to it, over which it answers the live view.
+
+        :returns: its descriptor, the caller's to close.
+        :raises OSError: the worker has gone, does not answer, or no descriptor is left.
+        """
+        answer = self.channel.ask("live", LINE_SECONDS)
+        if "error" in answer.fields:
+            answer.drop()
+            raise error_of(answer.fields["error"])
+        if answer.fd is None:
+            raise system_error(errno.EMFILE, "recvmsg")
+        return answer.fd
 
     def cause_of_end(self) -> tuple[int | None, int | None]:
         """Its exit code, or the signal that it has died of."""
