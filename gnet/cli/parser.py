@@ -9,9 +9,12 @@ from typing import Any, NoReturn
 from .completion import COMPLETION, add_completion
 from .connect import CONNECT, add_connect
 from .listen import LISTEN, add_listen
+from .live import LIVE, add_live
 from .lookup import LOOKUP, add_lookup
 from .proxy import PROXY, add_proxy
+from .ps import PS, add_ps
 from .scan import SCAN, add_scan
+from .top import TOP, add_top
 from .version import ShowVersion
 from .wsgi import WSGI, add_wsgi
 
@@ -88,6 +91,9 @@ def make_parser() -> argparse.ArgumentParser:
     add_scan(add("scan", help="see which ports accept connections", description=SCAN))
     add_lookup(add("lookup", help="ask name servers", description=LOOKUP))
     add_wsgi(add("wsgi", help="serve a WSGI application", description=WSGI))
+    add_ps(add("ps", help="print a program's connections", description=PS))
+    add_top(add("top", help="watch a program's connections in the terminal", description=TOP))
+    add_live(add("live", help="watch a program in a browser", description=LIVE))
     add_completion(
         add("completion", help="have a shell complete the command", description=COMPLETION), parser
     )

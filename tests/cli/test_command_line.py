@@ -13,7 +13,18 @@ import gnet
 from tests.helpers.commands import run_gnet
 from tests.helpers.peers import run
 
-COMMANDS = ("listen", "connect", "proxy", "scan", "lookup", "wsgi", "completion")
+COMMANDS = (
+    "listen",
+    "connect",
+    "proxy",
+    "scan",
+    "lookup",
+    "wsgi",
+    "ps",
+    "top",
+    "live",
+    "completion",
+)
 
 
 def test_python_m_gnet_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

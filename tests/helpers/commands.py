@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import errno
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -56,12 +57,16 @@ def target_of(place: Place) -> str:
 class Terminal:
     """A program on a terminal.
 
+    :param size: its columns and lines, which a program may ask for.
     :ivar shown: all that it has written there.
     :ivar slave: the terminal as the program was given it.
     """
 
-    def __init__(self, arguments: list[str], **streams: Any) -> None:
+    def __init__(
+        self, arguments: list[str], size: tuple[int, int] = (80, 24), **streams: Any
+    ) -> None:
         self._master, self.slave = os.openpty()
+        _resize(self._master, *size)
         os.set_blocking(self._master, False)
         self.shown = b""
         standard = {**dict.fromkeys(("stdin", "stdout", "stderr"), self.slave), **streams}
@@ -80,12 +85,21 @@ class Terminal:
         while text.encode() not in self.shown:
             assert self._read(), self.shown
 
+    def signal(self, number: int) -> None:
+        """Send the program a signal."""
+        self._process.send_signal(number)
+
+    def read_on(self) -> bool:
+        """Wait for more to be shown; tells whether the terminal has not ended."""
+        return self._read()
+
     def wait(self) -> int:
         """Wait for the program's end; gives its status."""
-        status: int = self._process.wait()
+        # A program that draws waits for somebody to look.
         self._close_slave()
         while self._read():
             pass
+        status: int = self._process.wait()
         return status
 
     def _read(self) -> bool:
@@ -115,6 +129,13 @@ class Terminal:
             _socket.close(slave)
 
 
+def _resize(terminal: int, columns: int, lines: int) -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
+
+
 def _make_controlling(terminal: int) -> None:
     import fcntl
     import termios
@@ -138,7 +159,10 @@ def shell() -> Iterator[Terminal]:
 
 @contextmanager
 def on_terminal(*arguments: object, **streams: Any) -> Iterator[Terminal]:
-    """Run ``gnet`` on a terminal; each of ``stdin``, ``stdout`` and ``stderr`` may be a file."""
+    """Run ``gnet`` on a terminal; each of ``stdin``, ``stdout`` and ``stderr`` may be a file.
+
+    ``size`` is the terminal's, in columns and lines.
+    """
     with gevent.Timeout(PROGRAM_LIMIT, ref=False):
         terminal = Terminal(gnet_command(*arguments), **streams)
         try:
