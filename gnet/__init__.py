@@ -16,13 +16,13 @@ from ._values import namesake  # noqa: F401  # isort: skip
 from . import dns, errors
 from ._core import dispatcher as dispatchers
 from ._core.block_list import BlockList
-from ._core.dispatcher import dispatcher
 from ._core.emitter import EventEmitter
 from ._core.on_read import OnRead
 from ._server import after_fork, at_exit, threads
 from ._server.dropped import DropInfo
 from ._server.inherited import InheritedListener, inherited_listeners
 from ._server.notify import notify
+from ._server.serve import run as _run
 from ._server.serve import serve
 from ._server.server import Server
 from ._server.threads import call_in
@@ -186,16 +186,29 @@ def create_connection(
 connect = create_connection
 
 
-def run(timeout: float | None = None) -> bool:
+def run(
+    timeout: float | None = None, *, signals: bool = False, grace: float | None = None
+) -> bool:
     """Block until nothing is open any more, except what was ``unref()``-ed.
 
     That is every server and socket, every event that is still to be emitted, and every listener
     that has not returned. Greenlets that the program has started are not waited for.
 
     :param timeout: how long to block at the most, in seconds; ``None`` for no limit.
+    :param signals: shut all servers of the process down at SIGINT and SIGTERM, in the way of
+        :meth:`Server.shutdown`. A second signal destroys what is left of the connections, a third
+        has its usual effect. In the main thread only, where alone Python handles signals, and not
+        in a worker of :mod:`gnet.cluster`, which handles them itself. Without this, Ctrl-C raises
+        :class:`KeyboardInterrupt` here.
+    :param grace: how long the connections have after the first signal, in seconds; ``None`` for no
+        limit.
     :returns: ``True`` when nothing was left, ``False`` when the time was over.
     """
-    return dispatcher().run(arguments.limit("timeout", timeout))
+    return _run(
+        arguments.limit("timeout", timeout),
+        arguments.flag("signals", signals),
+        arguments.limit("grace", grace),
+    )
 
 
 def get_default_auto_select_family() -> bool:

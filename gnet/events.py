@@ -17,6 +17,7 @@ __all__ = [
     "ConnectionDropped",
     "ConnectionFailed",
     "ConnectionOpened",
+    "HandlerFailed",
     "HandshakeFailed",
     "LookupFinished",
     "SecureConnected",
@@ -155,6 +156,21 @@ class HandshakeFailed:
     error: BaseException
     server: Any = None
     info: Any = None
+
+
+@dataclass(frozen=True)
+class HandlerFailed:
+    """An exception has left a listener, a callback or an application: a bug, most likely.
+
+    The connection's own error, which the network has made, is none. This is the hook for error
+    trackers.
+
+    :ivar socket: the :class:`gnet.Socket` whose listener it was; ``None`` where none is concerned.
+    :ivar error: the exception, with its traceback.
+    """
+
+    socket: Any
+    error: BaseException
 
 
 @dataclass(frozen=True)

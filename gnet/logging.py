@@ -13,18 +13,28 @@
 
 The logger is ``gnet``. Servers are told of at the level ``INFO``, connections and lookups at
 ``DEBUG``, and what has failed, or was dropped, at ``WARNING``.
+
+Once this logger, or one above it, has a handler, an exception that leaves a program's listener
+goes there, too, with its traceback, instead of to standard error; no subscriber is needed for
+that.
+
+:func:`access_log` writes a line for each connection of a server, as an access log has it.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import time
+from collections.abc import Callable
 from typing import Any
 
 from . import events
+from ._values import arguments
 from ._values.addresses import AddressInfo, place_text
-from .errors import printable
+from .errors import code_of, printable
 
-__all__ = ["subscriber"]
+__all__ = ["access_log", "subscriber"]
 
 _log = logging.getLogger("gnet")
 
@@ -40,7 +50,7 @@ def subscriber(event: object) -> None:
     if isinstance(event, events.ServerListening):
         _log.info("listening on %s", _place(event.address))
     elif isinstance(event, events.ServerClosed):
-        _log.info("a server has closed")
+        _log.info("%r has closed", event.server)
     elif isinstance(event, events.ConnectionDropped):
         _log.warning("dropped for %s: %s", event.reason, _peer(event.info))
     elif isinstance(event, events.ConnectionAccepted):
@@ -57,6 +67,66 @@ def subscriber(event: object) -> None:
         _log_lookup(event)
 
 
+def access_log(
+    format: str = "text", logger: str | logging.Logger = "gnet.access"
+) -> Callable[[object], None]:
+    """A subscriber that writes one line for each connection of a server, when it has closed.
+
+    Append it to ``zope.event.subscribers``. The lines are of the level ``INFO``. They have the
+    time, the server's address, the client's, that of the proxy that has told of the client, the
+    seconds that the connection has lasted, the bytes received and sent, and how it has ended:
+    ``"end"``, or the ``code`` of its error, or the error's type. In ``"text"`` they stand in this
+    order, a ``-`` for what is not there; in ``"json"`` they are the fields ``time``, ``server``,
+    ``peer``, ``proxy``, ``seconds``, ``bytes_in``, ``bytes_out`` and ``ended`` of an object.
+
+    :param format: ``"text"`` or ``"json"``.
+    :param logger: the logger, or its name.
+    :returns: the subscriber.
+    :raises TypeError: an argument is of the wrong kind.
+    :raises ValueError: there is no such format.
+    """
+    arguments.string("format", format)
+    if format not in _FORMATS:
+        raise arguments.wrong_value("format", format, "'text' or 'json'")
+    line = _FORMATS[format]
+    log = logging.getLogger(logger) if isinstance(logger, str) else logger
+    if not isinstance(log, logging.Logger):
+        raise arguments.wrong_kind("logger", logger, "a str or a logging.Logger")
+
+    def subscriber(event: object) -> None:
+        if isinstance(event, events.ConnectionClosed) and event.socket.server is not None:
+            log.info("%s", line(_access(event)))
+
+    return subscriber
+
+
+def _access(event: events.ConnectionClosed) -> dict[str, Any]:
+    stats = event.socket.stats()
+    zone = time.strftime("%z")
+    return {
+        "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S')}{zone[:3]}:{zone[3:]}",
+        "server": event.socket.server._place_text(),
+        "peer": _place(stats.peer),
+        "proxy": None if stats.proxy is None else _place(stats.proxy),
+        "seconds": round(stats.age, 6),
+        "bytes_in": stats.bytes_in,
+        "bytes_out": stats.bytes_out,
+        "ended": "end" if event.error is None else _reason(event.error),
+    }
+
+
+def _reason(error: BaseException) -> str:
+    code = code_of(error)
+    return type(error).__name__ if code == "UNKNOWN" else printable(code)
+
+
+def _text(fields: dict[str, Any]) -> str:
+    return " ".join("-" if each in (None, "") else str(each) for each in fields.values())
+
+
+_FORMATS: dict[str, Callable[[dict[str, Any]], str]] = {"text": _text, "json": json.dumps}
+
+
 def _log_lookup(event: events.LookupFinished) -> None:
     name = printable(event.hostname)
     if event.error is not None:
@@ -69,7 +139,7 @@ def _log_lookup(event: events.LookupFinished) -> None:
 
 def _place(address: Any) -> str:
     if not isinstance(address, AddressInfo):
-        return printable(str(address))
+        return printable(str(address or ""))
     return place_text(address.address, address.port)
 
 

@@ -35,7 +35,7 @@ from .._loop.timers import IdleTimers, wait_patiently
 from .._transport import stream_socket
 from .._transport.stream_socket import of_threads
 from .._values.ledger import ThreadLedger, of_thread
-from .._values.report import report
+from .._values.report import job_failed
 
 __all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "dispatchers"]
 
@@ -363,7 +363,7 @@ class Dispatcher:
                     try:
                         job()
                     except BaseException as exc:
-                        report(self.hub, job, exc)
+                        job_failed(self.hub, job, exc)
                     if self._forsaken:
                         self._forsaken.discard(me)
                 # Between two jobs the greenlet must not keep the last one's socket alive.

@@ -14,7 +14,7 @@ from gevent.event import AsyncResult
 from .._loop.timers import wait_patiently
 from .._values import arguments
 from .._values.event_names import KNOWN, warn_of_unknown
-from .._values.report import report
+from .._values.report import handler_failed, report
 from ..errors import coded, wait_timeout
 
 __all__ = ["EventEmitter"]
@@ -280,6 +280,7 @@ def call_all(listeners: tuple[Listener, ...], args: tuple[Any, ...]) -> None:
             if first is None:
                 first = exc
             else:
+                handler_failed(gevent.get_hub(), None, exc)
                 report(gevent.get_hub(), listener, exc)
     if first is not None:
         try:

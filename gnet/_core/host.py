@@ -19,7 +19,7 @@ from .._loop.timers import IdleTimer
 from .._transport.protocol import Transport
 from .._values import arguments
 from .._values.publish import publish
-from .._values.report import report
+from .._values.report import handler_failed, report
 from ..errors import SocketClosedError, StreamDestroyedError, system_error
 from .held import Held
 from .states import (
@@ -237,6 +237,8 @@ class Host(Held):
         :param generation: of which connection it was; a later one goes on.
         """
         own = self._owns(exc)
+        if not own:
+            handler_failed(self._loop.hub, self, exc)
         over = self._life >= SHUT or self._generation != generation
         if isinstance(exc, self._loop.hub.SYSTEM_ERROR):
             if not over:

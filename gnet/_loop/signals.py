@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
-__all__ = ["handlers_kept"]
+__all__ = ["handlers_kept", "one_interrupt"]
 
 
 @contextmanager
@@ -25,3 +26,18 @@ def handlers_kept(numbers: Iterable[int]) -> Iterator[None]:
             with suppress(ValueError):
                 # None: one that was not installed from Python, and cannot be put back.
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def one_interrupt(hub: Any) -> Iterator[None]:
+    """Have Ctrl-C raise its exception where the main greenlet is blocked, and nothing beside.
+
+    gevent throws it there in any case; but first it prints the traceback of the hub, or of the
+    listener, that the signal has come in.
+    """
+    before = hub.NOT_ERROR
+    hub.NOT_ERROR = (*before, KeyboardInterrupt)
+    try:
+        yield
+    finally:
+        hub.NOT_ERROR = before

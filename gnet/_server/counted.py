@@ -12,7 +12,7 @@ from .._core.dispatcher import Dispatcher
 from .._core.held import Held
 from .._core.tally import consistent, tally
 from .._values import arguments
-from .._values.addresses import AddressInfo
+from .._values.addresses import AddressInfo, place_text
 from .._values.ledger import Ledger
 from ..errors import late_import
 from .dropped import REASONS
@@ -49,6 +49,18 @@ class Counted(Held):
     @property
     def listening(self) -> bool:
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        place = self._place_text()
+        state = "" if self.listening else " closed"
+        return f"<gnet.Server{place and f' {place}'}{state}>"
+
+    def _place_text(self) -> str:
+        """Where it listens, or did last, in a form for one line; ``""`` where it never has."""
+        place = getattr(self, "_place", None)
+        if isinstance(place, AddressInfo):
+            return place_text(place.address, place.port)
+        return "" if place is None else repr(place)
 
     def _count_connections(self) -> int:
         raise NotImplementedError

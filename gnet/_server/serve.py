@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
+from .._core.dispatcher import Dispatcher, dispatcher, dispatchers
 from .._core.emitter import Listener
-from .._loop.signals import handlers_kept
+from .._loop.signals import handlers_kept, one_interrupt
 from .._values import arguments
 from .._values.suggestions import names, option_error
+from .._values.weak_sets import members
 from . import bind, notify
 from .options import ListeningOptions, ServeOptions
 from .server import Server
@@ -21,7 +23,7 @@ from .server import Server
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["serve", "serve_with"]
+__all__ = ["run", "serve", "serve_with"]
 
 _LISTEN_OPTIONS = {"backlog"} | names(ListeningOptions)
 _OPTIONS = names(ServeOptions)
@@ -48,8 +50,53 @@ class _Stop:
         return sum(shutdown.get() for shutdown in self._shutdowns)
 
 
+class _StopAll:
+    """What a signal does to all servers of the process.
+
+    The first one shuts them down, a second one destroys what is left, a third one has the effect
+    that it would have without.
+    """
+
+    def __init__(self, loop: Dispatcher, grace: float | None) -> None:
+        self._loop = loop
+        self._grace = grace
+        self._count = 0
+
+    def __call__(self, number: int, frame: Any) -> None:
+        # This runs wherever the interpreter is, perhaps in the hub, which must not block.
+        self._count += 1
+        if self._count == 1:
+            notify.stopping()
+            self._each_server(self._grace)
+        elif self._count == 2:
+            self._each_server(0)
+            for sock in members(self._loop.others):
+                gevent.spawn(sock.destroy)
+        elif number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    def _each_server(self, grace: float | None) -> None:
+        for loop in members(dispatchers):
+            for server in [each for each in list(loop.kept) if isinstance(each, Server)]:
+                # Each in its own thread, in a greenlet of that.
+                loop.ask(partial(server.shutdown, grace))
+
+
+def run(timeout: float | None, signals: bool, grace: float | None) -> bool:
+    """``gnet.run()``, its arguments checked."""
+    loop = dispatcher()
+    with one_interrupt(loop.hub):
+        if not signals:
+            return loop.run(timeout)
+        with _stopping(_StopAll(loop, grace)), notify.as_service():
+            return loop.run(timeout)
+
+
 @contextmanager
-def _stopping(stop: _Stop) -> Iterator[None]:
+def _stopping(stop: Callable[..., object]) -> Iterator[None]:
     """Have SIGTERM and SIGINT call ``stop`` inside; only the main thread is told of signals."""
     # A cluster's worker minds the signals itself, for all of its servers.
     numbers = STOPPING if bind.ask_primary is None else ()

@@ -32,7 +32,7 @@ from .._transport.tcp_options import (
     common_address,
 )
 from .._values import arguments
-from .._values.addresses import AddressInfo, place_text
+from .._values.addresses import AddressInfo
 from .._values.prefix import checked_prefix
 from .._values.publish import publish, subscribers
 from .._values.report import guarded
@@ -294,14 +294,6 @@ class Server(ServerBase):
         if getattr(self, "_entrance", None) is None:
             return False
         return self._bound is not None or self._binding is not None or bool(self.connections)
-
-    def __repr__(self) -> str:
-        if self._bound is None:
-            return "<gnet.Server closed>"
-        address = self.address()
-        if isinstance(address, AddressInfo):
-            return f"<gnet.Server {place_text(address.address, address.port)}>"
-        return f"<gnet.Server {address!r}>"
 
     # -- listening ----------------------------------------------------------------------------
 

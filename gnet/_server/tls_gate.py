@@ -20,6 +20,7 @@ from .._loop.handshake import Handshake, named, too_slow
 from .._transport.protocol import READ, Watcher, refuse
 from .._values import arguments
 from .._values.client_hello import ClientHello, HelloReader
+from .._values.report import handler_failed
 from ..errors import system_error
 from ..tls.contexts import ChooseContext, check_side, server_tls
 from .dropped import DropInfo, drop_info
@@ -223,6 +224,7 @@ class _Opening(Step):
             if context is not None:
                 check_side("sni_callback", context)
         except Exception as exc:
+            handler_failed(self._loop.hub, None, exc)
             if not self._over:
                 self._refuse(exc)
             return

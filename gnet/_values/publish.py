@@ -8,7 +8,7 @@ from typing import Any
 
 from zope.event import notify, subscribers
 
-__all__ = ["publish", "subscribers"]
+__all__ = ["is_publishing", "publish", "subscribers"]
 
 
 def publish(defer: Callable[[Callable[[], object]], object], kind: str, *fields: Any) -> None:
@@ -22,6 +22,11 @@ def publish(defer: Callable[[Callable[[], object]], object], kind: str, *fields:
         # Not before the next turn: no descriptor may be left to import with, which is no reason
         # for what happens here to stop half-way.
         defer(partial(_notify, kind, fields))
+
+
+def is_publishing(job: object) -> bool:
+    """Whether a deferred job has published an event: its failure is a subscriber's."""
+    return isinstance(job, partial) and job.func is _notify
 
 
 def _notify(kind: str, fields: tuple[Any, ...]) -> None:

@@ -63,6 +63,7 @@ from .._server.serve import serve_with
 from .._server.server import Server
 from .._socket.socket import Socket
 from .._values import arguments
+from .._values.report import handler_failed, report
 from .._values.suggestions import names, option_error, suggesting
 from .access import Nowhere, writable
 from .files import FileWrapper
@@ -210,9 +211,10 @@ class WSGIServer(Server):
         """How long the head of a request may take, in seconds, or ``None``."""
         return self.request_limits.header_timeout
 
-    def report(self, what: str, error: BaseException) -> None:
-        """Have the hub's error handler report what an application has raised."""
-        self._loop.hub.handle_error(what, type(error), error, error.__traceback__)
+    def report(self, what: str, sock: Socket, error: BaseException) -> None:
+        """Tell of what an application has raised."""
+        handler_failed(self._loop.hub, sock, error)
+        report(self._loop.hub, what, error)
 
     # -- connections --------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class Host(Protocol):
     @property
     def listening(self) -> bool: ...
 
-    def report(self, what: str, error: BaseException) -> None: ...
+    def report(self, what: str, sock: Socket, error: BaseException) -> None: ...
 
 
 class WSGIHandler:
@@ -201,7 +201,8 @@ class WSGIHandler:
             if isinstance(exc, ResponseError):
                 self._complain(f"{exc}: {head.line}")
             else:
-                self.server.report(f"{head.method} {head.target.partition('?')[0]}", exc)
+                what = f"{head.method} {head.target.partition('?')[0]}"
+                self.server.report(what, sock, exc)
             self._break_off(500, head, response)
 
     def _refuse(self, exc: RequestError, begin: bytes, response: Response | None = None) -> None:

@@ -84,6 +84,7 @@ _OTHERS = {
     "dns/nameserver.py": (1, "what a stream of dnspython's has for its socket"),
     "live/census.py": (3, "what a list tells of each of very many connections, and its greenlet"),
     "live/uncounted.py": (1, "the connections that the server has made"),
+    "logging.py": (1, "where a server that has closed did listen"),
     "monkey/secure.py": (5, "start_tls() waits here, and a poll looks at the transport"),
     "testing.py": (1, "a socket over a transport of the test's own"),
     "wsgi/handler.py": (3, "the handler of the connection that it has"),
@@ -95,7 +96,7 @@ _INHERITED = {
     "_core/connection.py": (40, _STREAM),
     "_core/departure.py": (15, _STREAM),
     "_core/flowing.py": (78, _STREAM),
-    "_core/host.py": (19, _STREAM),
+    "_core/host.py": (20, _STREAM),
     "_core/inbound.py": (28, _STREAM),
     "_core/reading.py": (75, _STREAM),
     "_core/sending.py": (77, _STREAM),
@@ -115,7 +116,7 @@ _INHERITED = {
     "_transport/stream_socket.py": (1, "the method of Python's own class that accepts"),
     "live/uncounted.py": (2, "a server that is one, and not one that has one"),
     "monkey/secure.py": (9, "what a poll of the descriptor does not see of the connection"),
-    "wsgi/__init__.py": (5, "a server that is one, and not one that has one"),
+    "wsgi/__init__.py": (6, "a server that is one, and not one that has one"),
 }
 
 
