@@ -20,8 +20,8 @@ ROOMS = {
     "errors": "",
     "events": "",
     "_values": """
-        __init__ namesake suggestions event_names arguments addresses packed block_rules report
-        publish threads ledger stats weak_sets race encodings targets proxy_header client_hello
+        __init__ namesake suggestions event_names arguments addresses packed block_rules publish
+        report threads ledger stats weak_sets race encodings targets proxy_header client_hello
         tls_errors backoff buffers prefix token_buckets
     """,
     "dns": """
@@ -56,7 +56,7 @@ ROOMS = {
         pacing proxy_gate tls_gate runners counted ending listen_request options server notify
         serve after_fork at_exit threads
     """,
-    "_sight": "__init__ living lag process",
+    "_sight": "__init__ living lag process measures",
     "live": "folder uncounted others census watch requests control client table page __init__",
     "__init__": "",
     "testing": "",
@@ -69,6 +69,7 @@ ROOMS = {
         refusal head intake body files response environ access stall threads handler options
         __init__
     """,
+    "metrics": "",
     "cli": """
         place console output visible pace tunnel traffic streams copying child report version
         session talk arguments encryption starttls web scan connect listen lookup proxy wsgi

@@ -13,7 +13,7 @@ from .._core.held import Held
 from .._core.tally import consistent, tally
 from .._values import arguments
 from .._values.addresses import AddressInfo, place_text
-from .._values.ledger import Ledger
+from .._values.ledger import Ledger, record_later
 from ..errors import late_import
 from .dropped import REASONS
 from .entrance import Entrance
@@ -52,7 +52,8 @@ class Counted(Held):
 
     def __repr__(self) -> str:
         place = self._place_text()
-        state = "" if self.listening else " closed"
+        # One whose arguments were refused has none.
+        state = " closed" if getattr(self, "_bound", None) is None else ""
         return f"<gnet.Server{place and f' {place}'}{state}>"
 
     def _place_text(self) -> str:
@@ -114,6 +115,12 @@ class Counted(Held):
         if self._is_counted():
             self._loop.ledger.closed_servers += 1
 
+    def _tell_duration(self, sock: Any) -> None:
+        """Have those who record durations be told of a connection that has closed."""
+        _, _, seconds, _ = sock._counts()
+        if seconds is not None:
+            record_later(self._loop.defer, "connection", seconds, server=self)
+
     def _is_counted(self) -> bool:
         """Whether the process counts the server and its connections, and shows them."""
         return self._ledger.parent is not None
@@ -139,6 +146,7 @@ class Counted(Held):
             address=self._place,
             listening_since=self._since if self.listening else None,
             active=len(sockets),
+            entering=len(self._entrance.waiting),
             accepted=ledger.accepted,
             refused={**dict.fromkeys(REASONS, 0), **ledger.refused},
             closed=settled.closed,

@@ -33,6 +33,7 @@ from .._transport.tcp_options import (
 )
 from .._values import arguments
 from .._values.addresses import AddressInfo
+from .._values.ledger import watchers
 from .._values.prefix import checked_prefix
 from .._values.publish import publish, subscribers
 from .._values.report import guarded
@@ -696,6 +697,8 @@ class Server(ServerBase):
 
     def _connection_closed(self, sock: Socket) -> None:
         """A connection has emitted its ``'close'``, or is about to."""
+        if watchers:
+            self._tell_duration(sock)
         entrance = self._entrance
         if entrance.connections.remove(sock) and entrance.stages:
             entrance.release(sock._remote)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -228,7 +228,7 @@ class ThreadLedger(Ledger):
         self.made = 0
         self.failed: dict[str, int] = {}
         self.lost = 0
-        self.connect_seconds: dict[Hashable, Histogram] = {}
+        self.connect_seconds: dict[tuple[str, str], Histogram] = {}
         self.asked = 0
         self.cache_hits = 0
         self.failed_lookups = 0

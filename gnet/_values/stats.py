@@ -78,6 +78,8 @@ class ServerStats:
     :ivar address: where it listens, or did last: what :meth:`~gnet.Server.address` gives.
     :ivar listening_since: since when it listens, by :func:`time.time`; ``None``: it does not.
     :ivar active: how many connections are open.
+    :ivar entering: how many have come and are not let in yet: a PROXY header or a TLS handshake
+        is still to come.
     :ivar accepted: how many were let in.
     :ivar refused: how many were not, by the ``reason`` of ``'drop'``.
     :ivar closed: how many of those that were let in have closed.
@@ -96,6 +98,7 @@ class ServerStats:
     address: AddressInfo | str | None
     listening_since: float | None
     active: int
+    entering: int
     accepted: int
     refused: dict[str, int]
     closed: int
