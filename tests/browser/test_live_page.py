@@ -22,7 +22,7 @@ import gnet.live
 from gnet.wsgi import WSGIServer
 from tests.browser.conftest import Browser
 from tests.helpers.authority import server_context
-from tests.helpers.servers import closing, echoing, pair, serving
+from tests.helpers.servers import closing, echoing, pair, receive, serving
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "static"
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -66,6 +66,8 @@ def test_a_connection_is_shown_while_it_is_open(browser: Browser) -> None:
             name = "{}:{}".format(*client.getsockname())
             wait_for_row(browser, name)
             client.sendall(b"x" * 5000)
+            # Unread, it would be reset.
+            assert len(receive(client, 5000)) == 5000
             browser.wait_for(f"{COLUMN}.includes('4.9K')", "bytes_in")
         wait_for_row(browser, name, there=False)
 
