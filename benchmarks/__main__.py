@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __doc__ as usage
-from . import chart, machine, native, report, targets
+from . import chart, history, machine, native, report, targets
 from .peers import PROBES, SERVERS
 from .runner import Settings
 from .scenarios import SCENARIOS
@@ -44,6 +44,20 @@ def parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="write all results there")
     add("--chart", type=Path, metavar="FILE", action="append", default=[], help=".png or .svg")
     add("--replay", type=Path, metavar="FILE", help="read results, and run nothing")
+    add(
+        "--history",
+        type=Path,
+        nargs="?",
+        const=history.HISTORY,
+        metavar="FILE",
+        help="append the run's figures there, a line a run (%(const)s)",
+    )
+    add(
+        "--history-chart",
+        type=Path,
+        metavar="FILE",
+        help="draw the history's ratios of processor time, .png or .svg; alone it runs nothing",
+    )
     add("--targets", action="store_true", help="say which targets are met")
     add("--list", action="store_true", help="list scenarios and peers, and run nothing")
     return made
@@ -78,7 +92,7 @@ def _list() -> None:
 def _obstacle(options: argparse.Namespace) -> str | None:
     """Why the command cannot do what was asked for; found out before the measuring."""
     try:
-        if options.chart:
+        if options.chart or options.history_chart:
             chart.require()
         if not options.replay:
             native.require()
@@ -102,7 +116,25 @@ def _run(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     finally:
         if options.json:
             options.json.write_text(json.dumps(session.document(), indent=1) + "\n")
+        if options.history and session.results:
+            history.append(session.document(), options.history)
     return session.results
+
+
+def _draw_history(options: argparse.Namespace) -> int:
+    source = options.history or history.HISTORY
+    try:
+        chart.draw_history(history.read(source), options.history_chart)
+    except FileNotFoundError:
+        print(f"no run was kept in {source}: see --history", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _only_draws(options: argparse.Namespace) -> bool:
+    """Whether nothing is asked for but the chart of what was measured before."""
+    wanted = (options.scenario, options.servers, options.json, options.history, options.chart)
+    return bool(options.history_chart) and not any((*wanted, options.replay, options.targets))
 
 
 def _replay(path: Path) -> dict[str, dict[str, Any]]:
@@ -122,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _list()
         return 0
     obstacle = _obstacle(options)
+    if _only_draws(options) and not obstacle:
+        return _draw_history(options)
     results = {} if obstacle else _replay(options.replay) if options.replay else _run(options)
     if not results:
         print(obstacle or "nothing was measured", file=sys.stderr)
@@ -130,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{targets.table(results)}")
     for path in options.chart:
         chart.draw(results, path)
-    return 0
+    return _draw_history(options) if options.history_chart else 0
 
 
 if __name__ == "__main__":

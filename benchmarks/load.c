@@ -1,7 +1,7 @@
 /* load: a closed-loop load generator for stream servers on loopback (Linux, one thread, epoll).
  *
  *   load -m MODE -p PORT [-c CONNECTIONS] [-s SIZE] [-d DEPTH] [-t SECONDS] [-w SECONDS]
- *        [-b BACKEND] [-P PID]
+ *        [-b BACKEND] [-P PID,…] [-r]
  *
  * MODE is one of
  *   echo    every connection keeps DEPTH messages of SIZE bytes in flight, and counts their echoes
@@ -15,9 +15,12 @@
  *           server has sent one byte to each connection when that is among the receivers
  *
  * BACKEND is the number of an inherited listening descriptor, to which the proxy connects. After
- * -w seconds that do not count, -t seconds are measured; PID is the server's, whose CPU time is
- * measured with them. One line of JSON goes to standard output. A wrong byte, or an end that was
+ * -w seconds that do not count, -t seconds are measured; the PIDs are the server's, whose CPU time
+ * is measured with them. One line of JSON goes to standard output. A wrong byte, or an end that was
  * not asked for, ends the run with a message and status 1.
+ *
+ * Compiled with -DTLS, it speaks TLS in the modes echo, churn and hold, and verifies nobody. With
+ * -r a connection of churn resumes the session of one before; one that does not ends the run.
  *
  * Both directions of a connection carry one endless text with a short period, so that where a
  * byte stands tells what it must be: one memcmp finds what is lost, doubled or out of order, and
@@ -27,6 +30,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -40,6 +44,12 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#else
+typedef void SSL;
+#endif
 
 enum {
     PERIOD = 4093,          /* of the text: prime, so no message boundary keeps its place in it */
@@ -48,6 +58,7 @@ enum {
     GREETING = 1000,        /* bytes at most in the round trip that opens a connection */
     EVENTS = 512,
     BUCKETS = 4096,
+    SERVERS = 64,           /* processes of a server, at most */
     SOURCES = 250,          /* 127.0.0.2 and on: more than the ports of one address allow */
     COPIED = 16 * 1024,     /* larger messages are mostly measured without copying them */
 };
@@ -56,6 +67,9 @@ struct mode;
 
 struct connection {
     int fd;
+    SSL *ssl;                                   /* none without TLS */
+    bool starved;                               /* TLS has to receive before it can send */
+    bool resumes;                               /* it has begun with the session of another */
     bool answers;                               /* it is the far end, whose bytes do not count */
     uint32_t interest;                          /* the epoll events that it waits for */
     uint64_t sent, received, budget;            /* bytes; it may send up to its budget */
@@ -77,7 +91,9 @@ static struct {
     int port, backend;
     uint64_t connections, size, depth;
     double seconds, warmup;
-    pid_t server;
+    pid_t servers[SERVERS];
+    int server_count;
+    bool resumes;
 } options = {
     .backend = -1, .connections = 1, .size = 1000, .depth = 1, .seconds = 1, .warmup = 0.2,
 };
@@ -115,13 +131,16 @@ static uint64_t now(void) {
     return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
-/* The CPU time of the server's process, in seconds; 0 without one. */
+/* The CPU time of the server's processes, in seconds, with their system calls. */
 static double server_cpu(void) {
-    clockid_t clock;
-    struct timespec t;
-    if (!options.server || clock_getcpuclockid(options.server, &clock) || clock_gettime(clock, &t))
-        return 0;
-    return t.tv_sec + t.tv_nsec / 1e9;
+    double seconds = 0;
+    for (int i = 0; i < options.server_count; i++) {
+        clockid_t clock;
+        struct timespec t;
+        if (!clock_getcpuclockid(options.servers[i], &clock) && !clock_gettime(clock, &t))
+            seconds += t.tv_sec + t.tv_nsec / 1e9;
+    }
+    return seconds;
 }
 
 /* --- latencies: 64 buckets for each power of two, so within 1.6 % --------------------------- */
@@ -193,6 +212,116 @@ static void verify(uint64_t position, size_t length) {
              (unsigned long long)position);
 }
 
+/* --- plain text and TLS -------------------------------------------------------------------- */
+
+#ifdef TLS
+
+static SSL_CTX *context;
+static SSL_SESSION *session;                    /* of the last connection that has ended well */
+
+static void begin_tls(struct connection *c) {
+    if (!context) {
+        context = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE
+                                  | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    }
+    c->ssl = SSL_new(context);
+    if (!c->ssl || !SSL_set_fd(c->ssl, c->fd))
+        fail("TLS: %s", ERR_reason_error_string(ERR_get_error()));
+    SSL_set_connect_state(c->ssl);
+    c->resumes = options.resumes && session;
+    if (c->resumes)
+        SSL_set_session(c->ssl, session);
+}
+
+static void set_blocking(struct connection *c, bool blocking) {
+    int flags = fcntl(c->fd, F_GETFL);
+    check(flags >= 0, "fcntl");
+    flags = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    check(!fcntl(c->fd, F_SETFL, flags), "fcntl");
+}
+
+/* As send() and recv() would have it. */
+static ssize_t outcome(struct connection *c, int n) {
+    if (n > 0)
+        return n;
+    int error = SSL_get_error(c->ssl, n);
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+        c->starved = error == SSL_ERROR_WANT_READ;
+        errno = EAGAIN;
+        return -1;
+    }
+    unsigned long reason = ERR_get_error();
+    if (error == SSL_ERROR_SSL && ERR_GET_REASON(reason) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
+        fail("TLS: %s", ERR_reason_error_string(reason));
+    ERR_clear_error();
+    return 0;
+}
+
+static ssize_t put(struct connection *c, const char *data, size_t length, int flags) {
+    (void)flags;
+    c->starved = false;
+    return outcome(c, SSL_write(c->ssl, data, length));
+}
+
+static ssize_t take(struct connection *c, char *data, size_t length, int flags) {
+    (void)flags;
+    return outcome(c, SSL_read(c->ssl, data, length));
+}
+
+static bool has_more(struct connection *c) {
+    return SSL_pending(c->ssl) > 0;
+}
+
+static void send_end(struct connection *c) {
+    if (options.resumes) {
+        if (c->resumes && !SSL_session_reused(c->ssl))
+            fail("the server did not resume a session");
+        SSL_SESSION_free(session);
+        session = SSL_get1_session(c->ssl);
+    }
+    if (SSL_shutdown(c->ssl) < 0)
+        fail("TLS: %s", ERR_reason_error_string(ERR_get_error()));
+}
+
+static void hang_up(struct connection *c) {
+    SSL_free(c->ssl);
+    close(c->fd);
+}
+
+#else
+
+static void begin_tls(struct connection *c) {
+    (void)c;
+}
+
+static void set_blocking(struct connection *c, bool blocking) {
+    (void)c, (void)blocking;
+}
+
+static ssize_t put(struct connection *c, const char *data, size_t length, int flags) {
+    return send(c->fd, data, length, flags | MSG_NOSIGNAL);
+}
+
+static ssize_t take(struct connection *c, char *data, size_t length, int flags) {
+    return recv(c->fd, data, length, flags);
+}
+
+static bool has_more(struct connection *c) {
+    (void)c;
+    return false;
+}
+
+static void send_end(struct connection *c) {
+    check(!shutdown(c->fd, SHUT_WR), "shutdown");
+}
+
+static void hang_up(struct connection *c) {
+    close(c->fd);
+}
+
+#endif
+
 /* --- connections --------------------------------------------------------------------------- */
 
 static void watch(struct connection *c, uint32_t interest) {
@@ -207,8 +336,7 @@ static void watch(struct connection *c, uint32_t interest) {
 static void pump(struct connection *c) {
     for (int i = 0; i < SENDS && c->sent < c->budget; i++) {
         uint64_t left = c->budget - c->sent;
-        ssize_t n = send(c->fd, said + c->sent % period, left < chunk ? left : chunk,
-                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = put(c, said + c->sent % period, left < chunk ? left : chunk, MSG_DONTWAIT);
         if (n < 0 && errno == EAGAIN)
             break;
         check(n >= 0, "send");
@@ -216,7 +344,7 @@ static void pump(struct connection *c) {
         if (measured.on && options.mode->counts_sent)
             measured.bytes += n;
     }
-    watch(c, c->sent < c->budget ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    watch(c, c->sent < c->budget && !c->starved ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 /* A large message is measured without copying it: the server's work counts, not ours. Before the
@@ -228,7 +356,7 @@ static bool to_be_copied(void) {
 
 static void receive(struct connection *c) {
     bool copied = to_be_copied();
-    ssize_t n = recv(c->fd, input, CHUNK, MSG_DONTWAIT | (copied ? 0 : MSG_TRUNC));
+    ssize_t n = take(c, input, CHUNK, MSG_DONTWAIT | (copied ? 0 : MSG_TRUNC));
     if (n < 0 && errno == EAGAIN)
         return;
     check(n >= 0, "recv");
@@ -274,20 +402,23 @@ static struct connection *adopt(int fd, void (*arrived)(struct connection *)) {
     c->fd = fd;
     c->arrived = arrived;
     c->ended = too_early;
+    if (fd >= 0)
+        begin_tls(c);
     return c;
 }
 
 /* A round trip of its own, so that no server's accept queue ever holds more than one. */
-static void greet(int fd) {
+static void greet(struct connection *c) {
     size_t length = options.size < GREETING ? options.size : GREETING, got = 0;
-    check(send(fd, said, length, MSG_NOSIGNAL) == (ssize_t)length, "send");
+    check(put(c, said, length, 0) == (ssize_t)length, "send");
     for (ssize_t n; got < length; got += n) {
-        n = recv(fd, input + got, length - got, 0);
+        n = take(c, input + got, length - got, 0);
         check(n >= 0, "recv");
         if (n == 0)
             fail("the server closed a connection at once");
     }
     verify(0, length);
+    set_blocking(c, false);
 }
 
 /* --- what a connection does ---------------------------------------------------------------- */
@@ -328,15 +459,15 @@ static void send_without_end(struct connection *c) {
 }
 
 static void open_echo(void) {
-    int fd = dial();
-    greet(fd);
-    begin_messages(adopt(fd, keep_in_flight));
+    struct connection *c = adopt(dial(), keep_in_flight);
+    greet(c);
+    begin_messages(c);
 }
 
 static void open_hold(void) {
-    int fd = dial();
-    greet(fd);
-    watch(adopt(fd, unexpected), EPOLLIN);
+    struct connection *c = adopt(dial(), unexpected);
+    greet(c);
+    watch(c, EPOLLIN);
 }
 
 static void open_sink(void) {
@@ -373,7 +504,7 @@ static void half_close(struct connection *c) {
         return;
     if (c->received > options.size)
         unexpected(c);
-    check(!shutdown(c->fd, SHUT_WR), "shutdown");
+    send_end(c);
     c->ended = redial;
 }
 
@@ -383,11 +514,13 @@ static void start_churn(struct connection *c) {
     c->interest = 0;
     c->sent = c->received = 0;
     c->ended = too_early;
+    begin_tls(c);
+    set_blocking(c, false);
     pump(c);
 }
 
 static void redial(struct connection *c) {
-    close(c->fd);
+    hang_up(c);
     record(c->began[0]);
     start_churn(c);
 }
@@ -453,8 +586,13 @@ static void handle(struct epoll_event *event) {
     struct connection *c = event->data.ptr;
     if (event->events & EPOLLOUT)
         pump(c);
-    if (event->events & ~EPOLLOUT)
-        receive(c);
+    if (event->events & ~EPOLLOUT) {
+        do
+            receive(c);
+        while (has_more(c));
+        if (c->starved)
+            pump(c);
+    }
 }
 
 static void turn(void) {
@@ -511,8 +649,14 @@ static const struct mode *mode_named(const char *name) {
     return NULL;
 }
 
+static void parse_servers(char *text) {
+    for (char *each = strtok(text, ","); each; each = strtok(NULL, ","))
+        if (options.server_count < SERVERS)
+            options.servers[options.server_count++] = atoi(each);
+}
+
 static void parse(int count, char **arguments) {
-    for (int option; (option = getopt(count, arguments, "m:p:c:s:d:t:w:b:P:")) != -1;) {
+    for (int option; (option = getopt(count, arguments, "m:p:c:s:d:t:w:b:P:r")) != -1;) {
         switch (option) {
         case 'm': options.mode = mode_named(optarg); break;
         case 'p': options.port = atoi(optarg); break;
@@ -522,7 +666,8 @@ static void parse(int count, char **arguments) {
         case 't': options.seconds = atof(optarg); break;
         case 'w': options.warmup = atof(optarg); break;
         case 'b': options.backend = atoi(optarg); break;
-        case 'P': options.server = atoi(optarg); break;
+        case 'P': parse_servers(optarg); break;
+        case 'r': options.resumes = true; break;
         default: exit(2);
         }
     }

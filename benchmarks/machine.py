@@ -7,13 +7,16 @@ import platform
 import resource
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from . import node
+
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("gnet", "gevent", "greenlet", "uvloop", "trio", "twisted", "pyee")
+PACKAGES = ("gevent-net", "gevent", "greenlet", "uvloop", "trio", "twisted", "pyee")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,22 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) * TICK
 
 
+def family(pid: int) -> list[int]:
+    """A process, its children, and theirs: a server may have workers."""
+    found = [pid]
+    for each in found:
+        for tasks in Path(f"/proc/{each}/task").glob("*/children"):
+            # One that ends meanwhile has none.
+            with suppress(OSError):
+                found += map(int, tasks.read_text(encoding="ascii").split())
+    return found
+
+
+def commit() -> str | None:
+    """Which commit of the project is measured; with a plus behind it, and what was changed."""
+    return _version_of(("git", "-C", str(ROOT), "describe", "--always", "--dirty=+"))
+
+
 def _version_of(command: Iterable[str]) -> str | None:
     try:
         done = subprocess.run([*command], capture_output=True, text=True, check=True)
@@ -102,7 +121,7 @@ def describe() -> dict[str, object]:
         "processors": os.cpu_count(),
         "python": platform.python_version(),
         "gnet_is_compiled": gnet_is_compiled(),
-        "node": _version_of(("node", "--version")),
+        "node": _version_of((node.program(), "--version")) if node.missing() is None else None,
         "cc": _version_of((os.environ.get("CC", "cc"), "--version")),
         **{package: _installed(package) for package in PACKAGES},
     }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import native
+from . import native, node
 
 HERE = Path(__file__).parent
 
@@ -36,7 +35,7 @@ class Peer:
     def missing(self) -> str | None:
         """What this machine lacks for it, or ``None``."""
         if self.program.endswith(".js"):
-            return None if shutil.which("node") else "node is not on the PATH"
+            return node.missing()
         if self.program.endswith(".c"):
             return None if native.compiler() else "there is no C compiler"
         absent = [name for name in self.modules if importlib.util.find_spec(name) is None]
@@ -47,7 +46,7 @@ class Peer:
         path = HERE / self.program
         if self.program.endswith(".c"):
             return [str(native.build(path)), behaviour, *arguments]
-        interpreter = "node" if self.program.endswith(".js") else sys.executable
+        interpreter = node.program() if self.program.endswith(".js") else sys.executable
         program = [interpreter, str(path), *self.before, behaviour, *arguments]
         return ["env", *self.environment, *program] if self.environment else program
 
@@ -68,21 +67,21 @@ def _asyncio(name: str, program: str, does: str) -> Iterator[Peer]:
         yield _peer(f"{loop}{name}", program, does, loop, before=loop)
 
 
-EVERYTHING = "echo timeout line sink fanout proxy"
+EVERYTHING = "echo timeout line sink fanout proxy tls"
 
 SERVERS = (
-    _peer("gnet-event", "servers/gnet_event.py", "echo timeout line sink fanout", "gnet"),
+    _peer("gnet-event", "servers/gnet_event.py", "echo timeout line sink fanout tls", "gnet"),
     _peer("gnet-blocking", "servers/gnet_blocking.py", EVERYTHING, "gnet"),
     _peer("gnet-pipe", "servers/gnet_pipe.py", "echo proxy", "gnet"),
     _peer("gnet-onread", "servers/gnet_onread.py", "echo sink", "gnet"),
     _pure("gnet-event", "servers/gnet_event.py"),
     _pure("gnet-blocking", "servers/gnet_blocking.py"),
     _peer("gevent", "servers/gevent_blocking.py", EVERYTHING, "gevent"),
-    *_asyncio("-protocol", "servers/asyncio_protocol.py", "echo line sink fanout proxy"),
-    *_asyncio("-streams", "servers/asyncio_streams.py", "echo line proxy"),
+    *_asyncio("-protocol", "servers/asyncio_protocol.py", "echo line sink fanout proxy tls"),
+    *_asyncio("-streams", "servers/asyncio_streams.py", "echo line proxy tls"),
     _peer("trio", "servers/trio_streams.py", "echo line", "trio"),
     _peer("twisted", "servers/twisted_protocol.py", "echo line fanout", "twisted"),
-    _peer("node", "servers/node_event.js", "echo timeout line sink fanout"),
+    _peer("node", "servers/node_event.js", "echo timeout line sink fanout tls"),
     _peer("node-pipe", "servers/node_pipe.js", "echo proxy"),
     _peer("c-epoll", "servers/epoll.c", "echo line sink fanout"),
     _peer("c-splice", "servers/splice.c", "proxy"),
@@ -90,13 +89,13 @@ SERVERS = (
 
 #: Programs that measure themselves, under the names of what they measure.
 PROBES = (
-    _peer("gnet", "probes/gnet_probe.py", "connect race blocklist emit", "gnet"),
-    _peer("gevent", "probes/gevent_probe.py", "connect race", "gevent"),
-    _peer("asyncio", "probes/asyncio_probe.py", "connect race", before="asyncio"),
+    _peer("gnet", "probes/gnet_probe.py", "client connect race blocklist emit", "gnet"),
+    _peer("gevent", "probes/gevent_probe.py", "client connect race", "gevent"),
+    _peer("asyncio", "probes/asyncio_probe.py", "client connect race", before="asyncio"),
     # uvloop does not race, and its lookups cannot be replaced.
-    _peer("uvloop", "probes/asyncio_probe.py", "connect", "uvloop", before="uvloop"),
+    _peer("uvloop", "probes/asyncio_probe.py", "client connect", "uvloop", before="uvloop"),
     _peer("trio", "probes/trio_probe.py", "connect race", "trio"),
-    _peer("node", "probes/node_probe.js", "connect race blocklist emit"),
+    _peer("node", "probes/node_probe.js", "client connect race blocklist emit"),
     _peer("ipaddress", "probes/ipaddress_probe.py", "blocklist"),
     _peer("pyee", "probes/pyee_probe.py", "emit", "pyee"),
     *(

@@ -11,7 +11,11 @@ from .runner import Run
 from .scenarios import Scenario
 
 #: Ratios are to the first of these that has taken part, where no base was chosen.
-BASES = ("uvloop-protocol", "node-pipe", "gevent", "node")
+BASES = ("uvloop-protocol", "uvloop", "node-pipe", "gevent", "node")
+
+#: The key of a message's cost in a run: microseconds of the processor, of the server's user time
+#: and its system time together.
+COST = "cpu_us_per_message"
 
 #: Up to this part of a core may go to other programs, and to the inaccuracy of its measurement.
 QUIET = 0.15
@@ -51,15 +55,26 @@ def results(scenario: Scenario, runs: dict[str, list[Run]], chosen: str | None) 
     """
     base = base_among([*runs], chosen)
     values = {name: [run[scenario.value] for run in theirs] for name, theirs in runs.items()}
+    costs = {name: [run.get(COST) for run in theirs] for name, theirs in runs.items()}
     peers = {
         name: {
             "value": asdict(Spread.of(values[name])),
             "ratio": asdict(ratios(values[name], values[base])),
+            **_cost(costs[name], costs[base]),
             "runs": theirs,
         }
         for name, theirs in runs.items()
     }
     return {**asdict(scenario), "base": base, "peers": peers}
+
+
+def _cost(ours: list[float | None], theirs: list[float | None]) -> dict[str, Any]:
+    """What a message costs of the processor, and as a ratio; nothing where nobody measured it."""
+    mine = [each for each in ours if each]
+    others = [each for each in theirs if each]
+    if not mine or not len(mine) == len(others) == len(ours):
+        return {}
+    return {"cpu_us": asdict(Spread.of(mine)), "cpu_ratio": asdict(ratios(mine, others))}
 
 
 def _median(runs: list[Run], key: str, form: str) -> str:
@@ -78,14 +93,18 @@ def _row(name: str, peer: dict[str, Any]) -> str:
         f"{_median(latencies, 'p50', ',.0f'):>10}",
         f"{_median(latencies, 'p99', ',.0f'):>10}",
         f"{_median(runs, 'server_cpu', '.0%'):>6}",
-        f"{_median(runs, 'cpu_us_per_message', ',.2f'):>10}",
+        f"{_median(runs, COST, ',.2f'):>10}",
+        f"{Spread(**peer['cpu_ratio'])!s:>22}" if "cpu_ratio" in peer else "",
     )
     return "".join(cells).rstrip()
 
 
 def _head(result: dict[str, Any], under_load: bool) -> str:
     better = "" if result["more_is_better"] else "  (less is better)"
-    columns = f"{'p50 us':>10}{'p99 us':>10}{'busy':>6}{'us each':>10}" if under_load else better
+    columns = better
+    if under_load:
+        cpu = "CPU to " + result["base"]
+        columns = f"{'p50 us':>10}{'p99 us':>10}{'busy':>6}{'CPU us':>10}{cpu:>22}"
     return f"{'':18}{result['unit']:>15}{'to ' + result['base']:>22}{columns}"
 
 
@@ -94,7 +113,7 @@ def table(result: dict[str, Any]) -> str:
     runs = [run for peer in result["peers"].values() for run in peer["runs"]]
     lines = [
         f"{result['name']}: {result['title']}",
-        _head(result, any("server_cpu" in run for run in runs)),
+        _head(result, any(COST in run for run in runs)),
         *(_row(*each) for each in result["peers"].items()),
     ]
     others = max(run.get("others_cpu", 0) for run in runs)

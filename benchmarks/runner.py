@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from . import native
-from .machine import ROOT, Cores, busy_seconds, cpu_seconds, resident_bytes
+from .machine import ROOT, Cores, busy_seconds, cpu_seconds, family, resident_bytes
 from .peers import SERVERS, Peer
-from .scenarios import Scenario
+from .scenarios import CLIENTS, Scenario
 
 LOAD = Path(__file__).with_name("load.c")
 PATIENCE = 30.0  # seconds that a program has beyond its own time
@@ -119,19 +119,27 @@ def _load_command(scenario: Scenario, server: Server, settings: Settings) -> lis
     arguments = {
         "-m": scenario.mode,
         "-p": server.port,
-        "-P": server.pid,
+        "-P": ",".join(map(str, family(server.pid))),
         "-c": scenario.connections,
         "-s": scenario.size,
         "-d": scenario.depth,
         "-t": settings.seconds,
         "-w": settings.warmup,
     }
-    return [str(native.build(LOAD)), *(str(part) for pair in arguments.items() for part in pair)]
+    program = native.build(LOAD, *native.TLS) if scenario.encrypted else native.build(LOAD)
+    flags = ["-r"] if scenario.resumes else []
+    return [str(program), *(str(part) for pair in arguments.items() for part in pair), *flags]
+
+
+def _served(peer: Peer, scenario: Scenario) -> list[str]:
+    """The command line of a server."""
+    files = native.certificate() if scenario.encrypted else ()
+    return peer.command(scenario.behaviour, *files)
 
 
 def _under_load(peer: Peer, scenario: Scenario, settings: Settings) -> Run:
     """The load generator's own results, and what a message cost the server."""
-    with serving(peer.command(scenario.behaviour), settings.cores.server) as server:
+    with serving(_served(peer, scenario), settings.cores.server) as server:
         return _measured(scenario, server, settings)
 
 
@@ -166,7 +174,8 @@ def _others(server: Server) -> Iterator[list[float]]:
 
     def elsewhere() -> float:
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
-        ours = cpu_seconds(server.pid) + children.ru_utime + children.ru_stime
+        served = sum(map(cpu_seconds, family(server.pid)))
+        ours = served + children.ru_utime + children.ru_stime
         return busy_seconds() - ours
 
     parts: list[float] = []
@@ -186,11 +195,11 @@ def _through_proxy(peer: Peer, scenario: Scenario, settings: Settings) -> Run:
 def _at_rest(peer: Peer, scenario: Scenario, settings: Settings) -> Run:
     """What the server's memory has grown by for each of many idle connections."""
     few = Scenario("", "", scenario.behaviour, "echo", connections=10)
-    with serving(peer.command(scenario.behaviour), settings.cores.server) as server:
+    with serving(_served(peer, scenario), settings.cores.server) as server:
         _measured(few, server, settings)
-        before = resident_bytes(server.pid)
+        before = sum(map(resident_bytes, family(server.pid)))
         with _holding(scenario, server, settings):
-            after = resident_bytes(server.pid)
+            after = sum(map(resident_bytes, family(server.pid)))
     each = (after - before) / scenario.connections
     return {"bytes_before": before, "bytes_after": after, "bytes_each": each}
 
@@ -214,7 +223,7 @@ def _holding(scenario: Scenario, server: Server, settings: Settings) -> Iterator
 
 def _by_itself(peer: Peer, scenario: Scenario, settings: Settings) -> Run:
     """What a probe says; one that connects finds a C server on the other core."""
-    if scenario.behaviour not in ("connect", "race"):
+    if scenario.behaviour not in CLIENTS:
         command = peer.command(scenario.behaviour, str(settings.seconds))
         return _output(command, settings.cores.server, settings.seconds)
     target = next(each for each in SERVERS if each.name == "c-epoll")

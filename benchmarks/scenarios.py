@@ -18,6 +18,7 @@ class Scenario:
     :ivar connections: how many, open at once.
     :ivar size: bytes in a message.
     :ivar depth: messages in flight on each connection.
+    :ivar resumes: whether a connection resumes the TLS session of the one before.
     :ivar value: the key of the value that is compared, in a run's results.
     :ivar unit: the unit of that value.
     :ivar more_is_better: whether the larger value wins.
@@ -30,21 +31,30 @@ class Scenario:
     connections: int = 1
     size: int = 1000
     depth: int = 1
+    resumes: bool = False
     value: str = "per_second"
     unit: str = "per second"
     more_is_better: bool = True
 
     def by_cpu(self) -> Scenario:
         """The same, compared by what a second of the server's CPU time does."""
-        if self.mode in ("", "hold"):
+        if self.mode == "hold" or (not self.mode and self.behaviour not in CLIENTS):
             return self
         unit = self.unit.replace("second", "CPU second").replace("/s", "/CPU second")
         return replace(self, value=self.value.replace("per_", "per_cpu_"), unit=unit)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is over TLS."""
+        return self.behaviour == "tls"
 
     def peers(self) -> list[Peer]:
         """The servers, or the probes, that know its behaviour."""
         return [each for each in (SERVERS if self.mode else PROBES) if self.behaviour in each.does]
 
+
+#: What probes do as clients of a server.
+CLIENTS = ("client", "connect", "race")
 
 SIZES = {"1k": 1000, "10k": 10 * 1024, "100k": 100 * 1024, "1m": 1024 * 1024}
 
@@ -61,6 +71,11 @@ def _echo(size: str, connections: int) -> Scenario:
 def _pipelined(connections: int) -> Scenario:
     title = f"pipelined echo, 64 bytes, 16 in flight, {_count(connections)}"
     return Scenario(f"pipelined-{connections}", title, "echo", "echo", connections, 64, 16)
+
+
+def _tls_echo(name: str, size: int) -> Scenario:
+    title = f"TLS, echo, {size:,} bytes, {_count(10)}"
+    return Scenario(f"tls-echo-{name}", title, "tls", "echo", 10, size)
 
 
 SCENARIOS = (
@@ -137,6 +152,37 @@ SCENARIOS = (
         connections=10_000,
         size=100,
     ),
+    _tls_echo("1k", 1024),
+    _tls_echo("16k", 16 * 1024),
+    _tls_echo("1m", 1024 * 1024),
+    Scenario(
+        name="tls-handshake",
+        title="TLS, full handshake, one byte, close; 10 at once",
+        behaviour="tls",
+        mode="churn",
+        connections=10,
+        size=1,
+    ),
+    Scenario(
+        name="tls-resumed",
+        title="TLS, resumed handshake, one byte, close; 10 at once",
+        behaviour="tls",
+        mode="churn",
+        connections=10,
+        size=1,
+        resumes=True,
+    ),
+    Scenario(
+        name="tls-memory",
+        title="memory of an idle connection over TLS, of 1,000",
+        behaviour="tls",
+        mode="hold",
+        connections=1000,
+        value="bytes_each",
+        unit="bytes",
+        more_is_better=False,
+    ),
+    Scenario("client", "connect, send 1,000 bytes, receive them, close", "client"),
     Scenario("connect", "connect to one address, and close", "connect"),
     Scenario("race", "connect where the first of two addresses refuses", "race"),
     Scenario(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import machine, report
+from . import machine, native, report
 from .peers import Peer
-from .runner import Settings, compare
+from .runner import LOAD, Settings, compare
 from .scenarios import Scenario
 
 SPARE_DESCRIPTORS = 100
@@ -57,6 +57,15 @@ class Session:
             self.skip(scenario.name, why)
             return
 
+        if scenario.encrypted:
+            try:
+                native.build(LOAD, *native.TLS)
+                native.certificate()
+            except RuntimeError as missing:
+                why = str(missing).strip().splitlines()[-1]
+                self.skip(scenario.name, f"TLS needs OpenSSL, its command and its headers: {why}")
+                return
+
         def failed(peer: Peer, why: str) -> None:
             self.skip(f"{peer.name} in {scenario.name}", why)
 
@@ -71,6 +80,7 @@ class Session:
         settings = self.settings
         return {
             "machine": machine.describe(),
+            "commit": machine.commit(),
             "rounds": settings.rounds,
             "seconds": settings.seconds,
             "warmup": settings.warmup,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gevent import socket, subprocess
+from gevent import socket, ssl, subprocess
 from gevent.server import StreamServer
 
 if sys.platform != "linux":
     pytest.skip("the load generator is built on epoll", allow_module_level=True)
 
-from benchmarks import native, report, targets
+from benchmarks import history, machine, native, node, report, targets
 from benchmarks.peers import PROBES, SERVERS, Peer
 from benchmarks.scenarios import SCENARIOS
 
@@ -88,6 +91,55 @@ def test_every_style_of_gnet_takes_part() -> None:
 
 
 @needs_compiler
+@pytest.mark.limit(120)
+def test_tls_and_clients_are_measured_by_the_time_of_the_processor(tmp_path: Path) -> None:
+    try:
+        native.build(LOAD, *native.TLS)
+        native.certificate()
+    except RuntimeError:
+        pytest.skip("OpenSSL's headers or its command are not there")
+    path, kept = tmp_path / "run.json", tmp_path / "history.jsonl"
+    scenarios = "tls-echo-1k,tls-handshake,tls-resumed,client"
+    chosen = ("--scenario", scenarios, "--servers", "gnet,gnet-event,gevent", "--base", "gevent")
+    done = benchmarks(*chosen, "--rounds", "1", "--json", str(path), "--history", str(kept))
+    assert done.returncode == 0, done.stderr
+    assert "is skipped" not in done.stdout
+    results = json.loads(path.read_text())["scenarios"]
+    assert list(results) == scenarios.split(",")
+    [line] = history.read(kept)
+    assert line["machine"]["processors"]
+    for name, result in results.items():
+        for peer, measured in result["peers"].items():
+            assert measured["cpu_us"]["median"] > 0
+            assert line["scenarios"][name][peer]["cpu_us"] > 0
+        assert result["peers"]["gevent"]["cpu_ratio"]["median"] == 1
+
+
+@needs_compiler
+def test_a_server_that_does_not_resume_a_session_is_no_peer_of_those_that_do() -> None:
+    try:
+        load = native.build(LOAD, *native.TLS)
+        cert, key = native.certificate()
+    except RuntimeError:
+        pytest.skip("OpenSSL's headers or its command are not there")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.num_tickets = 0
+
+    def echo(sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            secure = context.wrap_socket(sock, server_side=True)
+            secure.sendall(secure.recv(100))
+            secure.recv(1)
+            secure.close()
+
+    with serving(echo) as port:
+        done = run(str(load), "-m", "churn", "-p", port, "-s", "1", "-t", "2", "-r")
+    assert done.returncode == 1
+    assert "did not resume" in done.stderr
+
+
+@needs_compiler
 def test_the_load_generator_refuses_an_echo_that_is_wrong_in_one_byte() -> None:
     def garble(sock: socket.socket) -> None:
         sock.sendall(sock.recv(2000))
@@ -144,6 +196,56 @@ def test_results_are_drawn_without_being_measured_again(tmp_path: Path, suffix: 
     assert done.returncode == 0, done.stderr
     assert "1.50 (1.50..1.50)" in done.stdout
     assert chart.stat().st_size > 0
+
+
+def test_a_history_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="charts need matplotlib")
+    scenario = next(each for each in SCENARIOS if each.name == "churn")
+    runs = {
+        "gnet-event": [{"per_second": 3.0, "cpu_us_per_message": 6.0}],
+        "gevent": [{"per_second": 2.0, "cpu_us_per_message": 8.0}],
+    }
+    document = {
+        "machine": {}, "commit": "abc", "rounds": 1, "seconds": 1,
+        "scenarios": {scenario.name: report.results(scenario, runs, "gevent")},
+    }  # fmt: skip
+    kept, chart = tmp_path / "history.jsonl", tmp_path / "history.svg"
+    history.append(document, kept)
+    history.append(document, kept)
+    first, second = history.read(kept)
+    assert first["scenarios"] == second["scenarios"]
+    assert first["scenarios"]["churn"]["gnet-event"]["cpu_ratio"] == 0.75
+    stored = tmp_path / "run.json"
+    stored.write_text(json.dumps(document))
+    done = benchmarks(
+        "--replay", str(stored), "--history", str(kept), "--history-chart", str(chart)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "gnet-event" in chart.read_text()
+
+
+def test_the_processes_of_a_server_are_all_counted() -> None:
+    script = "import os, time; os.fork(); print('there', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.readline()
+        found = machine.family(process.pid)
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+    assert found[0] == process.pid
+    assert len(found) == 2
+
+
+def test_another_node_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GNET_NODE", "/opt/node")
+    node.program.cache_clear()
+    try:
+        assert node.missing() is None
+        assert node.program() == "/opt/node"
+    finally:
+        node.program.cache_clear()
 
 
 def test_ratios_are_taken_within_each_round() -> None:

@@ -1,6 +1,6 @@
 """asyncio's ``create_connection``, on its own loop or on uvloop's.
 
-``python asyncio_probe.py asyncio  connect | race PORT SECONDS``, or ``uvloop`` and ``connect``
+``asyncio_probe.py asyncio  client | connect | race PORT SECONDS``; ``uvloop`` has no ``race``
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import asyncio
 import socket
 import sys
 
-from rate import async_rate, report
+from rate import MESSAGE, async_rate, report
 
 PORT = int(sys.argv[3])
 RACING = {"happy_eyeballs_delay": 0.25} if sys.argv[2] == "race" else {}
-HOST = {"connect": "127.0.0.1", "race": "two.test"}[sys.argv[2]]
+HOST = "two.test" if sys.argv[2] == "race" else "127.0.0.1"
 
 
 async def two_addresses(host: str, port: int, **options: object) -> list[tuple]:
@@ -25,6 +25,26 @@ async def two_addresses(host: str, port: int, **options: object) -> list[tuple]:
     ]
 
 
+class Client(asyncio.Protocol):
+    """Sends a message, and closes when it has come back."""
+
+    def __init__(self, done: asyncio.Future[None]) -> None:
+        self.done = done
+        self.left = len(MESSAGE)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        transport.write(MESSAGE)
+
+    def data_received(self, data: bytes) -> None:
+        self.left -= len(data)
+        if not self.left:
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.done.set_result(None)
+
+
 async def main() -> None:
     loop = asyncio.get_running_loop()
     if RACING:
@@ -34,7 +54,12 @@ async def main() -> None:
         transport, _ = await loop.create_connection(asyncio.Protocol, HOST, PORT, **RACING)
         transport.close()
 
-    report(await async_rate(connect))
+    async def client() -> None:
+        done = loop.create_future()
+        await loop.create_connection(lambda: Client(done), HOST, PORT)
+        await done
+
+    report(await async_rate(client if sys.argv[2] == "client" else connect))
 
 
 if sys.argv[1] == "uvloop":

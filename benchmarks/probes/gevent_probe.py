@@ -1,4 +1,4 @@
-"""gevent's ``create_connection``: ``python gevent_probe.py connect | race PORT SECONDS``."""
+"""gevent's ``create_connection``: ``gevent_probe.py client | connect | race PORT SECONDS``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import gevent
 from gevent import socket
-from rate import rate, report
+from rate import MESSAGE, rate, report
 
 
 class Resolver:
@@ -24,7 +24,17 @@ def connect_to(host: str) -> None:
     socket.create_connection((host, int(sys.argv[2]))).close()
 
 
+def client(host: str) -> None:
+    with socket.create_connection((host, int(sys.argv[2]))) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(MESSAGE)
+        left = len(MESSAGE)
+        while left:
+            left -= len(sock.recv(left))
+
+
 if sys.argv[1] == "race":
     gevent.get_hub().resolver = Resolver()
-host = {"connect": "127.0.0.1", "race": "two.test"}[sys.argv[1]]
-report(rate(lambda: connect_to(host)))
+host = "two.test" if sys.argv[1] == "race" else "127.0.0.1"
+step = client if sys.argv[1] == "client" else connect_to
+report(rate(lambda: step(host)))

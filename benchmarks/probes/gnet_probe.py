@@ -1,11 +1,11 @@
-"""gnet: ``gnet_probe.py connect | race PORT SECONDS``, ``blocklist | emit SECONDS``."""
+"""gnet: ``gnet_probe.py client | connect | race PORT SECONDS``, ``blocklist | emit SECONDS``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
-from rate import rate, report
+from rate import MESSAGE, rate, report
 
 import gnet
 
@@ -20,6 +20,14 @@ def lookup(hostname: str, **options: object) -> list[tuple[str, int]]:
 def connect() -> None:
     with gnet.connect(int(sys.argv[2]), "127.0.0.1"):
         pass
+
+
+def client() -> None:
+    with gnet.connect(int(sys.argv[2]), "127.0.0.1", no_delay=True) as sock:
+        sock.sendall(MESSAGE)
+        left = len(MESSAGE)
+        while left:
+            left -= len(sock.recv(left))
 
 
 def race() -> None:
@@ -44,6 +52,7 @@ def emitting() -> Callable[[], object]:
 
 
 measured = {
+    "client": lambda: rate(client),
     "connect": lambda: rate(connect),
     "race": lambda: rate(race),
     "blocklist": lambda: rate(checking(), BATCH),

@@ -6,35 +6,65 @@ import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 SECONDS = float(sys.argv[-1])
 
 
-def report(per_second: float) -> None:
+MESSAGE = b"x" * 1000
+
+
+class Rate(NamedTuple):
+    """What was measured."""
+
+    per_second: float
+    cpu_us_per_message: float
+
+
+class Watch:
+    """A clock, and the processor's beside it."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.cpu = time.process_time()
+        self.count = 0
+
+    def runs(self, length: float) -> bool:
+        """Whether the time is not over."""
+        self.now = time.perf_counter()
+        return self.now < self.began + length
+
+    def rate(self) -> Rate:
+        used = time.process_time() - self.cpu
+        return Rate(self.count / (self.now - self.began), 1e6 * used / self.count)
+
+
+def report(measured: Rate) -> None:
     """Print the result, as the runner reads it."""
-    print(json.dumps({"per_second": per_second}))
+    used = measured.cpu_us_per_message
+    print(json.dumps({**measured._asdict(), "per_cpu_second": 1e6 / used if used else 0.0}))
 
 
-def rate(step: Callable[[], object], batch: int = 1) -> float:
+def rate(step: Callable[[], object], batch: int = 1) -> Rate:
     """Steps in a second, after a tenth of the time that does not count.
 
     :param step: what is measured.
     :param batch: steps for each look at the clock.
     """
     for length in (SECONDS / 10, SECONDS):
-        count, began = 0, time.perf_counter()
-        while (now := time.perf_counter()) < began + length:
+        watch = Watch()
+        while watch.runs(length):
             for _ in range(batch):
                 step()
-            count += batch
-    return count / (now - began)
+            watch.count += batch
+    return watch.rate()
 
 
-async def async_rate(step: Callable[[], Awaitable[object]]) -> float:
+async def async_rate(step: Callable[[], Awaitable[object]]) -> Rate:
     """The same of a step that is awaited."""
     for length in (SECONDS / 10, SECONDS):
-        count, began = 0, time.perf_counter()
-        while (now := time.perf_counter()) < began + length:
+        watch = Watch()
+        while watch.runs(length):
             await step()
-            count += 1
-    return count / (now - began)
+            watch.count += 1
+    return watch.rate()

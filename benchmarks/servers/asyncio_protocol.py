@@ -1,11 +1,13 @@
 """asyncio's protocols, on its own loop or on uvloop's.
 
-``python asyncio_protocol.py asyncio | uvloop  echo | line | sink | fanout | proxy PORT``
+``python asyncio_protocol.py asyncio | uvloop  echo | line | sink | fanout | proxy PORT``, or
+``tls CERT KEY``
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 
 CHUNK = 65536
@@ -92,10 +94,19 @@ class Proxy(asyncio.Protocol):
         far.writelines(self.early)
 
 
+def encryption() -> ssl.SSLContext | None:
+    if sys.argv[2] != "tls":
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[3], sys.argv[4])
+    return context
+
+
 async def serve() -> None:
     protocol = {"echo": Echo, "line": Line, "sink": Sink, "fanout": Fanout, "proxy": Proxy}
+    made = protocol.get(sys.argv[2], Echo)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(protocol[sys.argv[2]], "127.0.0.1", 0, backlog=511)
+    server = await loop.create_server(made, "127.0.0.1", 0, backlog=511, ssl=encryption())
     print("listening", server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

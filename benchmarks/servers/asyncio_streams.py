@@ -1,11 +1,12 @@
 """asyncio's streams, on its own loop or on uvloop's.
 
-``python asyncio_streams.py asyncio | uvloop  echo | line | proxy PORT``
+``python asyncio_streams.py asyncio | uvloop  echo | line | proxy PORT | tls CERT KEY``
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from asyncio import StreamReader, StreamWriter
 from contextlib import closing, suppress
@@ -32,6 +33,7 @@ async def proxy(reader: StreamReader, writer: StreamWriter) -> None:
 
 
 behaviours = {each.__name__: each for each in (echo, line, proxy)}
+behaviours["tls"] = echo
 
 
 async def handle(reader: StreamReader, writer: StreamWriter) -> None:
@@ -39,8 +41,16 @@ async def handle(reader: StreamReader, writer: StreamWriter) -> None:
         await behaviours[sys.argv[2]](reader, writer)
 
 
+def encryption() -> ssl.SSLContext | None:
+    if sys.argv[2] != "tls":
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[3], sys.argv[4])
+    return context
+
+
 async def serve() -> None:
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, backlog=511)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, backlog=511, ssl=encryption())
     print("listening", server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -1,4 +1,7 @@
-"""gevent's server: ``gevent_blocking.py echo | timeout | line | sink | fanout | proxy PORT``."""
+"""gevent's server: ``gevent_blocking.py echo | timeout | line | sink | fanout | proxy PORT``.
+
+Or ``gevent_blocking.py tls CERT KEY``.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,7 @@ def proxy(near: socket.socket) -> None:
 
 
 behaviours = {each.__name__: each for each in (echo, timeout, line, sink, fanout, proxy)}
+behaviours["tls"] = echo
 
 
 def handle(sock: socket.socket, address: object) -> None:
@@ -74,7 +78,8 @@ def handle(sock: socket.socket, address: object) -> None:
         behaviours[sys.argv[1]](sock)
 
 
-server = StreamServer(("127.0.0.1", 0), handle, backlog=511)
+files = {"certfile": sys.argv[2], "keyfile": sys.argv[3]} if sys.argv[1] == "tls" else {}
+server = StreamServer(("127.0.0.1", 0), handle, backlog=511, **files)
 server.start()
 print("listening", server.server_port, flush=True)
 server.serve_forever()

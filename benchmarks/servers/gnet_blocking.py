@@ -1,4 +1,7 @@
-"""gnet, blocking: ``gnet_blocking.py echo | timeout | line | sink | fanout | proxy PORT``."""
+"""gnet, blocking: ``gnet_blocking.py echo | timeout | line | sink | fanout | proxy PORT``.
+
+Or ``gnet_blocking.py tls CERT KEY``.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,9 @@ def proxy(near: gnet.Socket) -> None:
 
 
 behaviours = {each.__name__: each for each in (echo, timeout, line, sink, fanout, proxy)}
-server = gnet.create_server(behaviours[sys.argv[1]], no_delay=True, end_on_return=True)
+behaviours["tls"] = echo
+tls = tuple(sys.argv[2:4]) if sys.argv[1] == "tls" else None
+server = gnet.create_server(behaviours[sys.argv[1]], no_delay=True, end_on_return=True, tls=tls)
 server.listen(0, "127.0.0.1")
 print("listening", server.address().port, flush=True)
 server.serve_forever()

@@ -1,4 +1,4 @@
-"""gnet, event style: ``python gnet_event.py echo | timeout | line | sink | fanout``."""
+"""gnet, event style: ``gnet_event.py echo | timeout | line | sink | fanout | tls CERT KEY``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def fanout(sock: gnet.Socket) -> None:
 
 
 behaviours = {each.__name__: each for each in (echo, timeout, line, sink, fanout)}
-server = gnet.create_server(behaviours[sys.argv[1]], no_delay=True)
+behaviours["tls"] = echo
+tls = tuple(sys.argv[2:4]) if sys.argv[1] == "tls" else None
+server = gnet.create_server(behaviours[sys.argv[1]], no_delay=True, tls=tls)
 server.listen(0, "127.0.0.1")
 print("listening", server.address().port, flush=True)
 gnet.run()

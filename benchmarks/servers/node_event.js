@@ -1,7 +1,10 @@
-// Node's net, by events: node node_event.js echo | timeout | line | sink | fanout
+// Node's net and tls, by events: node node_event.js echo | timeout | line | sink | fanout
+// node node_event.js tls CERT KEY
 'use strict';
 
+const fs = require('fs');
 const net = require('net');
+const tls = require('tls');
 
 const members = new Set();
 
@@ -39,8 +42,15 @@ const behaviours = {
   },
 };
 
-const server = net.createServer({ noDelay: true }, (socket) => {
+behaviours.tls = behaviours.echo;
+
+function connected(socket) {
   socket.on('error', () => {});  // the load generator leaves without a word
   behaviours[process.argv[2]](socket);
-});
+}
+
+const server = process.argv[2] === 'tls' ?
+  tls.createServer({ noDelay: true, cert: fs.readFileSync(process.argv[3]),
+                     key: fs.readFileSync(process.argv[4]) }, connected) :
+  net.createServer({ noDelay: true }, connected);
 server.listen(0, '127.0.0.1', () => console.log('listening', server.address().port));
