@@ -20,9 +20,9 @@ ROOMS = {
     "errors": "",
     "events": "",
     "_values": """
-        __init__ namesake suggestions event_names arguments addresses packed block_rules publish
-        report threads ledger stats weak_sets race encodings targets proxy_header client_hello
-        tls_errors backoff buffers prefix token_buckets
+        __init__ namesake suggestions event_names arguments addresses packed bare block_rules
+        publish report threads ledger stats weak_sets race encodings targets proxy_header
+        client_hello tls_errors backoff buffers prefix token_buckets
     """,
     "dns": """
         counted names turns destinations records services hosts resolv_conf search wire answer
@@ -41,9 +41,9 @@ ROOMS = {
     """,
     "tls": "server_names sessions contexts folder certificates __init__",
     "_core": """
-        __init__ address_table rule_store block_list emitter states outbox watchdog dispatcher held
-        host waiting sending out_file pipe writing on_read departure inbound flowing reading rare
-        connection tally tls_watcher tls_sizes tls_engine tls_wire
+        __init__ address_table rule_store block_list emitter states outbox watchdog dispatcher
+        acceptor held host waiting sending out_file pipe writing on_read departure inbound flowing
+        reading rare connection runners tally tls_watcher tls_sizes tls_engine tls_wire
     """,
     "_socket": """
         __init__ text_file makefile messages framing descriptors python_calls secure changing
@@ -52,8 +52,8 @@ ROOMS = {
     """,
     "_processes": "__init__ neighbours kinds channel",
     "_server": """
-        __init__ bind inherited acceptor handover connections accepted dropped entrance limits
-        pacing proxy_gate tls_gate runners counted ending listen_request options server notify
+        __init__ bind inherited handover connections accepted dropped entrance limits
+        pacing proxy_gate tls_gate counted ending listen_request options server notify
         serve after_fork at_exit threads
     """,
     "_sight": "__init__ living lag process measures",

@@ -6,11 +6,12 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
-from .._core.dispatcher import Dispatcher
 from .._loop.timers import start_timer
+from .._transport import stream_socket
 from .._transport.protocol import READ, Listener, Transport
 from .._values.backoff import Backoff
 from ..errors import annotate
+from .dispatcher import Dispatcher
 
 __all__ = ["Acceptor"]
 
@@ -119,7 +120,7 @@ class Acceptor:
             if self._watcher is None or (self._full is not None and self._full()):
                 return
             try:
-                wire, remote = self._wire.accept_wire()
+                wire, remote = stream_socket.accept(self._wire)
             except OSError as exc:
                 if exc.errno in PASSED_OVER:
                     continue
@@ -149,7 +150,7 @@ class Acceptor:
                 self._watcher.stop()
                 return
             try:
-                wire, remote = self._wire.accept_wire()
+                wire, remote = stream_socket.accept(self._wire)
             except BlockingIOError:
                 self._in_burst = False
                 if number == 1:

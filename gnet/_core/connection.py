@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from .._loop.timers import Deadline
 from .._transport import stream_socket
 from .._transport.protocol import Transport
+from .._values import bare
 from ..errors import annotate
 from .dispatcher import Dispatcher
 from .flowing import MAX_READS, READ_BYTES
+from .host import learn
 from .rare import Rare
 from .reading import Reading
 from .states import (
@@ -58,7 +60,7 @@ _scratch = bytearray(READ_BYTES)
 class Connection(Reading):
     """All that a socket is, but the names that a program calls."""
 
-    __slots__ = ("_local", "_rare", "_remembered", "_remote", "_signal")
+    __slots__ = ("_local", "_rare", "_remembered", "_remote", "_signal", "_tls")
 
     # The addresses in the system's form, kept for when the descriptor is gone.
     _local: Any
@@ -67,12 +69,14 @@ class Connection(Reading):
     # Settings made before there is a connection to make them on.
     _remembered: tuple[Any, ...]
     _signal: Any
+    _tls: Any
 
     # -- the beginning ------------------------------------------------------------------------
 
     def _begin(self, loop: Dispatcher, high_water_mark: int) -> None:
         """Be as new. What is set here is the program's to change, and stays from then on."""
         self._check_unused()
+        bare.forget_dict(self)
         self._listeners = {}
         self._refed = True
         self._holding = False
@@ -86,6 +90,7 @@ class Connection(Reading):
         self._onread = None
         self._remembered = ()
         self._signal = None
+        self._tls = None
         self.allow_half_open: bool = False
         self.high_water_mark: int = high_water_mark
         self._renew(loop)
@@ -93,22 +98,21 @@ class Connection(Reading):
     def _renew(self, loop: Dispatcher) -> None:
         """Have all that is the connection's own as it is before there is one."""
         self._join(loop)
+        if self._tls is not None:
+            self._tls.renew()
         self._life = IDLE
         self._receiving = UNMADE
         self._sending = WRITABLE
         self._owner = LISTENERS
         self._error = None
         self._heard = False
-        self._wire = None
-        self._failed_wire = None
-        self._local = None
-        self._remote = None
+        self._wire = self._failed_wire = None
+        self._local = self._remote = None
         self._rare = None
         self._peer = None
         self._blocked = None
         self._idle = None
         self._outbox = None
-        self._write_watcher = None
         self._written = 0
         self._unsent = 0
         self._begun = self._active = self._ended = 0.0
@@ -117,7 +121,7 @@ class Connection(Reading):
         self._ahead = None
         self._more = True
         self._pipes = None
-        self._read_watcher = None
+        self._read_watcher = self._write_watcher = None
         self._serving = None
         self._unread = None
         self._watching = UNWATCHED
@@ -143,10 +147,9 @@ class Connection(Reading):
 
     def _need_rare(self) -> Rare:
         """What few connections have, and this one from now on."""
-        rare = self._rare
-        if rare is None:
-            rare = self._rare = Rare()
-        return rare
+        if self._rare is None:
+            self._rare = Rare()
+        return self._rare
 
     def _facts(self) -> int:
         facts = 0
@@ -174,6 +177,8 @@ class Connection(Reading):
                 self._set_flow(True)
         elif event == "peer_end":
             self._watch_peer()
+        elif event == "session" and self._tls is not None:
+            self._listen_to_sessions()
 
     def _unlistened(self, event: str) -> None:
         if (self.server is None or self._is_blocking()) and self._life != IDLE:
@@ -190,10 +195,9 @@ class Connection(Reading):
         return self._life == CONNECTING
 
     def _must_keep(self) -> bool:
-        if self._life == CONNECTING:
-            return True
-        return self._life == OPEN and (
-            self._owner >= LEFT or bool(self._listeners) or bool(self._outbox)
+        return self._life == CONNECTING or (
+            self._life == OPEN
+            and (self._owner >= LEFT or bool(self._listeners) or bool(self._outbox))
         )
 
     # -- a handler's --------------------------------------------------------------------------
@@ -397,3 +401,6 @@ class Connection(Reading):
             later(self._loop.release)
         # Last, as it raises where warnings are errors.
         warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)
+
+
+learn(Connection)

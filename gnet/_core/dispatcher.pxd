@@ -34,3 +34,7 @@ cdef class Dispatcher:
     cdef public object timers
 
     cdef _schedule(self)
+    cdef bint _is_quiet(self)
+    cpdef defer(self, job)
+    cpdef flow(self)
+    cpdef unflow(self)

@@ -233,7 +233,8 @@ class Dispatcher:
     def release(self) -> None:
         """Undo one :meth:`hold`."""
         self._holds -= 1
-        if self._quiet is not None:
+        # While anything is held, nobody need look: the last one's release comes here, too.
+        if self._quiet is not None and not self._holds:
             self.loop.run_callback(self._check_quiet)
 
     def forsake(self, sock: object, *runners: greenlet | None) -> None:
@@ -339,7 +340,7 @@ class Dispatcher:
             if batch:
                 # A signal's exception has come through here: the rest must still be started.
                 self._put_back(batch)
-        if self._quiet is not None:
+        if self._quiet is not None and not self._holds:
             self._check_quiet()
 
     def _put_back(self, batch: list[Job]) -> None:
@@ -371,7 +372,7 @@ class Dispatcher:
                 if len(idle) >= MAX_IDLE_WORKERS:
                     return
                 idle.append(me)
-                if self._quiet is not None:
+                if self._quiet is not None and not self._holds:
                     self.loop.run_callback(self._check_quiet)
                 self.hub.switch()
         finally:

@@ -6,6 +6,7 @@ From Node's ``events``, *Class: EventEmitter*, as far as ``net`` uses it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
 import gevent
@@ -13,6 +14,7 @@ from gevent.event import AsyncResult
 
 from .._loop.timers import wait_patiently
 from .._values import arguments
+from .._values.arguments import ASYNC_FLAGS
 from .._values.event_names import KNOWN, warn_of_unknown
 from .._values.report import handler_failed, report
 from ..errors import coded, wait_timeout
@@ -50,6 +52,15 @@ class _Once:
         if emitter is not None:
             emitter._remove(self.event, self)
             self.listener(*args)
+
+
+def _is_plain(listener: Any) -> bool:
+    """Whether it is a function or a method, as nearly all are, and not an ``async`` one."""
+    function = listener.__func__ if type(listener) is MethodType else listener
+    kind = type(function)
+    return (kind is FunctionType or kind is _COMPILED) and not (
+        function.__code__.co_flags & ASYNC_FLAGS
+    )
 
 
 def _unwrap(listener: Listener) -> Listener:
@@ -160,6 +171,9 @@ class EventEmitter:
             of several exceptions, while the hub reports the others; and for ``'error'`` without
             a listener, the error itself.
         """
+        return self._emit(event, args)
+
+    def _emit(self, event: str, args: tuple[Any, ...]) -> bool:
         listeners = self._listeners.get(event)
         if listeners is None:
             if event == "error":
@@ -222,23 +236,28 @@ class EventEmitter:
         if not isinstance(event, str):
             raise arguments.wrong_kind("event", event, "a str")
         if listener is _MISSING:
-
-            def decorate(function: _L) -> _L:
-                self._listen(event, function, once, first)
-                return function
-
-            return decorate
-        arguments.function("listener", listener)
+            return self._decorator(event, once, first)
+        if not _is_plain(listener):
+            arguments.function("listener", listener)
         if "new_listener" in self._listeners:
             self.emit("new_listener", event, listener)
         entry = _Once(self, event, listener) if once else listener
         present = self._entries(event)
-        self._store(event, (entry, *present) if first else (*present, entry))
-        if not present:
+        if present:
+            self._store(event, (entry, *present) if first else (*present, entry))
+        else:
+            self._listeners[event] = entry
             if event not in KNOWN:
                 warn_of_unknown(self, event)
             self._listening(event)
         return self
+
+    def _decorator(self, event: str, once: bool, first: bool) -> Callable[[_L], _L]:
+        def decorate(function: _L) -> _L:
+            self._listen(event, function, once, first)
+            return function
+
+        return decorate
 
     def _entries(self, event: str) -> tuple[Listener, ...]:
         found = self._listeners.get(event, ())
@@ -288,6 +307,10 @@ def call_all(listeners: tuple[Listener, ...], args: tuple[Any, ...]) -> None:
         finally:
             # Its traceback has this frame.
             del first
+
+
+# What a function of this module is: one of Cython's where it is compiled.
+_COMPILED = type(call_all)
 
 
 # 'error' and 'close' come in one batch, before the waiting greenlet runs: the first one counts.

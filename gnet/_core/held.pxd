@@ -7,3 +7,7 @@ cdef class Held(EventEmitter):
     cdef public bint _holding
     cdef public Dispatcher _loop
     cdef public bint _refed
+    cpdef _check_thread(self)
+    cpdef bint _holds(self)
+    cpdef _listen(self, event, listener, bint once, bint first)
+    cpdef _update_hold(self)

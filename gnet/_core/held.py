@@ -79,7 +79,7 @@ class Held(EventEmitter):
 
     def emit(self, event: str, *args: Any) -> bool:
         self._check_thread()
-        return super().emit(event, *args)
+        return self._emit(event, args)
 
     emit.__doc__ = EventEmitter.emit.__doc__
 
@@ -99,7 +99,8 @@ class Held(EventEmitter):
 
     def _listen(self, event: str, listener: Any, once: bool, first: bool) -> Any:
         self._check_thread()
-        return super()._listen(event, listener, once, first)
+        # By its name: super() looks it up anew for each listener.
+        return EventEmitter._listen(self, event, listener, once, first)
 
     # -- what keeps the program ---------------------------------------------------------------
 

@@ -1,7 +1,12 @@
+cimport cython
+
 from .held cimport Held
+from .states cimport step
 
 # So they are variables of C's, as in the modules below: each use is a lookup by name otherwise.
 cdef int CLOSED, CONNECTING, HANDLER, IDLE, LEFT, LEFT_BY_HANDLER, LISTENERS, OPEN, SHUT, UNMADE
+
+cdef dict methods
 
 
 cdef class Host(Held):
@@ -21,4 +26,13 @@ cdef class Host(Held):
     cdef public object _watchdog
     cdef public object _wire
     cdef public object server
+    cdef int _facts(self)
+    cdef bint _must_keep(self)
     cdef bint _never_waits(self)
+    @cython.locals(loop=object)
+    cdef _publish(self, str kind)
+    cpdef bint _is_blocking(self)
+    cpdef bint _is_handlers(self)
+    cpdef _shut(self, error=*, bint heard=*)
+    cpdef _step(self, str event)
+    cpdef _update_kept(self)

@@ -18,8 +18,13 @@ from greenlet import GreenletExit, greenlet
 from .._loop.timers import IdleTimer
 from .._transport.protocol import Transport
 from .._values import arguments
+<<<<<<< HEAD
 from .._values.publish import publish
 from .._values.report import handler_failed, report
+=======
+from .._values.publish import publish, subscribers
+from .._values.report import report
+>>>>>>> f984c86 (An accepted connection costs a third fewer instructions, and no system call too many)
 from ..errors import SocketClosedError, StreamDestroyedError, system_error
 from .held import Held
 from .states import (
@@ -27,11 +32,13 @@ from .states import (
     CONNECTING,
     HANDLER,
     IDLE,
+    JOINT_RULES,
     LEFT,
     LEFT_BY_HANDLER,
     LISTENERS,
     OPEN,
     SHUT,
+    TABLE,
     UNMADE,
     step,
 )
@@ -40,7 +47,19 @@ from .watchdog import Watchdog
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Host"]
+__all__ = ["Host", "learn"]
+
+# The actions that are methods of a connection. By the instance each would be looked up, and a
+# bound method be made of it, in every step.
+methods: dict[str, Callable[[Any], object]] = {}
+
+
+def learn(connection: type) -> None:
+    """Know a class by its methods for the actions; a class on top of it may have others."""
+    for action in {action for row in TABLE + JOINT_RULES for action in row.do.split()}:
+        method = getattr(connection, f"_{action}", None)
+        if method is not None:
+            methods[f"_{action}"] = method
 
 
 class _Owner(ref):  # type: ignore[type-arg]
@@ -104,7 +123,11 @@ class Host(Held):
             event, self._life, self._receiving, self._sending, self._owner, self._facts()
         )
         for action in actions:
-            getattr(self, action)()
+            method = methods.get(action)
+            if method is None:
+                getattr(self, action)()
+            else:
+                method(self)
 
     def _is_blocking(self) -> bool:
         """Whether blocking calls use the connection, or did to the end."""
@@ -173,10 +196,15 @@ class Host(Held):
         self._loop.defer(self._shut)
 
     def _publish_failed(self) -> None:
-        publish(self._loop.defer, "ConnectionFailed", self, self._error)
+        self._publish("ConnectionFailed")
 
     def _publish_closed(self) -> None:
-        publish(self._loop.defer, "ConnectionClosed", self, self._error)
+        self._publish("ConnectionClosed")
+
+    def _publish(self, kind: str) -> None:
+        if subscribers:
+            loop = self._loop
+            publish(loop.defer, kind, self, self._error)
 
     def _close_failed(self) -> None:
         """Close what was kept of a connection that has failed."""

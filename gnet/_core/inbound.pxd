@@ -16,3 +16,7 @@ cdef class Inbound(Departure):
     cdef public int _watching
     cdef public bint allow_half_open
     cdef public long long bytes_read
+    cpdef _forget_flow(self)
+    cpdef _rearm(self)
+    cpdef _set_flow(self, flow)
+    cpdef _unwatch(self)

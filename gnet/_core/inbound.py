@@ -273,3 +273,7 @@ class Inbound(Departure):
     def _discard(self) -> None:
         """In the hub: something arrived after ``close()``."""
         raise NotImplementedError
+
+    def _listen_to_sessions(self) -> None:
+        """Somebody wants what a connection with TLS can be resumed by."""
+        raise NotImplementedError

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 import gevent
 from greenlet import getcurrent, greenlet
 
-from .._core.dispatcher import Dispatcher
-from .._socket.socket import Socket
-from .connections import Connections
+from .connection import Connection
+from .dispatcher import Dispatcher
 
 __all__ = ["Runners"]
 
@@ -19,7 +19,7 @@ class _Handler(gevent.Greenlet):  # type: ignore[type-arg]
 
     __slots__ = ("socket",)
 
-    socket: Socket
+    socket: Connection
 
 
 class Runners:
@@ -30,13 +30,13 @@ class Runners:
 
     __slots__ = ("_borrowed", "_connections", "_running")
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Collection[Any]) -> None:
         self._connections = connections
         # Those that are borrowed, and whose they are.
-        self._borrowed: dict[greenlet, Socket] = {}
-        self._running: dict[Socket, greenlet] = {}
+        self._borrowed: dict[greenlet, Connection] = {}
+        self._running: dict[Connection, greenlet] = {}
 
-    def run(self, sock: Socket, emit: Callable[..., object]) -> None:
+    def run(self, sock: Connection, emit: Callable[..., object]) -> None:
         """In a borrowed greenlet: run the listeners.
 
         :param emit: the server's.
@@ -54,28 +54,27 @@ class Runners:
             self._running.pop(sock, None)
 
     @staticmethod
-    def spawn(sock: Socket) -> greenlet:
+    def spawn(sock: Connection) -> greenlet:
         """Run the listeners in a greenlet that is the connection's for its whole life."""
         runner = _Handler.spawn(sock._handle)
         runner.socket = sock
         return runner
 
-    def runner_of(self, sock: Socket) -> greenlet | None:
+    def runner_of(self, sock: Connection) -> greenlet | None:
         """The borrowed greenlet that runs the listeners of a connection."""
         return self._running.get(sock)
 
-    def connection_of(self, caller: greenlet) -> Socket | None:
+    def connection_of(self, caller: greenlet) -> Any:
         """The open connection whose listener the calling greenlet runs, if it does."""
         mine = caller.socket if isinstance(caller, _Handler) else self._borrowed.get(caller)
         if mine is not None:
             return mine if mine in self._connections else None
         for sock in self._connections:
             if sock._serving is caller:
-                found: Socket = sock
-                return found
+                return sock
         return None
 
-    def force(self, loop: Dispatcher, left: Iterable[Socket]) -> int:
+    def force(self, loop: Dispatcher, left: Iterable[Connection]) -> int:
         """Destroy connections, and do not wait for their listeners; gives how many were open."""
         forced = 0
         for sock in left:

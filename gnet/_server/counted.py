@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.dispatcher import Dispatcher
 from .._core.held import Held
+from .._core.runners import Runners
 from .._core.tally import consistent, tally
 from .._values import arguments
 from .._values.addresses import AddressInfo, place_text
@@ -17,7 +18,6 @@ from .._values.ledger import Ledger, record_later
 from ..errors import late_import
 from .dropped import REASONS
 from .entrance import Entrance
-from .runners import Runners
 
 if TYPE_CHECKING:
     from .._values.stats import ServerStats

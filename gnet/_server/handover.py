@@ -14,6 +14,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from .._core.acceptor import Acceptor
 from .._processes.channel import Channel, Message
 from .._transport import unix_path
 from .._transport.protocol import Transport
@@ -21,7 +22,6 @@ from .._transport.stream_socket import Wire
 from .._values import arguments
 from ..errors import annotate, system_error
 from . import bind
-from .acceptor import Acceptor
 
 __all__ = ["Offer", "TakenOver", "take_over"]
 

@@ -110,7 +110,7 @@ class ListenRequest(NamedTuple):
             return bind.take_over(self.handle, fd, self.options)
         if self.fd is not None:
             return bind.take_over(None, self.fd, self.options)
-        return bind.bind(host, port, path, self.options, self.early)
+        return bind.bind(host, port, path, self.options, self.early, server.no_delay)
 
     def opened(self) -> None:
         """It is listened on: who has handed the handle over is told."""

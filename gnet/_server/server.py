@@ -16,9 +16,11 @@ from gevent.event import AsyncResult
 from greenlet import getcurrent
 
 from .._core import watchdog
+from .._core.acceptor import Acceptor
 from .._core.block_list import BlockList
 from .._core.dispatcher import dispatcher
 from .._core.emitter import EventEmitter, Listener
+from .._core.runners import Runners
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal
 from .._loop.paced_wire import checked_byte_rate
@@ -49,7 +51,6 @@ from ..errors import (
 )
 from . import bind
 from .accepted import Accepted, Arrivals
-from .acceptor import Acceptor
 from .counted import Counted
 from .dropped import DropInfo
 from .ending import Ending
@@ -59,7 +60,6 @@ from .listen_request import ListenRequest
 from .options import ListeningOptions, ServerOptions
 from .pacing import Pacing
 from .proxy_gate import ProxyGate
-from .runners import Runners
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -75,6 +75,7 @@ __all__ = ["DropInfo", "Server"]
 
 # What the sockets of a server are set up with: one value between all of them.
 _NO_DELAY: Settings = (("no_delay", True),)
+_DELAY: Settings = (("no_delay", False),)
 
 
 class Server(ServerBase):
@@ -147,6 +148,7 @@ class Server(ServerBase):
         "_drop_max_connection",
         "_end_on_return",
         "_ending",
+        "_inherited",
         "_last_grace",
         "_local",
         "_log",
@@ -240,6 +242,8 @@ class Server(ServerBase):
         self._acceptor: Acceptor | None = None
         # The local address of every connection, where they all have the same.
         self._local: Any = None
+        # Whether its sockets have TCP_NODELAY from the listening one.
+        self._inherited = False
         self._drop_max_connection = False
         self._binding: object | None = None
         self._signal: Signal | None = None
@@ -403,7 +407,7 @@ class Server(ServerBase):
         """What another server gets that shares the handle."""
         if self._bound is None:
             raise type_error("the server to share with does not listen", "ERR_INVALID_ARG_VALUE")
-        return bind.Bound(bind.duplicate(self._bound.wire))
+        return bind.Bound(bind.duplicate(self._bound.wire), no_delay=self._bound.no_delay)
 
     def _forget_signal(self) -> None:
         if self._signal is not None:
@@ -431,6 +435,7 @@ class Server(ServerBase):
             bound.share is not None,
         )
         self._local = common_address(bound.wire.local_name())
+        self._inherited = bound.no_delay
         self._begin_counting()
         self._loop.kept.add(self)
         self._update_hold()
@@ -483,8 +488,8 @@ class Server(ServerBase):
         self._entrance.connections.add(sock)
         self._ledger.accept()
         try:
-            if self.no_delay:
-                sock._set_up(_NO_DELAY)
+            if self.no_delay or self._inherited:
+                sock._set_up(_NO_DELAY if self.no_delay else _DELAY, self._inherited)
             if self.keep_alive:
                 sock.set_keep_alive(True, self.keep_alive_initial_delay, *NODES_KEEP_ALIVE)
             if self.pause_on_connect:

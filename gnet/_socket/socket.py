@@ -580,10 +580,14 @@ class Socket(SocketBase):
             tcp_options.apply(self._wire, ((name, value),))
         return self
 
-    def _set_up(self, settings: tcp_options.Settings) -> None:
-        """Have the settings of the server that has accepted the connection."""
+    def _set_up(self, settings: tcp_options.Settings, inherited: bool) -> None:
+        """Have the settings of the server that has accepted the connection.
+
+        :param inherited: it has ``TCP_NODELAY`` from the listening socket.
+        """
         self._remembered = settings
-        tcp_options.apply(self._wire, settings)  # type: ignore[arg-type]
+        if not (inherited and settings[0][1]):
+            tcp_options.apply(self._wire, settings)  # type: ignore[arg-type]
 
     def _apply_options(self) -> None:
         if self._wire is not None:

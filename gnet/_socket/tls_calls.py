@@ -38,17 +38,6 @@ class TLSCalls(TLSNames):
 
     __slots__ = ()
 
-    def _begin(self, loop: Any, high_water_mark: int) -> None:
-        self._tls = None
-        super()._begin(loop, high_water_mark)
-
-    def _renew(self, loop: Any) -> None:
-        super()._renew(loop)
-        tls = self._tls
-        if tls is not None:
-            # What the program has set stays.
-            tls.secure = tls.client = tls.change = None
-
     def _need_tls(self) -> TLSState:
         if self._tls is None:
             self._tls = TLSState()
@@ -67,11 +56,6 @@ class TLSCalls(TLSNames):
         tls.secure = wire
         tls.client = client
         if "session" in self._listeners:
-            self._listen_to_sessions()
-
-    def _listening(self, event: str) -> None:
-        super()._listening(event)
-        if event == "session" and self._secure is not None:
             self._listen_to_sessions()
 
     def _listen_to_sessions(self) -> None:

@@ -38,13 +38,16 @@ class TLSState:
         self.secure: TLSWire | None = None
         self.client: ClientTLS | None = None
 
+    def renew(self) -> None:
+        """There will be another connection. What the program has set stays."""
+        self.secure = self.client = self.change = None
+
 
 class TLSNames(PythonSocket):
     """A socket that says how it is encrypted, if it is."""
 
-    __slots__ = ("_tls",)
+    __slots__ = ()
 
-    # None on most sockets.
     _tls: TLSState | None
 
     @property

@@ -111,3 +111,134 @@ cdef inline Py_ssize_t send(object wire, object data, int flags=0) except? -1:
         if count >= 0:
             return count
         raise_unless_interrupted()
+
+
+# -- accepting
+#
+# Python's own accept() and the initialiser of its socket ask the kernel three times for each
+# connection: for the connection, for its name, and not to have it block. Here it is asked once.
+
+cdef extern from *:
+    """
+    #include <string.h>
+    #include <sys/socket.h>
+    #include <netinet/in.h>
+    #include <arpa/inet.h>
+
+    /* The first fields of CPython's PySocketSockObject; gnet_knows() finds out whether they are
+     * those of this interpreter. */
+    typedef struct {
+        PyObject_HEAD
+        int sock_fd;
+        int sock_family;
+        int sock_type;
+        int sock_proto;
+        void *errorhandler;
+        long long sock_timeout;
+    } GnetSocketFields;
+
+    /* The type of the listening sockets whose connections are made here. */
+    static PyTypeObject *gnet_known = NULL;
+
+    static int gnet_is_known(PyObject *listener) {
+        int family = ((GnetSocketFields *)listener)->sock_family;
+        return Py_TYPE(listener) == gnet_known && (family == AF_INET || family == AF_INET6);
+    }
+
+    /* Look at a socket that Python has made whether its fields are where they are expected. */
+    static void gnet_compare(PyObject *listener, PyObject *made, int fd, int family, int proto) {
+    #ifdef __linux__
+        GnetSocketFields *fields = (GnetSocketFields *)made;
+        if (Py_TYPE(made) == Py_TYPE(listener)
+                && Py_TYPE(made)->tp_basicsize >= (Py_ssize_t)sizeof(GnetSocketFields)
+                && fields->sock_fd == fd && fields->sock_family == family
+                && fields->sock_type == SOCK_STREAM && fields->sock_proto == proto
+                && fields->sock_timeout == 0)
+            gnet_known = Py_TYPE(listener);
+    #endif
+    }
+
+    static int gnet_accept(int fd, struct sockaddr_storage *peer) {
+        socklen_t size = sizeof *peer;
+    #ifdef __linux__
+        return accept4(fd, (struct sockaddr *)peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    #else
+        return accept(fd, (struct sockaddr *)peer, &size);
+    #endif
+    }
+
+    /* As the listening socket, with a descriptor of its own. */
+    static PyObject *gnet_made(PyObject *listener, int fd, PyObject *nothing) {
+        GnetSocketFields *like = (GnetSocketFields *)listener, *fields;
+        PyObject *made = Py_TYPE(listener)->tp_new(Py_TYPE(listener), nothing, NULL);
+        if (made == NULL)
+            return NULL;
+        if (PySys_Audit("socket.__new__", "Oiii", made, like->sock_family, SOCK_STREAM,
+                        like->sock_proto) < 0) {
+            Py_DECREF(made);
+            return NULL;
+        }
+        fields = (GnetSocketFields *)made;
+        fields->sock_family = like->sock_family;
+        fields->sock_type = SOCK_STREAM;
+        fields->sock_proto = like->sock_proto;
+        fields->sock_timeout = 0;
+        fields->sock_fd = fd;
+        return made;
+    }
+
+    /* An address as Python has it. */
+    static PyObject *gnet_address(struct sockaddr_storage *peer) {
+        char text[INET6_ADDRSTRLEN];
+        if (peer->ss_family == AF_INET) {
+            struct sockaddr_in *in = (struct sockaddr_in *)peer;
+            inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
+            return Py_BuildValue("si", text, ntohs(in->sin_port));
+        } else {
+            struct sockaddr_in6 *in = (struct sockaddr_in6 *)peer;
+            inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof text);
+            return Py_BuildValue("siII", text, ntohs(in->sin6_port), ntohl(in->sin6_flowinfo),
+                                 (unsigned)in->sin6_scope_id);
+        }
+    }
+    """
+    struct sockaddr_storage:
+        pass
+    bint gnet_is_known(object)
+    void gnet_compare(object, object, int, int, int)
+    int gnet_accept(int, sockaddr_storage*)
+    object gnet_made(object, int, tuple)
+    object gnet_address(sockaddr_storage*)
+
+cdef extern from "<unistd.h>":
+    int system_close "close"(int)
+
+
+cdef inline tuple accept(object listener):
+    """``listener.accept_wire()``"""
+    cdef int fd
+    cdef sockaddr_storage peer
+    if not isinstance(listener, socket) or not gnet_is_known(listener):
+        return accept_and_compare(listener)
+    while True:
+        fd = gnet_accept((<socket> listener).sock_fd, &peer)
+        if fd >= 0:
+            break
+        raise_unless_interrupted()
+    try:
+        wire = gnet_made(listener, fd, ())
+    except BaseException:
+        system_close(fd)
+        raise
+    # As prepare() does.
+    wire._watchers = ()
+    return wire, gnet_address(&peer)
+
+
+cdef inline tuple accept_and_compare(object listener):
+    made, remote = listener.accept_wire()
+    method = type(listener).accept_wire
+    # A class with one of its own wants to make them itself.
+    if isinstance(made, socket) and method.__qualname__ == "Wire.accept_wire":
+        gnet_compare(listener, made, made.fileno(), made.family, made.proto)
+    return made, remote

@@ -19,7 +19,7 @@ from typing import Any
 
 from .._values.threads import of_threads
 from ..errors import annotate, system_error, type_error, value_error
-from .protocol import Transport, Watcher, refuse
+from .protocol import Listener, Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL
 from .watchers import RestartingWatcher
 
@@ -33,6 +33,7 @@ else:
 __all__ = [
     "TcpWire",
     "Wire",
+    "accept",
     "coarse_now",
     "is_libuv",
     "of_threads",
@@ -91,6 +92,8 @@ class Wire(SystemSocket):
 
     __slots__ = ("_watchers",)
 
+    _watchers: tuple[Watcher, ...]
+
     TCP_OPTIONS: bool = False
     RESET: bool = False
     PEEK: bool = True
@@ -134,6 +137,8 @@ class Wire(SystemSocket):
 
     def prepare(self) -> None:
         """Never block, and never be a signal."""
+        # That a slot is empty is found out by an exception.
+        self._watchers = ()
         self.setblocking(False)
         if sys.platform == "darwin":
             # Its way to say NO_SIGNAL; SO_NOSIGPIPE, which the interpreter does not name.
@@ -218,8 +223,8 @@ class Wire(SystemSocket):
             watcher: Watcher = loop.io(self.fileno(), events)
             if is_libuv(loop):
                 watcher = RestartingWatcher(loop, watcher)
-        # A slot is empty until it is used.
-        self._watchers: tuple[Watcher, ...] = (*getattr(self, "_watchers", ()), watcher)
+        # The slot of one that was not prepared is empty.
+        self._watchers = (*getattr(self, "_watchers", ()), watcher)
         return watcher
 
     def close(self) -> None:
@@ -232,10 +237,11 @@ class Wire(SystemSocket):
         return super().detach()
 
     def _unwatch(self) -> None:
-        watchers = getattr(self, "_watchers", ())
-        self._watchers = ()
-        for watcher in watchers:
-            watcher.close()
+        watchers = getattr(self, "_watchers", None)
+        if watchers:
+            self._watchers = ()
+            for watcher in watchers:
+                watcher.close()
 
     def __del__(self) -> None:
         if self.fileno() < 0:
@@ -294,7 +300,20 @@ def _open_mptcp(family: int) -> Wire | None:
 
 def is_libuv(loop: Any) -> bool:
     """Whether it is gevent's other loop, and the only one on Windows."""
-    return type(loop).__module__.startswith("gevent.libuv")
+    kind = type(loop)
+    found = _libuv.get(kind)
+    if found is None:
+        found = _libuv[kind] = kind.__module__.startswith("gevent.libuv")
+    return found
+
+
+# Which classes of loops are libuv's: each watcher asks.
+_libuv: dict[type, bool] = {}
+
+
+def accept(listener: Listener) -> tuple[Transport, Any]:
+    """``listener.accept_wire()``. What is compiled has that of the ``.pxd`` beside instead."""
+    return listener.accept_wire()
 
 
 def receive(wire: Transport, size: int, flags: int = 0) -> bytes:

@@ -26,7 +26,7 @@ CHURN_INSTRUCTIONS = 93_300
 #: Bytes that an idle connection holds in event style, and what it may hold in blocking style for
 #: each byte of gevent's. The allocator's arenas and the growth of tables are up to a hundred bytes
 #: of it, which move with any change and with what else the machine does.
-IDLE_EVENT_BYTES = 1_400
+IDLE_EVENT_BYTES = 1_290
 IDLE_BLOCKING_FACTOR = 1.10
 
 #: Calls of gnet's own functions until the listener's.
@@ -68,7 +68,7 @@ _OTHERS = {
     "_server/at_exit.py": (20, _LIFE),
     "_server/counted.py": (2, _COUNTS),
     "_server/handover.py": (2, "a part of the server, in a file of its own to be imported late"),
-    "_server/runners.py": (5, "the connections whose listeners run"),
+    "_core/runners.py": (5, "the connections whose listeners run"),
     "_server/server.py": (12, "the connections that the server has made"),
     "_server/threads.py": (8, _LIFE),
     "_sight/living.py": (2, "the connections that a server has, with no copy made of the set"),

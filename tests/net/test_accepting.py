@@ -8,8 +8,8 @@ import pytest
 from gevent.queue import Queue
 
 import gnet
-from gnet._server import acceptor
-from gnet._transport.stream_socket import Wire
+from gnet._core import acceptor
+from gnet._transport import stream_socket
 from tests.net.conftest import Net
 
 
@@ -18,18 +18,19 @@ class Asked:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.given = self.empty = 0
-        accept = Wire.accept_wire
+        asked = self
 
-        def counting(wire: Wire) -> Any:
-            try:
-                made = accept(wire)
-            except BlockingIOError:
-                self.empty += 1
-                raise
-            self.given += 1
-            return made
+        class Counting(stream_socket.TcpWire):
+            def accept_wire(self) -> Any:
+                try:
+                    made = super().accept_wire()
+                except BlockingIOError:
+                    asked.empty += 1
+                    raise
+                asked.given += 1
+                return made
 
-        monkeypatch.setattr(Wire, "accept_wire", counting)
+        monkeypatch.setattr(stream_socket, "_class_of", lambda family, proto: Counting)
 
 
 def test_after_some_that_came_alone_a_second_one_is_seldom_looked_for(

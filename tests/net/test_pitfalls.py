@@ -18,8 +18,8 @@ from gevent import socket
 from gevent.queue import Queue
 
 import gnet
+from gnet._core.acceptor import Acceptor
 from gnet._core.dispatcher import dispatcher
-from gnet._server.acceptor import Acceptor
 from gnet._transport.stream_socket import Wire
 from tests.helpers.calls import Calls
 from tests.helpers.servers import receive_all
