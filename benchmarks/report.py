@@ -94,7 +94,7 @@ def _row(name: str, peer: dict[str, Any]) -> str:
         f"{_median(latencies, 'p99', ',.0f'):>10}",
         f"{_median(runs, 'server_cpu', '.0%'):>6}",
         f"{_median(runs, COST, ',.2f'):>10}",
-        f"{Spread(**peer['cpu_ratio'])!s:>22}" if "cpu_ratio" in peer else "",
+        f"{Spread(**peer['cpu_ratio'])!s:>26}" if "cpu_ratio" in peer else "",
     )
     return "".join(cells).rstrip()
 
@@ -104,7 +104,7 @@ def _head(result: dict[str, Any], under_load: bool) -> str:
     columns = better
     if under_load:
         cpu = "CPU to " + result["base"]
-        columns = f"{'p50 us':>10}{'p99 us':>10}{'busy':>6}{'CPU us':>10}{cpu:>22}"
+        columns = f"{'p50 us':>10}{'p99 us':>10}{'busy':>6}{'CPU us':>10}{cpu:>26}"
     return f"{'':18}{result['unit']:>15}{'to ' + result['base']:>22}{columns}"
 
 

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 
 import gevent
-from gevent import socket
+from gevent import socket, ssl
 from gevent.server import StreamServer
 
 CHUNK = 65536
@@ -78,8 +78,13 @@ def handle(sock: socket.socket, address: object) -> None:
         behaviours[sys.argv[1]](sock)
 
 
-files = {"certfile": sys.argv[2], "keyfile": sys.argv[3]} if sys.argv[1] == "tls" else {}
-server = StreamServer(("127.0.0.1", 0), handle, backlog=511, **files)
+options = {}
+if sys.argv[1] == "tls":
+    # With the files instead, each connection would have a context of its own.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[2], sys.argv[3])
+    options["ssl_context"] = context
+server = StreamServer(("127.0.0.1", 0), handle, backlog=511, **options)
 server.start()
 print("listening", server.server_port, flush=True)
 server.serve_forever()

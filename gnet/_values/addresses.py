@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, NamedTuple
 
@@ -91,6 +92,11 @@ def is_ipv6(value: object) -> bool:
 
 def parse_ip(text: str) -> IPAddress | None:
     """The address that ``text`` is, or ``None``; an IPv6 one keeps its zone id."""
+    # Programs dial few addresses again and again. What is longer may be anything.
+    return _recent(text) if len(text) <= _LONGEST_KEPT else _parsed(text)
+
+
+def _parsed(text: str) -> IPAddress | None:
     try:
         if ":" not in text:
             return IPv4Address(text)
@@ -98,6 +104,10 @@ def parse_ip(text: str) -> IPAddress | None:
         return IPv6Address(text) if zone is None or _ZONE.fullmatch(zone) else None
     except ValueError:
         return None
+
+
+_LONGEST_KEPT = 64
+_recent = lru_cache(maxsize=256)(_parsed)
 
 
 def split_zone(address: str) -> tuple[str, str | None]:
