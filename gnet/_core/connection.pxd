@@ -1,5 +1,4 @@
 from .._transport cimport stream_socket
-from .._values cimport bare
 from .dispatcher cimport Dispatcher
 from .reading cimport Reading
 

@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any
 from .._loop.timers import Deadline
 from .._transport import stream_socket
 from .._transport.protocol import Transport
-from .._values import bare
 from ..errors import annotate
 from .dispatcher import Dispatcher
 from .flowing import MAX_READS, READ_BYTES
-from .host import learn
 from .rare import Rare
 from .reading import Reading
 from .states import (
@@ -42,6 +40,7 @@ from .states import (
     UNMADE,
     UNWATCHED,
     WRITABLE,
+    learn,
 )
 from .watchdog import Watchdog
 
@@ -76,7 +75,6 @@ class Connection(Reading):
     def _begin(self, loop: Dispatcher, high_water_mark: int) -> None:
         """Be as new. What is set here is the program's to change, and stays from then on."""
         self._check_unused()
-        bare.forget_dict(self)
         self._listeners = {}
         self._refed = True
         self._holding = False
@@ -98,8 +96,6 @@ class Connection(Reading):
     def _renew(self, loop: Dispatcher) -> None:
         """Have all that is the connection's own as it is before there is one."""
         self._join(loop)
-        if self._tls is not None:
-            self._tls.renew()
         self._life = IDLE
         self._receiving = UNMADE
         self._sending = WRITABLE
@@ -107,11 +103,8 @@ class Connection(Reading):
         self._error = None
         self._heard = False
         self._wire = self._failed_wire = None
-        self._local = self._remote = None
-        self._rare = None
-        self._peer = None
-        self._blocked = None
-        self._idle = None
+        self._local = self._remote = self._rare = None
+        self._blocked = self._idle = self._peer = None
         self._outbox = None
         self._written = 0
         self._unsent = 0

@@ -1,4 +1,5 @@
 from .._transport cimport stream_socket
+from .._values cimport bare
 from .dispatcher cimport Dispatcher
 from .emitter cimport EventEmitter
 

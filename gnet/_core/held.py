@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._loop.loops import gone_error
 from .._transport import stream_socket
+from .._values import bare
 from .._values.ledger import Closed
 from ..errors import coded
 from .dispatcher import Dispatcher
@@ -38,6 +39,7 @@ class Held(EventEmitter):
 
     def _join(self, loop: Dispatcher) -> None:
         """Belong to a dispatcher, and to its thread."""
+        bare.forget_dict(self)
         self._loop = loop
         if loop.members is not None:
             loop.members.add(self)

@@ -18,13 +18,8 @@ from greenlet import GreenletExit, greenlet
 from .._loop.timers import IdleTimer
 from .._transport.protocol import Transport
 from .._values import arguments
-<<<<<<< HEAD
 from .._values.publish import publish
 from .._values.report import handler_failed, report
-=======
-from .._values.publish import publish, subscribers
-from .._values.report import report
->>>>>>> f984c86 (An accepted connection costs a third fewer instructions, and no system call too many)
 from ..errors import SocketClosedError, StreamDestroyedError, system_error
 from .held import Held
 from .states import (
@@ -32,14 +27,13 @@ from .states import (
     CONNECTING,
     HANDLER,
     IDLE,
-    JOINT_RULES,
     LEFT,
     LEFT_BY_HANDLER,
     LISTENERS,
     OPEN,
     SHUT,
-    TABLE,
     UNMADE,
+    methods,
     step,
 )
 from .watchdog import Watchdog
@@ -47,19 +41,7 @@ from .watchdog import Watchdog
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Host", "learn"]
-
-# The actions that are methods of a connection. By the instance each would be looked up, and a
-# bound method be made of it, in every step.
-methods: dict[str, Callable[[Any], object]] = {}
-
-
-def learn(connection: type) -> None:
-    """Know a class by its methods for the actions; a class on top of it may have others."""
-    for action in {action for row in TABLE + JOINT_RULES for action in row.do.split()}:
-        method = getattr(connection, f"_{action}", None)
-        if method is not None:
-            methods[f"_{action}"] = method
+__all__ = ["Host"]
 
 
 class _Owner(ref):  # type: ignore[type-arg]
@@ -123,11 +105,7 @@ class Host(Held):
             event, self._life, self._receiving, self._sending, self._owner, self._facts()
         )
         for action in actions:
-            method = methods.get(action)
-            if method is None:
-                getattr(self, action)()
-            else:
-                method(self)
+            (methods.get(action) or getattr(type(self), action))(self)
 
     def _is_blocking(self) -> bool:
         """Whether blocking calls use the connection, or did to the end."""
@@ -196,15 +174,12 @@ class Host(Held):
         self._loop.defer(self._shut)
 
     def _publish_failed(self) -> None:
-        self._publish("ConnectionFailed")
+        loop = self._loop
+        publish(loop.defer, "ConnectionFailed", self, self._error)
 
     def _publish_closed(self) -> None:
-        self._publish("ConnectionClosed")
-
-    def _publish(self, kind: str) -> None:
-        if subscribers:
-            loop = self._loop
-            publish(loop.defer, kind, self, self._error)
+        loop = self._loop
+        publish(loop.defer, "ConnectionClosed", self, self._error)
 
     def _close_failed(self) -> None:
         """Close what was kept of a connection that has failed."""

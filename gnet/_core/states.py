@@ -13,7 +13,8 @@ that. The actions are methods of :class:`gnet._core.connection.Connection`, with
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 __all__ = [
     "CALLER",
@@ -51,6 +52,8 @@ __all__ = [
     "WRITABLE",
     "Row",
     "State",
+    "learn",
+    "methods",
     "step",
 ]
 
@@ -283,3 +286,16 @@ def _is_at(state: State, name: str, wanted: _Rungs) -> bool:
         return bool(state.facts & FACTS[name]) is wanted
     rung: int = getattr(state, name)
     return rung in wanted if isinstance(wanted, tuple) else rung == wanted
+
+
+#: The actions that are methods of a connection. By the instance each would be looked up, and a
+#: bound method be made of it, in every step.
+methods: dict[str, Callable[[Any], object]] = {}
+
+
+def learn(connection: type) -> None:
+    """Know a class by its methods for the actions; a class on top of it may have others."""
+    for action in {action for row in TABLE + JOINT_RULES for action in row.do.split()}:
+        method = getattr(connection, f"_{action}", None)
+        if method is not None:
+            methods[f"_{action}"] = method
