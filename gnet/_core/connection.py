@@ -381,10 +381,11 @@ class Connection(Reading):
             self.server._connection_unused(self)
             return
         name = repr(self)
+        loop = self._loop
         # No events: this may run anywhere, even in the hub or in another thread.
         self._dismantle()
-        later = self._loop.loop.run_callback_threadsafe
-        self._loop.ledger.collect(self._counts(), later)
+        later = loop.loop.run_callback_threadsafe
+        loop.ledger.collect(self._counts(), later)
         if self._idle is not None:
             later(self._idle.cancel)
         if self._watchdog is not None:

@@ -29,7 +29,6 @@ from .._socket.socket import Socket
 from .._transport.protocol import Transport
 from .._transport.tcp_options import (
     NODES_KEEP_ALIVE,
-    Settings,
     address_info,
     common_address,
 )
@@ -71,11 +70,6 @@ else:
     ServerBase = Counted
 
 __all__ = ["DropInfo", "Server"]
-
-
-# What the sockets of a server are set up with: one value between all of them.
-_NO_DELAY: Settings = (("no_delay", True),)
-_DELAY: Settings = (("no_delay", False),)
 
 
 class Server(ServerBase):
@@ -148,7 +142,6 @@ class Server(ServerBase):
         "_drop_max_connection",
         "_end_on_return",
         "_ending",
-        "_inherited",
         "_last_grace",
         "_local",
         "_log",
@@ -242,8 +235,6 @@ class Server(ServerBase):
         self._acceptor: Acceptor | None = None
         # The local address of every connection, where they all have the same.
         self._local: Any = None
-        # Whether its sockets have TCP_NODELAY from the listening one.
-        self._inherited = False
         self._drop_max_connection = False
         self._binding: object | None = None
         self._signal: Signal | None = None
@@ -435,7 +426,6 @@ class Server(ServerBase):
             bound.share is not None,
         )
         self._local = common_address(bound.wire.local_name())
-        self._inherited = bound.no_delay
         self._begin_counting()
         self._loop.kept.add(self)
         self._update_hold()
@@ -488,8 +478,8 @@ class Server(ServerBase):
         self._entrance.connections.add(sock)
         self._ledger.accept()
         try:
-            if self.no_delay or self._inherited:
-                sock._set_up(_NO_DELAY if self.no_delay else _DELAY, self._inherited)
+            bound = self._bound
+            sock._set_up(self.no_delay, bound is not None and bound.no_delay)
             if self.keep_alive:
                 sock.set_keep_alive(True, self.keep_alive_initial_delay, *NODES_KEEP_ALIVE)
             if self.pause_on_connect:

@@ -582,14 +582,9 @@ class Socket(SocketBase):
             tcp_options.apply(self._wire, ((name, value),))
         return self
 
-    def _set_up(self, settings: tcp_options.Settings, inherited: bool) -> None:
-        """Have the settings of the server that has accepted the connection.
-
-        :param inherited: it has ``TCP_NODELAY`` from the listening socket.
-        """
-        self._remembered = settings
-        if not (inherited and settings[0][1]):
-            tcp_options.apply(self._wire, settings)  # type: ignore[arg-type]
+    def _set_up(self, no_delay: bool, inherited: bool) -> None:
+        """Have the settings of the server that has accepted the connection."""
+        self._remembered = tcp_options.begin(self._wire, no_delay, inherited)  # type: ignore[arg-type]
 
     def _apply_options(self) -> None:
         if self._wire is not None:

@@ -23,6 +23,7 @@ __all__ = [
     "address_info",
     "apply",
     "apply_strictly",
+    "begin",
     "checked",
     "type_of_service",
     "with_setting",
@@ -168,6 +169,24 @@ def _need(option: str, constant: str) -> None:
         number = errno.ENOTSUP
         error = OSError(number, f'this system has no option for the "{option}" argument')
         raise coded(error, "ERR_FEATURE_UNAVAILABLE_ON_PLATFORM", syscall="setsockopt")
+
+
+# One value between all the connections of a server.
+_BEGINNINGS: dict[bool, Settings] = {each: (("no_delay", each),) for each in (False, True)}
+
+
+def begin(wire: Transport, no_delay: bool, inherited: bool) -> Settings:
+    """Set a connection up that a server has accepted; gives the settings that it has.
+
+    :param no_delay: that of the server.
+    :param inherited: whether it has ``TCP_NODELAY`` from the listening socket.
+    """
+    if not (no_delay or inherited):
+        return ()
+    settings = _BEGINNINGS[no_delay]
+    if not (no_delay and inherited):
+        apply(wire, settings)
+    return settings
 
 
 def type_of_service(wire: Transport) -> int:
