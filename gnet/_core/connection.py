@@ -91,7 +91,7 @@ class Connection(Reading):
         self._tls = None
         self.allow_half_open: bool = False
         self.high_water_mark: int = high_water_mark
-        self._renew(loop)
+        Connection._renew(self, loop)
 
     def _renew(self, loop: Dispatcher) -> None:
         """Have all that is the connection's own as it is before there is one."""

@@ -410,8 +410,6 @@ class Socket(SocketBase):
         # Who is blocked on the former connection is still to be told of its end.
         self._generation += 1
         self._renew(dispatcher())
-        if self._tls is not None:
-            self._tls.renew()
         if self._decoder is not None:
             self._decoder.reset()
         if self._signal is not None:

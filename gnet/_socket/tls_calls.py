@@ -38,6 +38,12 @@ class TLSCalls(TLSNames):
 
     __slots__ = ()
 
+    def _renew(self, loop: Any) -> None:
+        """Begin anew. A socket that begins for the first time has no TLS, and does not ask."""
+        super()._renew(loop)
+        if self._tls is not None:
+            self._tls.renew()
+
     def _need_tls(self) -> TLSState:
         if self._tls is None:
             self._tls = TLSState()
