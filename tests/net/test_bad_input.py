@@ -135,11 +135,18 @@ def test_connect_refuses_a_path_that_is_none(path: Any) -> None:
     checked_message(refused(VALUE, gnet.connect, path=path), "path", path)
 
 
-@pytest.mark.parametrize("target", [True, 1.5, b"80", [], {}, object(), ["127.0.0.1", 80]])
+@pytest.mark.parametrize("target", [True, 1.5, b"80", {}, object(), [True], [{}], [b"80"]])
 @pytest.mark.parametrize("call", ["connect", "create_connection", "Socket.connect"])
 def test_connect_refuses_a_target_of_another_kind(call: Any, target: Any) -> None:
     function = gnet.Socket().connect if "." in call else getattr(gnet, call)
-    assert repr(target) in refused(KIND, function, target)
+    refusal = refused(KIND, function, target)
+    assert repr(target[0] if isinstance(target, list) else target) in refusal
+
+
+@pytest.mark.parametrize("target", [[], ["127.0.0.1"], ["::1:80"], ["host:port"], [["a:1"]]])
+def test_connect_refuses_a_list_that_is_none_of_targets(target: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match='"target" argument must be'):
+        gnet.connect(target)
 
 
 @pytest.mark.parametrize("target", [-1, 65536, "65536", ("127.0.0.1", -1), ("127.0.0.1", "x")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import socket
+import sys
 from typing import Any
 
 import pytest
@@ -26,9 +27,11 @@ OPTIONS: dict[str, Any] = {
     "write_timeout": 31.0,
     "lifetime": 32.0,
     "tls_strict": True,
+    "rate": 10**9,
     "type_of_service": 8,
-    "user_timeout": 35.0,
-    "congestion": "reno",
+    # Systems other than Linux refuse what they have not.
+    "user_timeout": 35.0 if sys.platform == "linux" else None,
+    "congestion": "reno" if sys.platform == "linux" else None,
 }
 
 # Arguments for each method that sets something.
@@ -49,8 +52,11 @@ KERNELS = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY),
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
     (socket.IPPROTO_IP, socket.IP_TOS),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
-    (socket.IPPROTO_TCP, socket.TCP_CONGESTION),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name))
+        for name in ("TCP_USER_TIMEOUT", "TCP_CONGESTION")
+        if hasattr(socket, name)
+    ),
 ]
 PLAIN = (int, float, str, bytes, type(None))
 
@@ -77,8 +83,8 @@ def everything(sock: gnet.Socket) -> dict[str, Any]:
     told["signal"] = sock._signal is not None
     told["settings"] = sock._remembered
     told["kernel"] = [sock.getsockopt(*option) for option in KERNELS]
-    # Each connection has its own, and its number.
-    for name in ("local_port", "remote_port", "_generation"):
+    # Each connection has its own, its number and its beginning.
+    for name in ("local_port", "remote_port", "_generation", "_begun"):
         told.pop(name)
     return told
 
