@@ -241,6 +241,8 @@ def test_a_connection_is_closed_when_what_is_queued_has_been_sent(live: There) -
 def test_a_connection_is_reset(live: There) -> None:
     needs_resets()
     with pair() as (client, served):
+        # It may be noticed ahead of the call.
+        client.on("error", lambda error: None)
         list(live.ask("reset", id=row_of(live, served)["id"]))
         with pytest.raises(ConnectionResetError):
             client.recv()
@@ -271,6 +273,7 @@ def test_the_connection_of_another_thread_is_closed_there(live: There) -> None:
         server.once("connection", lambda sock: sock.once("close", lambda _: server.close()))
         gnet.run()
         main.loop.run_callback_threadsafe(over.set)
+        gevent.get_hub().destroy(destroy_loop=True)
 
     main = gevent.get_hub()
     thread = Thread(serve)
@@ -575,7 +578,7 @@ def test_an_answer_of_many_lines_leaves_the_loop_its_turns(live: There) -> None:
             nonlocal turns
             turns += 1
 
-        watcher = gevent.get_hub().loop.prepare(ref=False)
+        watcher = gevent.get_hub().loop.check(ref=False)
         with watcher:
             watcher.start(count)
             pieces = [len(line.get("connections", ())) for line in live.ask("list")]
