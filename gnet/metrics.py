@@ -3,14 +3,9 @@
 The numbers are those of :func:`gnet.stats`, which are always counted; here they get their names.
 ``pip install "gevent-net[metrics]"`` brings the libraries.
 
-.. code-block:: python
-
-    import gnet.metrics
-
-    gnet.metrics.serve(9100)       # http://127.0.0.1:9100/metrics
-
-or, where the program has a place for its metrics already, ``REGISTRY.register(collector())`` for
-``prometheus_client``, and :func:`instrument` for OpenTelemetry.
+``gnet.metrics.serve(9100)`` answers Prometheus at ``http://127.0.0.1:9100/metrics``. Where the
+program has a place for its metrics already, ``REGISTRY.register(gnet.metrics.collector())`` puts
+them there, for ``prometheus_client``, and :func:`instrument` does so for OpenTelemetry.
 
 A scrape takes no lock of gnet's, and reads integers; no label ever holds the address of a peer.
 """

@@ -110,7 +110,7 @@ _INHERITED = {
     "_server/server.py": (24, "the hooks of what holds the program and belongs to a thread"),
     "_socket/contest.py": (3, "a connector whose attempts are connectors"),
     "_socket/descriptors.py": (9, _STREAM),
-    "_socket/facts.py": (55, _STREAM),
+    "_socket/facts.py": (54, _STREAM),
     "_socket/framing.py": (27, _STREAM),
     "_socket/messages.py": (30, _STREAM),
     "_socket/python_calls.py": (55, _STREAM),
