@@ -35,6 +35,7 @@ from ._socket.socket import Rehearsal, Socket
 from ._transport.bound_socket import BoundSocket
 from ._values import arguments
 from ._values.addresses import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
+from ._values.reconnect import Reconnect
 from ._values.suggestions import names, option_error
 from .errors import AggregateError
 
@@ -61,6 +62,7 @@ __all__ = [
     "OnRead",
     "PeerCredentials",
     "ProcessStats",
+    "Reconnect",
     "Server",
     "ServerStats",
     "Socket",

@@ -22,7 +22,7 @@ ROOMS = {
     "_values": """
         __init__ namesake suggestions event_names arguments addresses packed bare block_rules
         publish report threads ledger stats weak_sets race encodings targets proxy_header
-        client_hello tls_errors backoff buffers prefix token_buckets
+        client_hello tls_errors backoff buffers prefix token_buckets reconnect
     """,
     "dns": """
         counted names turns destinations records services hosts resolv_conf search wire answer
@@ -43,7 +43,7 @@ ROOMS = {
     "_core": """
         __init__ address_table rule_store block_list emitter states outbox watchdog dispatcher
         acceptor held host waiting sending out_file pipe writing on_read departure inbound flowing
-        reading rare connection runners tally tls_watcher tls_sizes tls_engine tls_wire
+        reading rare connection losing runners tally tls_watcher tls_sizes tls_engine tls_wire
     """,
     "_socket": """
         __init__ text_file makefile messages framing descriptors python_calls secure changing

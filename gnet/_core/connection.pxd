@@ -3,7 +3,7 @@ from .dispatcher cimport Dispatcher
 from .reading cimport Reading
 
 cdef int CLOSED, CONNECTING, END_MET, FAILED, HALF_OPEN, HASTY, IDLE, LEFT, LISTENERS, OPEN, QUEUED
-cdef int SENT, SHARED, SHUT, UNMADE, UNWATCHED, WRITABLE
+cdef int SENT, SHARED, SHUT, UNMADE, UNWATCHED, WAITING, WRITABLE
 
 
 cdef class Connection(Reading):

@@ -1,8 +1,8 @@
 """A connection as a whole: how it begins, what keeps it, how it ends, and the next one.
 
 What the program sets stays for all connections of a socket; what else there is, is the
-connection's, and each begins with it anew: :meth:`Connection._begin`, :meth:`Connection._renew`.
-Whatever ends it, :meth:`Connection._dismantle` takes it apart.
+connection's, and each begins with it anew: ``_begin()``, ``_renew()``. Whatever ends it,
+``_dismantle()`` takes it apart.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from .states import (
     SHUT,
     UNMADE,
     UNWATCHED,
+    WAITING,
     WRITABLE,
     learn,
 )
@@ -158,6 +159,8 @@ class Connection(Reading):
             facts |= HASTY
         if self._error is not None:
             facts |= FAILED
+        if self._life == CONNECTING and self._rare.connector is None:  # type: ignore[union-attr]
+            facts |= WAITING
         return facts
 
     # -- listeners and references -------------------------------------------------------------

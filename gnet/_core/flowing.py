@@ -238,11 +238,18 @@ class Flowing(Inbound):
     def _serve_end(self, event: str = "meet_end") -> None:
         """The peer has ended: tell the listeners, then end the other side (rule 8)."""
         generation = self._generation
-        self._step(event)
+        self._meet_end(event, told=False)
         if self._decoder is not None:
             self._emit_text(b"", final=True)
         if self._generation == generation and self._life == OPEN:
             self._emit_end()
+
+    def _meet_end(self, event: str, told: bool) -> None:
+        """The peer's end was read.
+
+        :param told: by a call that is about to tell its caller.
+        """
+        self._step(event)
 
     def _serve_unread_end(self) -> None:
         """In a borrowed greenlet: nobody reads, and the peer has ended."""

@@ -195,6 +195,14 @@ class Host(Held):
             return self._error.with_traceback(None)
         return self._own(SocketClosedError())
 
+    def _hear_loss(self) -> bool:
+        """Tell a blocking call that the connection before this one was lost.
+
+        :returns: ``False``: it was at an end.
+        :raises BaseException: what had ended it.
+        """
+        raise NotImplementedError
+
     def _undone_error(self) -> BaseException:
         """What the callback of a write gets that ``destroy()`` has undone."""
         if self._receiving == UNMADE:

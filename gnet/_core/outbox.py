@@ -80,6 +80,21 @@ class Outbox:
             self.peak = self.size
         return chunk
 
+    def unshift(self, data: Buffer) -> None:
+        """Put a message ahead of the others."""
+        self._chunks.appendleft(Chunk(data, None))
+        self.size += len(data)
+        if self.size > self.peak:
+            self.peak = self.size
+
+    def unsent(self) -> bytes:
+        """What is queued, but for what a greenlet waits for, and what the kernel keeps."""
+        return b"".join(
+            bytes(each.data)
+            for each in self._chunks
+            if not each.awaited and not isinstance(each.data, KernelBytes)
+        )
+
     def merge(self, data: Buffer) -> bool:
         """Put a message that nobody asks after behind the others, as a part of the last one.
 

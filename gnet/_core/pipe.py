@@ -14,7 +14,7 @@ from .emitter import EventEmitter
 from .out_file import OutFile, is_file
 from .states import END_TOLD, OPEN, SHUT, WRITABLE
 
-__all__ = ["Pipe", "leave_former"]
+__all__ = ["Pipe", "follow", "leave_former"]
 
 
 class Pipe:
@@ -218,6 +218,14 @@ def leave_former(sock: EventEmitter) -> None:
         pipe = getattr(listener, "__self__", None)
         if isinstance(pipe, Pipe) and pipe.destination is sock:
             pipe.stop(pause=True)
+
+
+def follow(sock: EventEmitter) -> None:
+    """Have the pipes into a socket that was lost be those of its next connection."""
+    for listener in sock.listeners("close"):
+        pipe = getattr(listener, "__self__", None)
+        if isinstance(pipe, Pipe) and pipe.destination is sock:
+            pipe._generation = sock._generation
 
 
 def _is_standard(file: Any) -> bool:

@@ -20,6 +20,7 @@ class Rare:
     :ivar connector: what makes the connection.
     :ivar host: the host that ``connect()`` was given.
     :ivar linger_timer: how long the peer has still to end.
+    :ivar redial: how the socket dials again when it is lost; ``None``: it does not.
     :ivar open_files: how many files of ``makefile()`` are open.
     :ivar proxy: the address of the proxy that has told of the client.
     :ivar reset: the connection is to be reset as soon as it is made.
@@ -27,7 +28,7 @@ class Rare:
 
     __slots__ = (
         "ancillary", "attempted", "close_when_unused", "connect_listener", "connector", "host",
-        "linger_timer", "open_files", "proxy", "reset",
+        "linger_timer", "open_files", "proxy", "redial", "reset",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,4 +41,5 @@ class Rare:
         self.linger_timer: Deadline | None = None
         self.open_files = 0
         self.proxy: Any = None
+        self.redial: Any = None
         self.reset = False

@@ -15,7 +15,7 @@ from ..errors import annotate, coded, would_block
 from .dispatcher import UNMEASURED_CALLS
 from .flowing import Flowing
 from .on_read import writable_view
-from .states import CONNECTING, END_MET, LEFT, LISTENERS, UNREAD
+from .states import CONNECTING, END_MET, LEFT, LISTENERS, UNREAD, UNTOLD
 
 __all__ = ["RECV_BYTES", "Reading"]
 
@@ -62,7 +62,7 @@ class Reading(Flowing):
         if flags and flags & _WAITALL and not flags & _NO_WAIT:
             return self._recv_all(bufsize, flags & ~_WAITALL)
         if (
-            self._wire is None or self._flow or self._receiving >= END_MET or self._owner >= LEFT
+            self._wire is None or self._flow or self._receiving >= END_MET or self._owner >= UNTOLD
             or self._ahead or self._decoder is not None or type(bufsize) is not int or bufsize <= 0
         ):  # fmt: skip
             rest = self._begin_reading(bufsize, flags)
@@ -189,7 +189,7 @@ class Reading(Flowing):
         self._check_flow(flags)
         arguments.integer("bufsize", bufsize, 0, 2**31 - 1)
         self._return_undecoded()
-        if self._ahead and bufsize and self._owner < LEFT and not flags & _OOB:
+        if self._ahead and bufsize and self._owner < UNTOLD and not flags & _OOB:
             if self._owner == LISTENERS:
                 self._step("call")
             return self._take(bufsize, bool(flags & _socket.MSG_PEEK))
@@ -197,7 +197,7 @@ class Reading(Flowing):
 
     def _check_flow(self, flags: int) -> None:
         """Wait for the connection; what flows goes to the listeners, unless one reads itself."""
-        if self._life == CONNECTING:
+        if self._life == CONNECTING and self._owner != UNTOLD:
             if self._never_waits() or flags & _NO_WAIT:
                 raise would_block("read")
             self._await_connection()
@@ -212,6 +212,8 @@ class Reading(Flowing):
 
     def _may_read(self) -> bool:
         """Whether the stream goes on. Raises what the connection has failed with."""
+        if self._owner == UNTOLD:
+            return self._hear_loss()
         if self._receiving >= END_MET and self._error is None and self._owner < LEFT:
             return False
         self._raise_unless_open()
@@ -231,7 +233,7 @@ class Reading(Flowing):
         else:
             # A listener's end is answered as any other when it has returned.
             mine = self._serving is getcurrent()
-            self._step("meet_end" if mine else "caller_meets_end")
+            self._meet_end("meet_end" if mine else "caller_meets_end", told=True)
             if self._serving is None:
                 self._loop.defer(self._emit_end)
 

@@ -2,7 +2,7 @@ from .._transport cimport stream_socket
 from .outbox cimport Outbox
 from .waiting cimport Waiting
 
-cdef int ENDING, FINISH_TOLD, LEFT, OPEN, SENT, SHUT, WRITABLE
+cdef int ENDING, FINISH_TOLD, LEFT, OPEN, SENT, SHUT, UNTOLD, WRITABLE
 
 
 cdef class Sending(Waiting):

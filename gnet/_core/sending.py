@@ -23,7 +23,7 @@ from ..errors import (
     would_block,
 )
 from .outbox import Chunk, Outbox
-from .states import ENDING, FINISH_TOLD, LEFT, OPEN, SENT, SHUT, WRITABLE
+from .states import ENDING, FINISH_TOLD, LEFT, OPEN, SENT, SHUT, UNTOLD, WRITABLE
 from .waiting import Waiting
 from .watchdog import Watchdog
 
@@ -58,6 +58,8 @@ class Sending(Waiting):
     # -- putting messages into the outbox -----------------------------------------------------
 
     def _begin_sending(self) -> None:
+        if self._owner == UNTOLD:
+            raise self._closed_error()
         self._await_connection()
         if self._sending != WRITABLE or self._owner >= LEFT:
             raise self._own(WriteAfterEndError())

@@ -48,7 +48,9 @@ __all__ = [
     "TABLE",
     "UNMADE",
     "UNREAD",
+    "UNTOLD",
     "UNWATCHED",
+    "WAITING",
     "WRITABLE",
     "Row",
     "State",
@@ -69,8 +71,9 @@ UNMADE, READABLE, END_MET, END_TOLD = range(4)
 WRITABLE, ENDING, SENT, FINISH_TOLD = range(4)
 
 # The owner: the listeners, as in Node; who makes blocking calls, and the same when one of them
-# has met the peer's end; a handler, until it returns. Or nobody any more, by whom it was.
-LISTENERS, CALLS, CALLER, HANDLER, LEFT, LEFT_BY_CALLS, LEFT_BY_HANDLER = range(7)
+# has met the peer's end; a handler, until it returns; who makes blocking calls, and has still to
+# be told that the connection before this one was lost. Or nobody any more, by whom it was.
+LISTENERS, CALLS, CALLER, HANDLER, UNTOLD, LEFT, LEFT_BY_CALLS, LEFT_BY_HANDLER = range(8)
 
 # The read watcher is stopped; serves a blocked read, or looks for the peer's end while nobody
 # reads; serves the listeners; or throws away what arrives after close().
@@ -81,16 +84,18 @@ LADDERS = {
     "receiving": ("unmade", "readable", "end met", "end told"),
     "sending": ("writable", "ending", "sent", "finish told"),
     "owner": (
-        "listeners", "calls", "caller", "handler", "left", "left by calls", "left by handler"
+        "listeners", "calls", "caller", "handler", "untold", "left", "left by calls",
+        "left by handler",
     ),
 }  # fmt: skip
 
 # What else decides: something is queued; the socket may stay half open; what stands in the
 # descriptor may be another's to read; it is to be destroyed when everything is sent; it has an
-# error.
-QUEUED, HALF_OPEN, SHARED, HASTY, FAILED = 1, 2, 4, 8, 16
+# error; it waits until it dials again.
+QUEUED, HALF_OPEN, SHARED, HASTY, FAILED, WAITING = 1, 2, 4, 8, 16, 32
 FACTS = {
-    "queued": QUEUED, "half_open": HALF_OPEN, "shared": SHARED, "hasty": HASTY, "failed": FAILED
+    "queued": QUEUED, "half_open": HALF_OPEN, "shared": SHARED, "hasty": HASTY, "failed": FAILED,
+    "waiting": WAITING,
 }  # fmt: skip
 
 _Rungs = int | tuple[int, ...]
@@ -127,10 +132,10 @@ class Row(NamedTuple):
 when = to = dict
 
 _ALIVE = (IDLE, CONNECTING, OPEN)
-_USED = (LISTENERS, CALLS, CALLER, HANDLER)
+_USED = (LISTENERS, CALLS, CALLER, HANDLER, UNTOLD)
 _GIVEN_UP = (LEFT, LEFT_BY_CALLS, LEFT_BY_HANDLER)
 # Whose connection ends when its peer has.
-_ENDING_BY_ITSELF = (LISTENERS, CALLS, *_GIVEN_UP)
+_ENDING_BY_ITSELF = (LISTENERS, CALLS, UNTOLD, *_GIVEN_UP)
 _ALL_SENT = (SENT, FINISH_TOLD)
 
 TABLE: tuple[Row, ...] = (
@@ -147,7 +152,7 @@ TABLE: tuple[Row, ...] = (
     Row("connected", when(life=CONNECTING, sending=ENDING), to(), "flush"),
     Row("connected", when(life=CONNECTING), to(), "settle_later"),
     Row("adopt", when(life=IDLE), to(life=OPEN, receiving=READABLE), "update_hold"),
-    Row("shut", when(life=CONNECTING), to(), "publish_failed"),
+    Row("shut", when(life=CONNECTING, waiting=False), to(), "publish_failed"),
     Row("shut", when(life=OPEN), to(), "publish_closed"),
     Row("shut", when(life=_ALIVE), to(life=SHUT), "stop_timers release update_hold interrupt"),
     Row("shut", when(life=_ALIVE, failed=True), to(), "tell_error_later"),
@@ -180,7 +185,9 @@ TABLE: tuple[Row, ...] = (
     # -- sending ------------------------------------------------------------------------------
     Row("without_writing", when(life=OPEN, sending=WRITABLE), to(sending=FINISH_TOLD)),
     Row("end", when(life=OPEN, sending=WRITABLE), to(sending=ENDING), "take_corks flush"),
-    Row("end", when(life=CONNECTING, sending=WRITABLE), to(sending=ENDING), "take_corks"),
+    Row("end", when(life=CONNECTING, sending=WRITABLE, waiting=False),
+        to(sending=ENDING), "take_corks"),
+    Row("end", when(life=CONNECTING, waiting=True), to(), "shut"),
     Row("end", when(life=IDLE, sending=WRITABLE, queued=True), to(sending=ENDING), "take_corks"),
     # There is nothing to send, and nobody to send the end to: connect() may see to it.
     Row("end", when(life=IDLE, sending=WRITABLE, queued=False),
@@ -199,21 +206,26 @@ TABLE: tuple[Row, ...] = (
     # -- the owner ----------------------------------------------------------------------------
     Row("call", when(owner=LISTENERS), to(owner=CALLS), "update_kept_by_server"),
     Row("handle", when(owner=LISTENERS), to(owner=HANDLER)),
+    # The next call hears that the former connection was lost, as none has yet.
+    Row("owe_loss", when(life=CONNECTING, owner=CALLS), to(owner=UNTOLD)),
+    Row("hear_loss", when(owner=UNTOLD), to(owner=CALLS)),
     # The handler has left the connection to its listeners.
     Row("unhandle", when(owner=HANDLER, receiving=(UNMADE, READABLE)), to(owner=CALLS)),
     Row("unhandle", when(owner=HANDLER, receiving=(END_MET, END_TOLD)),
         to(owner=CALLER)),
     Row("close abandon", when(life=_ALIVE, owner=LISTENERS), to(owner=LEFT)),
-    Row("close abandon", when(life=_ALIVE, owner=(CALLS, CALLER)), to(owner=LEFT_BY_CALLS)),
+    Row("close abandon", when(life=_ALIVE, owner=(CALLS, CALLER, UNTOLD)),
+        to(owner=LEFT_BY_CALLS)),
     Row("close abandon", when(life=_ALIVE, owner=HANDLER), to(owner=LEFT_BY_HANDLER)),
     Row("destroy", when(owner=LISTENERS), to(owner=LEFT)),
-    Row("destroy", when(owner=(CALLS, CALLER)), to(owner=LEFT_BY_CALLS)),
+    Row("destroy", when(owner=(CALLS, CALLER, UNTOLD)), to(owner=LEFT_BY_CALLS)),
     Row("destroy", when(owner=HANDLER), to(owner=LEFT_BY_HANDLER)),
     # -- the end of a socket that its program has no more use for -----------------------------
     Row("close", when(life=IDLE), to(), "shut"),
     Row("close", when(life=CONNECTING, queued=False), to(), "shut"),
-    Row("close", when(life=CONNECTING, queued=True), to(), "interrupt update_hold"),
-    Row("close", when(life=CONNECTING, queued=True, sending=WRITABLE),
+    Row("close", when(life=CONNECTING, queued=True, waiting=True), to(), "shut"),
+    Row("close", when(life=CONNECTING, queued=True, waiting=False), to(), "interrupt update_hold"),
+    Row("close", when(life=CONNECTING, queued=True, waiting=False, sending=WRITABLE),
         to(sending=ENDING), "take_corks"),
     Row("close", when(life=OPEN), to(), "interrupt"),
     Row("close", when(life=OPEN, sending=WRITABLE, queued=False, over=True),
@@ -252,7 +264,7 @@ def step(event: str, life: int, receiving: int, sending: int, owner: int, facts:
     :raises KeyError: there is no such event.
     """
     known = _steps[event]
-    number = (((life * 4 + receiving) * 4 + sending) * 7 + owner) * 32 + facts
+    number = (((life * 4 + receiving) * 4 + sending) * 8 + owner) * 64 + facts
     found = known.get(number)
     if found is None:
         found = known[number] = _look_up(event, State(life, receiving, sending, owner, facts))

@@ -3,7 +3,7 @@ cimport cython
 from .._transport cimport stream_socket
 from .sending cimport Sending
 
-cdef int CONNECTING, LEFT, LISTENERS, OPEN, SENT, SHUT, WRITABLE
+cdef int CONNECTING, LEFT, LISTENERS, OPEN, SENT, SHUT, UNTOLD, WRITABLE
 cdef Py_ssize_t UNMEASURED_CALLS
 
 

@@ -28,6 +28,7 @@ from .states import (
     OPEN,
     SENT,
     SHUT,
+    UNTOLD,
     WRITABLE,
 )
 
@@ -180,8 +181,8 @@ class Writing(Sending):
         if (flags or self._timeout is not None) and self._must_not_wait(flags):
             self._send_all_now(data, flags)
             return
-        if self._life != OPEN or self._sending != WRITABLE or self._owner >= LEFT:
-            if self._life == CONNECTING and not flags:
+        if self._life != OPEN or self._sending != WRITABLE or self._owner >= UNTOLD:
+            if self._life == CONNECTING and not flags and self._owner != UNTOLD:
                 self._send_when_connected(data)
                 return
             self._begin_sending()
@@ -259,7 +260,7 @@ class Writing(Sending):
         """
         if self._owner == LISTENERS:
             self._step("call")
-        if self._life == CONNECTING:
+        if self._life == CONNECTING and self._owner != UNTOLD:
             raise would_block("write")
         self._begin_sending()
         if self._outbox:

@@ -32,6 +32,8 @@ class RawFile(io.RawIOBase):
         self._sock: Any = sock
         self._generation = sock._generation
         self._mode = mode
+        # Whether a read has met the end of the stream.
+        self._ended = False
 
     def readable(self) -> bool:
         self._check()
@@ -54,7 +56,11 @@ class RawFile(io.RawIOBase):
         return int(self._sock.fileno())
 
     def readinto(self, buffer: Any) -> int:
-        return int(self._to_read().recv_into(buffer))
+        if self._stays_at_end():
+            return 0
+        count = int(self._to_read().recv_into(buffer))
+        self._ended = not count
+        return count
 
     def readline(self, size: int | None = -1) -> bytes:
         # A byte at a time: what is behind the line must stay in the kernel.
@@ -68,6 +74,8 @@ class RawFile(io.RawIOBase):
         return _lines(self, hint)
 
     def _whole(self, more: Callable[[bytearray], bool], step: int) -> bytes:
+        if self._stays_at_end():
+            return b""
         sock = self._to_read()
         data = bytearray()
         received = b""
@@ -75,6 +83,7 @@ class RawFile(io.RawIOBase):
             while more(data):
                 received = sock.recv(step)
                 if not received:
+                    self._ended = True
                     break
                 data += received
                 received = b""
@@ -85,6 +94,8 @@ class RawFile(io.RawIOBase):
 
     def ahead(self) -> bytearray:
         """What has been read ahead; to be changed in place."""
+        if self._stays_at_end():
+            return bytearray()
         sock = self._to_read()
         ahead: bytearray | None = sock._ahead
         if ahead is None:
@@ -93,11 +104,15 @@ class RawFile(io.RawIOBase):
 
     def read_ahead(self, size: int) -> int:
         """Read ahead; gives how many bytes have come, ``0`` at the end of the stream."""
-        return int(self._to_read()._read_ahead(size))
+        if self._stays_at_end():
+            return 0
+        count = int(self._to_read()._read_ahead(size))
+        self._ended = not count
+        return count
 
     def give_back(self, *parts: bytes | bytearray) -> None:
         """Have what was read come again before anything else."""
-        if any(parts):
+        if any(parts) and self._sock._generation == self._generation:
             self._to_read()._put_back(*parts)
 
     def write(self, data: Any) -> int | None:
@@ -120,6 +135,11 @@ class RawFile(io.RawIOBase):
             if sock._generation == self._generation:
                 sock._file_closed()
 
+    def _stays_at_end(self) -> bool:
+        """Whether it has been read to its end, and the socket has another connection now."""
+        self._check()
+        return self._ended and self._sock._generation != self._generation
+
     def _to_read(self) -> Any:
         sock = self._current()
         if "r" not in self._mode:
@@ -130,6 +150,8 @@ class RawFile(io.RawIOBase):
         """The socket, while it has the connection that the file is of."""
         self._check()
         if self._sock._generation != self._generation:
+            # So the program knows that it was lost.
+            self._sock._step("hear_loss")
             raise SocketClosedError("Socket is closed: the file is of its former connection")
         return self._sock
 

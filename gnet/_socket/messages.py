@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable
 from typing import Any
 
-from .._core.connection import Connection
+from .._core.losing import Losing
 from .._core.on_read import writable_view
 from .._core.states import LEFT, LISTENERS, OPEN, SHUT, UNMADE
 from .._transport.protocol import Transport
@@ -62,7 +62,7 @@ class _Ancillary:
                     _socket.close(fd)
 
 
-class Messages(Connection):
+class Messages(Losing):
     """A connection that sends and receives with all that the system has for it."""
 
     __slots__ = ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from .._core.block_list import BlockList
     from .._core.on_read import OnRead
+    from .._values.reconnect import Reconnect
 
 __all__ = ["ConnectOptions", "ConnectionOptions", "SocketOptions", "SocketSettings"]
 
@@ -66,6 +67,7 @@ class ConnectOptions(TypedDict, total=False):
     handshake_timeout: float | None
     srv: str | None
     resolver: Any
+    reconnect: Reconnect | None
 
 
 class ConnectionOptions(SocketOptions, ConnectOptions, total=False):

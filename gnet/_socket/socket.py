@@ -10,11 +10,14 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
 
 from .._core import watchdog
 from .._core.block_list import BlockList
 from .._core.dispatcher import dispatcher
+from .._core.losing import Redial
 from .._core.on_read import OnRead
 from .._core.pipe import leave_former
 from .._core.states import CLOSED, CONNECTING, IDLE, OPEN, SENT, SHUT
@@ -29,6 +32,7 @@ from .._transport.protocol import Transport
 from .._transport.stream_socket import refuse_tls, wire_of_fd
 from .._values import arguments, targets
 from .._values.publish import publish
+from .._values.reconnect import Reconnect
 from .._values.suggestions import suggesting
 from ..errors import (
     AbortError,
@@ -68,7 +72,8 @@ class Socket(SocketBase):
     ``drain()``, ``timeout()``, ``error(exc)``, ``close(had_error)``, ``lookup(error, address,
     family, host)``, ``connection_attempt(ip, port, family)``, ``connection_attempt_failed(ip,
     port, family, error)``, ``connection_attempt_timeout(ip, port, family)``, ``pipe(source)``,
-    ``unpipe(source)``, ``pause()`` and ``resume()``; over TLS ``secure_connect()`` and
+    ``unpipe(source)``, ``pause()`` and ``resume()``; with ``reconnect``
+    ``reconnecting(attempt, delay, error)``; over TLS ``secure_connect()`` and
     ``session(session)``; over a Unix socket ``fds(fds)``. On Linux ``'peer_end'`` comes although
     input is still unread; other systems do not tell.
 
@@ -243,6 +248,7 @@ class Socket(SocketBase):
         handshake_timeout: float | None = 10.0,
         srv: str | None = None,
         resolver: Any = None,
+        reconnect: Reconnect | None = None,
     ) -> Self:
         """Connect in the background; return at once.
 
@@ -301,6 +307,9 @@ class Socket(SocketBase):
             the answer for its time to live; default: the one whose ``lookup`` was given, else
             one of the process'. The hosts are looked up by it, too, unless there is a
             ``lookup``.
+        :param reconnect: a :class:`~gnet.Reconnect`: connect again after the network's errors
+            and ends, until :meth:`close`, :meth:`destroy` or :meth:`end`. ``'reconnecting'`` is
+            emitted ahead of each try, and ``'connect'`` again.
         :returns: the socket.
         :raises TypeError: an argument is of the wrong kind, or there is no address.
         :raises ValueError: an argument has a wrong value.
@@ -337,19 +346,36 @@ class Socket(SocketBase):
                 family, hints, local_address, local_port, lookup, auto_select_family,
                 auto_select_family_attempt_timeout, block_list, early,
             )  # fmt: skip
+        if reconnect is not None:
+            self._check_reconnect(reconnect)
         plan = plan_of(
             places, of_tcp, early, srv, resolver, tls, server_hostname, session, handshake_timeout
         )
         if self._wire is not None and (local_address is not None or local_port):
             _check_unbound(self._wire)
         self._check_idle()
-        self._connect(plan, settings, listener, limit)
+        self._connect(plan, settings, listener, limit, reconnect)
         return self
+
+    def _check_reconnect(self, reconnect: Any) -> None:
+        if not isinstance(reconnect, Reconnect):
+            raise arguments.wrong_kind("reconnect", reconnect, "a gnet.Reconnect")
+        if self.server is not None:
+            raise type_error(
+                'The "reconnect" argument is for a client, and this connection was accepted'
+            )
+        if self._has_handle():
+            raise type_error('The "reconnect" argument is for a socket without fd= or handle=')
+
+    def _has_handle(self) -> bool:
+        """Whether it was given the descriptor that it connects with."""
+        return self._wire is not None and self.pending
 
     def _check_no_handle(self) -> None:
         """Refuse several targets for the one descriptor that a socket has been given."""
-        if self._wire is not None and self.pending:
-            raise several_error()
+        if self._has_handle():
+            text = "a socket with fd= or handle= connects to one target, and not to several"
+            raise type_error(text)
 
     def _check_idle(self) -> None:
         if self._life == CONNECTING:
@@ -365,6 +391,7 @@ class Socket(SocketBase):
         settings: dict[str, Any],
         listener: Listener | None,
         limit: float | None,
+        reconnect: Reconnect | None,
     ) -> None:
         if self._life == CLOSED:
             self._begin_again()
@@ -379,6 +406,17 @@ class Socket(SocketBase):
             self.once(event, listener)
             rare.connect_listener = self._entries(event)[-1]
         wire, self._wire = self._wire, None
+        if reconnect is not None:
+            # By the object: a method would make a circle, which keeps the socket.
+            rare.redial = Redial(reconnect, partial(_dial, ref(self), plan, limit))
+        self._dial(plan, limit, wire)
+        self._step("connect")
+        if self._timeout:
+            self._start_idle_timer(self._timeout)
+
+    def _dial(self, plan: Plan, limit: float | None, wire: Transport | None = None) -> None:
+        """Connect in the background."""
+        rare = self._need_rare()
         connector = rare.connector = (
             Connector(plan.goals[0], self, wire, plan.tls[0])
             if len(plan.goals) == 1
@@ -387,9 +425,6 @@ class Socket(SocketBase):
         rare.attempted = connector.attempted if plan.races else None
         self._begins()
         self._loop.ledger.tried += 1
-        self._step("connect")
-        if self._timeout:
-            self._start_idle_timer(self._timeout)
         if limit is not None:
             if self._watchdog is None:
                 self._watchdog = Watchdog(self, watchdog.NO_LIMITS)
@@ -446,6 +481,8 @@ class Socket(SocketBase):
         if connector is not None:
             tls, rare.host = connector.tls, connector.host
             self._count_connect(connector.family, "ok")
+        if rare.redial is not None:
+            rare.redial.begun = monotonic()
         self._wire = wire
         self._remote = remote
         if tls is not None:
@@ -620,16 +657,19 @@ class Socket(SocketBase):
             return self.destroy()
         if self._life == CONNECTING:
             rare = self._need_rare()
-            if rare.connector is not None and isinstance(rare.connector.target, PathTarget):
+            if rare.connector is None:
+                return self.destroy()
+            if isinstance(rare.connector.target, PathTarget):
                 raise HandleTypeError("Only a TCP socket can be reset")
             rare.reset = True
             return self
         return self.destroy(SocketClosedError())
 
 
-def several_error() -> TypeError:
-    """The error for several targets of a socket that was given its descriptor."""
-    return type_error("a socket with fd= or handle= connects to one target, and not to several")
+def _dial(socket: ref[Socket], plan: Plan, limit: float | None) -> None:
+    sock = socket()
+    if sock is not None:
+        sock._dial(plan, limit)
 
 
 class Rehearsal(Socket):
@@ -637,8 +677,8 @@ class Rehearsal(Socket):
 
     __slots__ = ()
 
-    def _check_no_handle(self) -> None:
-        raise several_error()
+    def _has_handle(self) -> bool:
+        return True
 
     def _connect(self, *goal: Any) -> None:
         """Do nothing: every argument is right."""

@@ -32,6 +32,7 @@ _Lookup = TypeVar(
 )
 _Attempt = TypeVar("_Attempt", bound=Callable[[str, int, int], object])
 _Failed = TypeVar("_Failed", bound=Callable[[str, int, int, CodedError], object])
+_Reconnecting = TypeVar("_Reconnecting", bound=Callable[[int, float, CodedError | None], object])
 _Pipe = TypeVar("_Pipe", bound=Callable[[Any], object])
 _Fds = TypeVar("_Fds", bound=Callable[[list[int]], object])
 _Listeners = TypeVar("_Listeners", bound=Callable[[str, Listener], object])
@@ -69,6 +70,12 @@ class _Events:
     ) -> Self: ...
     @overload
     def on(
+        self,
+        event: Literal["reconnecting"],
+        listener: Callable[[int, float, CodedError | None], object],
+    ) -> Self: ...
+    @overload
+    def on(
         self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
     ) -> Self: ...
     @overload
@@ -91,6 +98,8 @@ class _Events:
     ) -> Callable[[_Attempt], _Attempt]: ...
     @overload
     def on(self, event: Literal["connection_attempt_failed"]) -> Callable[[_Failed], _Failed]: ...
+    @overload
+    def on(self, event: Literal["reconnecting"]) -> Callable[[_Reconnecting], _Reconnecting]: ...
     @overload
     def on(self, event: Literal["pipe", "session", "unpipe"]) -> Callable[[_Pipe], _Pipe]: ...
     @overload
@@ -133,6 +142,12 @@ class _Events:
     ) -> Self: ...
     @overload
     def add_listener(
+        self,
+        event: Literal["reconnecting"],
+        listener: Callable[[int, float, CodedError | None], object],
+    ) -> Self: ...
+    @overload
+    def add_listener(
         self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
     ) -> Self: ...
     @overload
@@ -161,6 +176,10 @@ class _Events:
     def add_listener(
         self, event: Literal["connection_attempt_failed"]
     ) -> Callable[[_Failed], _Failed]: ...
+    @overload
+    def add_listener(
+        self, event: Literal["reconnecting"]
+    ) -> Callable[[_Reconnecting], _Reconnecting]: ...
     @overload
     def add_listener(
         self, event: Literal["pipe", "session", "unpipe"]
@@ -199,6 +218,12 @@ class _Events:
     ) -> Self: ...
     @overload
     def once(
+        self,
+        event: Literal["reconnecting"],
+        listener: Callable[[int, float, CodedError | None], object],
+    ) -> Self: ...
+    @overload
+    def once(
         self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
     ) -> Self: ...
     @overload
@@ -223,6 +248,8 @@ class _Events:
     def once(
         self, event: Literal["connection_attempt_failed"]
     ) -> Callable[[_Failed], _Failed]: ...
+    @overload
+    def once(self, event: Literal["reconnecting"]) -> Callable[[_Reconnecting], _Reconnecting]: ...
     @overload
     def once(self, event: Literal["pipe", "session", "unpipe"]) -> Callable[[_Pipe], _Pipe]: ...
     @overload
@@ -267,6 +294,12 @@ class _Events:
     ) -> Self: ...
     @overload
     def prepend_listener(
+        self,
+        event: Literal["reconnecting"],
+        listener: Callable[[int, float, CodedError | None], object],
+    ) -> Self: ...
+    @overload
+    def prepend_listener(
         self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
     ) -> Self: ...
     @overload
@@ -295,6 +328,10 @@ class _Events:
     def prepend_listener(
         self, event: Literal["connection_attempt_failed"]
     ) -> Callable[[_Failed], _Failed]: ...
+    @overload
+    def prepend_listener(
+        self, event: Literal["reconnecting"]
+    ) -> Callable[[_Reconnecting], _Reconnecting]: ...
     @overload
     def prepend_listener(
         self, event: Literal["pipe", "session", "unpipe"]
@@ -341,6 +378,12 @@ class _Events:
     ) -> Self: ...
     @overload
     def prepend_once_listener(
+        self,
+        event: Literal["reconnecting"],
+        listener: Callable[[int, float, CodedError | None], object],
+    ) -> Self: ...
+    @overload
+    def prepend_once_listener(
         self, event: Literal["pipe", "session", "unpipe"], listener: Callable[[Any], object]
     ) -> Self: ...
     @overload
@@ -371,6 +414,10 @@ class _Events:
     ) -> Callable[[_Failed], _Failed]: ...
     @overload
     def prepend_once_listener(
+        self, event: Literal["reconnecting"]
+    ) -> Callable[[_Reconnecting], _Reconnecting]: ...
+    @overload
+    def prepend_once_listener(
         self, event: Literal["pipe", "session", "unpipe"]
     ) -> Callable[[_Pipe], _Pipe]: ...
     @overload
@@ -399,6 +446,10 @@ class _Events:
     def wait(
         self, event: Literal["connection_attempt_failed"], timeout: float | None = None
     ) -> tuple[str, int, int, CodedError]: ...
+    @overload
+    def wait(
+        self, event: Literal["reconnecting"], timeout: float | None = None
+    ) -> tuple[int, float, CodedError | None]: ...
     @overload
     def wait(
         self, event: Literal["pipe", "session", "unpipe"], timeout: float | None = None

@@ -27,6 +27,7 @@ SocketEvent = Literal[
     "peer_end",
     "pipe",
     "ready",
+    "reconnecting",
     "resume",
     "secure_connect",
     "session",

@@ -43,7 +43,7 @@ LONG_MODULES = {
     "_core/block_list.py": (520, _DOCSTRINGS),
     "_core/dispatcher.py": (437, _STREAM),
     "_server/server.py": (930, _DOCSTRINGS),
-    "_socket/socket.py": (690, _DOCSTRINGS),
+    "_socket/socket.py": (760, _DOCSTRINGS),
 }
 
 _LIFE = "what becomes of a connection is decided here, of which no program is told"
@@ -57,6 +57,7 @@ _OTHERS = {
     "_core/connection.py": (3, "what a connection tells its server"),
     "_core/host.py": (3, "what a connection tells its server"),
     "_core/inbound.py": (2, _BACK),
+    "_core/losing.py": (1, _BACK),
     "_core/pipe.py": (23, "two connections of one class, and a destination that need not be one"),
     "_core/tally.py": (4, _COUNTS),
     "_core/tls_engine.py": (2, "what ssl.SSLObject wraps, and gevent's name for such a socket"),
@@ -76,7 +77,7 @@ _OTHERS = {
     "_socket/dial.py": (3, _BACK),
     "_socket/facts.py": (1, "which greenlet the server runs its listeners in"),
     "_socket/relay.py": (32, "two connections, each of which has what the other sends"),
-    "_socket/makefile.py": (5, _BACK),
+    "_socket/makefile.py": (6, _BACK),
     "_socket/text_file.py": (1, _PYTHONS),
     "_socket/upgrade.py": (19, _BACK),
     "_values/encodings.py": (1, _PYTHONS),
@@ -101,6 +102,7 @@ _INHERITED = {
     "_core/held.py": (1, "the emitter's own way to emit, which super() looks up each time"),
     "_core/host.py": (20, _STREAM),
     "_core/inbound.py": (28, _STREAM),
+    "_core/losing.py": (42, _STREAM),
     "_core/reading.py": (75, _STREAM),
     "_core/sending.py": (77, _STREAM),
     "_core/tls_wire.py": (33, "a transport, and under it the library that encrypts"),
