@@ -27,16 +27,16 @@ from ._server.serve import serve
 from ._server.server import Server
 from ._server.threads import call_in
 from ._sight.process import stats
+from ._socket.creating import create_connection
 from ._socket.facts import PeerCredentials
-from ._socket.options import ConnectionOptions, SocketOptions
 from ._socket.planning import MIN_ATTEMPT_SECONDS, Defaults
+from ._socket.pool import Pool, PoolStats
 from ._socket.relay import relay
-from ._socket.socket import Rehearsal, Socket
+from ._socket.socket import Socket
 from ._transport.bound_socket import BoundSocket
 from ._values import arguments
 from ._values.addresses import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
 from ._values.reconnect import Reconnect
-from ._values.suggestions import names, option_error
 from .errors import AggregateError
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ __all__ = [
     "LookupStats",
     "OnRead",
     "PeerCredentials",
+    "Pool",
+    "PoolStats",
     "ProcessStats",
     "Reconnect",
     "Server",
@@ -92,10 +94,6 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
-
-# Options of the socket itself; all others of create_connection() are connect()'s.
-_SOCKET_OPTIONS = names(SocketOptions)
-_OPTIONS = names(ConnectionOptions)
 
 _MODULES = ("cluster", "live", "logging", "monkey", "wsgi")
 
@@ -155,34 +153,6 @@ def create_server(
     :returns: the server; :meth:`Server.listen` starts it.
     """
     return Server(connection_listener, **options)
-
-
-def create_connection(
-    target: Any = None,
-    host: Any = None,
-    connect_listener: Callable[[], object] | None = None,
-    **options: Unpack[ConnectionOptions],
-) -> Socket:
-    """Make a socket and connect it in the background. From Node's ``net.createConnection()``.
-
-    :param target: a port, a path, a ``(host, port)`` tuple, or a list of targets.
-    :param host: the host, default ``"localhost"``.
-    :param connect_listener: added as a listener of ``'connect'``, once.
-    :param options: those of :class:`Socket` and of :meth:`Socket.connect`; and ``timeout``, the
-        idle timeout in seconds, which also watches over the connecting.
-    :returns: the socket.
-    """
-    if not options.keys() <= _OPTIONS:
-        raise option_error("connect()", options, _OPTIONS)
-    rest: Any = options
-    timeout = arguments.seconds("timeout", rest.pop("timeout", None))
-    mine = {name: rest.pop(name) for name in _SOCKET_OPTIONS if name in rest}
-    if "fd" in mine or "handle" in mine:
-        # What is refused must not cost the caller a descriptor.
-        Rehearsal().connect(target, host, connect_listener, **rest)
-    sock = Socket(**mine)
-    sock.set_timeout(timeout)
-    return sock.connect(target, host, connect_listener, **rest)
 
 
 connect = create_connection

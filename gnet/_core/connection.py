@@ -1,8 +1,6 @@
 """A connection as a whole: how it begins, what keeps it, how it ends, and the next one.
 
-What the program sets stays for all connections of a socket; what else there is, is the
-connection's, and each begins with it anew: ``_begin()``, ``_renew()``. Whatever ends it,
-``_dismantle()`` takes it apart.
+What the program sets stays; all else begins anew with each connection, in ``_renew()``.
 """
 
 from __future__ import annotations
@@ -379,8 +377,7 @@ class Connection(Reading):
                 self._loop.loop.run_callback_threadsafe(self._loop.release)
             return
         if self.server is not None and self._life == OPEN and self._loop.loop.ptr:
-            # Its server counts it, and so it closes as any other does: in a turn of the loop,
-            # which refers to it until then.
+            # Its server counts it: it closes as any other, in a turn of the loop that keeps it.
             self.server._connection_unused(self)
             return
         name = repr(self)

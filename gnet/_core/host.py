@@ -155,9 +155,7 @@ class Host(Held):
 
     def _fail(self, error: BaseException) -> None:
         """The network has failed the connection: an error that is nobody's bug."""
-        # A handler that is not blocked on the socket hears of it from its next call, or does
-        # not care any more.
-        self._shut(self._own(error), heard=self._is_handlers())
+        raise NotImplementedError
 
     def _shut(self, error: BaseException | None = None, heard: bool = False) -> None:
         """Close the connection; every way to its end comes through here.
@@ -194,14 +192,6 @@ class Host(Held):
             self._close_failed()
             return self._error.with_traceback(None)
         return self._own(SocketClosedError())
-
-    def _hear_loss(self) -> bool:
-        """Tell a blocking call that the connection before this one was lost.
-
-        :returns: ``False``: it was at an end.
-        :raises BaseException: what had ended it.
-        """
-        raise NotImplementedError
 
     def _undone_error(self) -> BaseException:
         """What the callback of a write gets that ``destroy()`` has undone."""

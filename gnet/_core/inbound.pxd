@@ -1,6 +1,6 @@
 from .departure cimport Departure
 
-cdef int DISCARD, END_MET, END_TOLD, FLOW, LEFT, OPEN, SHUT, UNREAD, UNWATCHED
+cdef int DISCARD, END_MET, END_TOLD, FLOW, LEFT, OPEN, SHUT, UNREAD, UNWATCHED, WRITABLE
 
 
 cdef class Inbound(Departure):

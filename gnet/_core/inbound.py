@@ -27,7 +27,18 @@ from .departure import Departure
 from .on_read import OnRead
 from .pipe import Pipe
 from .sending import Callback
-from .states import DISCARD, END_MET, END_TOLD, FLOW, LEFT, OPEN, SHUT, UNREAD, UNWATCHED
+from .states import (
+    DISCARD,
+    END_MET,
+    END_TOLD,
+    FLOW,
+    LEFT,
+    OPEN,
+    SHUT,
+    UNREAD,
+    UNWATCHED,
+    WRITABLE,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -233,6 +244,22 @@ class Inbound(Departure):
             # Whoever reads, or watches, hears of that.
             pass
         return True
+
+    def _is_clean(self) -> bool:
+        """Whether it is as good as new: nothing has ended, or is unread, queued, or waited for."""
+        if (
+            self._life != OPEN or self._receiving >= END_MET or self._sending != WRITABLE
+            or self._owner >= LEFT or self._flow is not None or self._ahead
+            or self._outbox is not None or self._reader is not None or self._blocked
+        ):  # fmt: skip
+            return False
+        try:
+            self._wire.at_end()  # type: ignore[union-attr]
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def _settle(self) -> None:
         """A new connection has been given to its listeners, and perhaps nobody reads it."""

@@ -79,9 +79,13 @@ class Losing(Connection):
         )
 
     def _fail(self, error: BaseException) -> None:
-        if self._survives(error) and self._lose(self._own(error)):
+        rare = self._rare
+        redials = rare is not None and rare.redial is not None and self._survives(error)
+        if redials and self._lose(self._own(error)):
             return
-        super()._fail(error)
+        # A handler that is not blocked on the socket hears of it from its next call, or does
+        # not care any more.
+        self._shut(self._own(error), heard=self._is_handlers())
 
     def _meet_end(self, event: str, told: bool) -> None:
         if not (self._survives(None) and self._lose(None, told)):

@@ -210,6 +210,10 @@ class Reading(Flowing):
                 "ERR_SOCKET_FLOWING",
             )
 
+    def _hear_loss(self) -> bool:
+        """Raise what the connection before this one was lost by; ``False`` for an end."""
+        raise NotImplementedError
+
     def _may_read(self) -> bool:
         """Whether the stream goes on. Raises what the connection has failed with."""
         if self._owner == UNTOLD:

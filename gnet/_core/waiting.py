@@ -25,7 +25,8 @@ __all__ = ["Waiting"]
 _OF_THE_CONNECTION = frozenset(
     (
         "connect", "ready", "data", "end", "finish", "drain", "timeout", "lookup", "pipe",
-        "unpipe", "pause", "resume", "secure_connect", "session", "peer_end", "fds", "reconnecting",
+        "unpipe", "pause", "resume", "secure_connect", "session", "peer_end", "fds",
+        "reconnecting",
         "connection_attempt", "connection_attempt_failed", "connection_attempt_timeout",
     )
 )  # fmt: skip

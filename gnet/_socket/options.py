@@ -10,11 +10,17 @@ if TYPE_CHECKING:
     from .._core.on_read import OnRead
     from .._values.reconnect import Reconnect
 
-__all__ = ["ConnectOptions", "ConnectionOptions", "SocketOptions", "SocketSettings"]
+__all__ = [
+    "ConnectOptions",
+    "ConnectionOptions",
+    "PoolOptions",
+    "SocketOptions",
+    "SocketSettings",
+]
 
 
-class SocketSettings(TypedDict, total=False):
-    """Those of a socket, whatever it is made of."""
+class PooledSocketOptions(TypedDict, total=False):
+    """Those of :class:`gnet.Socket` that the sockets of a pool may have."""
 
     allow_half_open: bool
     readable: bool | None
@@ -26,12 +32,17 @@ class SocketSettings(TypedDict, total=False):
     when_over: str
     first_byte_timeout: float | None
     write_timeout: float | None
-    lifetime: float | None
     tls_strict: bool
     type_of_service: int | None
     user_timeout: float | None
     congestion: str | None
     rate: float | None
+
+
+class SocketSettings(PooledSocketOptions, total=False):
+    """Those of a socket, whatever it is made of."""
+
+    lifetime: float | None
 
 
 class SocketOptions(SocketSettings, total=False):
@@ -41,8 +52,8 @@ class SocketOptions(SocketSettings, total=False):
     handle: Any
 
 
-class ConnectOptions(TypedDict, total=False):
-    """Those of :meth:`gnet.Socket.connect`."""
+class PooledConnectOptions(TypedDict, total=False):
+    """Those of :meth:`gnet.Socket.connect` that the sockets of a pool may have."""
 
     port: Any
     path: Any
@@ -67,7 +78,18 @@ class ConnectOptions(TypedDict, total=False):
     handshake_timeout: float | None
     srv: str | None
     resolver: Any
+
+
+class ConnectOptions(PooledConnectOptions, total=False):
+    """Those of :meth:`gnet.Socket.connect`."""
+
     reconnect: Reconnect | None
+
+
+class PoolOptions(PooledSocketOptions, PooledConnectOptions, total=False):
+    """Those of :class:`gnet.Pool` that are its connections'."""
+
+    timeout: float | None
 
 
 class ConnectionOptions(SocketOptions, ConnectOptions, total=False):

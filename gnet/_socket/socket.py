@@ -673,15 +673,21 @@ def _dial(socket: ref[Socket], plan: Plan, limit: float | None) -> None:
 
 
 class Rehearsal(Socket):
-    """A socket whose ``connect()`` only checks its arguments: those of one with a handle."""
+    """A socket whose ``connect()`` only checks its arguments."""
+
+    __slots__ = ()
+
+    def _connect(self, *goal: Any) -> None:
+        """Do nothing: every argument is right."""
+
+
+class HandleRehearsal(Rehearsal):
+    """The same for a socket that is to be given its descriptor."""
 
     __slots__ = ()
 
     def _has_handle(self) -> bool:
         return True
-
-    def _connect(self, *goal: Any) -> None:
-        """Do nothing: every argument is right."""
 
 
 # -- arguments --------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gevent
 import pytest
@@ -227,6 +228,60 @@ def test_pymysql_waits_in_its_greenlet_only(mariadb_path: str) -> None:
     asking = [gevent.spawn(ask, "SELECT sleep(0.05)") for _ in range(5)]
     gevent.joinall(asking, raise_error=True)
     assert [each.get() for each in asking] == [(0,)] * 5
+
+
+# -- over a pool ----------------------------------------------------------------------------------
+
+
+def over_a_pool(
+    pool: gnet.Pool, log_in: Callable[[gnet.Socket], Any], ask: Callable[[Any, int], Any]
+) -> int:
+    """Have twenty greenlets ask; gives how many logins that took."""
+    clients: WeakKeyDictionary[gnet.Socket, Any] = WeakKeyDictionary()
+    logins = 0
+
+    def work(number: int) -> None:
+        nonlocal logins
+        with pool.connection() as sock:
+            if sock not in clients:
+                logins += 1
+                clients[sock] = log_in(sock)
+            assert ask(clients[sock], number) == number
+
+    with pool:
+        gevent.joinall([gevent.spawn(work, number) for number in range(20)], raise_error=True)
+        assert pool.stats().opened == logins
+    return logins
+
+
+@pytest.mark.limit(90)
+def test_pymysql_over_a_pool(mariadb_path: str) -> None:
+    pymysql = pytest.importorskip("pymysql")
+
+    def log_in(sock: gnet.Socket) -> Any:
+        connection = pymysql.Connection(user="root", defer_connect=True)
+        connection.connect(sock)
+        return connection
+
+    def ask(connection: Any, number: int) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT %s", (number,))
+            return cursor.fetchone()[0]
+
+    assert over_a_pool(gnet.Pool(path=mariadb_path, size=3), log_in, ask) == 3
+
+
+@pytest.mark.limit(90)
+def test_pg8000_over_a_pool(postgres_path: str) -> None:
+    native = pytest.importorskip("pg8000.native")
+
+    def log_in(sock: gnet.Socket) -> Any:
+        return native.Connection("tester", database="postgres", sock=sock)
+
+    def ask(connection: Any, number: int) -> Any:
+        return connection.run("SELECT CAST(:n AS int)", n=number)[0][0]
+
+    assert over_a_pool(gnet.Pool(path=postgres_path, size=3), log_in, ask) == 3
 
 
 # -- SSH ------------------------------------------------------------------------------------------
