@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ._server.server import Server
 from ._sight.measures import MEASURES, Measure, Snapshot, labels_of
 from ._values import arguments
-from ._values.ledger import watchers
+from ._values.durations import watchers
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -21,8 +21,8 @@ ROOMS = {
     "events": "",
     "_values": """
         __init__ namesake suggestions event_names arguments addresses packed bare block_rules
-        publish report threads ledger stats weak_sets race encodings targets proxy_header
-        client_hello tls_errors backoff buffers prefix token_buckets reconnect
+        publish report threads durations lookups stats weak_sets race encodings targets
+        proxy_header client_hello tls_errors backoff buffers prefix token_buckets reconnect
     """,
     "dns": """
         counted names turns destinations records services hosts resolv_conf search wire answer
@@ -41,9 +41,10 @@ ROOMS = {
     """,
     "tls": "server_names sessions contexts folder certificates __init__",
     "_core": """
-        __init__ address_table rule_store block_list emitter states outbox watchdog dispatcher
-        acceptor held host waiting sending out_file pipe writing on_read departure inbound flowing
-        reading rare connection losing runners tally tls_watcher tls_sizes tls_engine tls_wire
+        __init__ address_table rule_store block_list emitter states outbox watchdog ledger
+        dispatcher acceptor held host waiting sending out_file pipe writing on_read departure
+        inbound flowing reading rare connection losing runners tally tls_watcher tls_sizes
+        tls_engine tls_wire
     """,
     "_socket": """
         __init__ text_file makefile messages framing descriptors python_calls secure changing

@@ -34,8 +34,8 @@ from .._loop.splicer import Splicer
 from .._loop.timers import IdleTimers, wait_patiently
 from .._transport import stream_socket
 from .._transport.stream_socket import of_threads
-from .._values.ledger import ThreadLedger, of_thread
 from .._values.report import job_failed
+from .ledger import ThreadLedger, of_thread
 
 __all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "dispatchers"]
 

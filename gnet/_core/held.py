@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from .._loop.loops import gone_error
 from .._transport import stream_socket
 from .._values import bare
-from .._values.ledger import Closed
 from ..errors import coded
 from .dispatcher import Dispatcher
 from .emitter import EventEmitter, Listener
+from .ledger import Closed
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -171,10 +171,6 @@ class Host(Held):
     def _shut_later(self) -> None:
         self._loop.defer(self._shut)
 
-    def _publish_failed(self) -> None:
-        loop = self._loop
-        publish(loop.defer, "ConnectionFailed", self, self._error)
-
     def _publish_closed(self) -> None:
         loop = self._loop
         publish(loop.defer, "ConnectionClosed", self, self._error)

@@ -5,7 +5,7 @@ from .flowing cimport Flowing
 
 cdef int CONNECTING, END_MET, LEFT, LISTENERS
 cdef Py_ssize_t UNMEASURED_CALLS
-cdef int UNREAD, UNTOLD
+cdef int UNMADE, UNREAD, UNTOLD
 
 
 cdef class Reading(Flowing):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from .._values.ledger import Ledger, Settled
+from .ledger import Ledger, Settled
 
 __all__ = ["Tally", "consistent", "tally"]
 
@@ -48,7 +48,7 @@ def consistent(
         sockets = living()
         if ledger.settled is settled:
             break
-    return settled, [] if settled.leaving is owner else sockets
+    return Settled(*settled), [] if settled[3] is owner else sockets
 
 
 def tally(sockets: list[Any], leaving: Any, now: float, bounds: Sequence[float]) -> Tally:

@@ -9,11 +9,11 @@ from gevent.event import AsyncResult
 
 from .._loop.timers import IdleTimer
 from .._values import arguments
-from .._values.ledger import Ledger
 from ..errors import coded
 from .emitter import Listener, fail
 from .held import Held
 from .host import Host
+from .ledger import Ledger
 from .states import CLOSED, END_TOLD, FINISH_TOLD, SHUT, UNMADE
 
 if TYPE_CHECKING:

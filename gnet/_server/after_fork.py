@@ -35,6 +35,7 @@ from typing import Any
 import gevent
 from gevent._hub_local import get_hub_if_exists
 
+from .._core import ledger
 from .._core.dispatcher import Dispatcher, dispatcher, dispatchers
 from .._core.host import Host
 from .._core.states import IDLE
@@ -42,7 +43,7 @@ from .._loop import thread_pools
 from .._loop.thread_pools import ThreadPool, ThreadResult
 from .._transport.descriptors import close_descriptor
 from .._transport.protocol import Transport
-from .._values import ledger
+from .._values import lookups
 from ..errors import SocketClosedError
 from .server import Server
 
@@ -58,6 +59,7 @@ def close_inherited() -> None:
     """
     hub: Any = get_hub_if_exists()
     ledger.forget()
+    lookups.forget()
     dispatchers.clear()
     found = _referrers(Host, Server, ThreadPool, ThreadResult)
     inherited = [each for each in found if _is_whole(each)]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from .._core.dispatcher import Dispatcher
 from .._core.held import Held
+from .._core.ledger import Ledger
 from .._core.runners import Runners
 from .._core.tally import consistent, tally
 from .._values import arguments
 from .._values.addresses import AddressInfo, place_text
-from .._values.ledger import Ledger, record_later
+from .._values.durations import record_later
 from ..errors import late_import
 from .dropped import REASONS
 from .entrance import Entrance

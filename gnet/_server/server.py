@@ -34,7 +34,7 @@ from .._transport.tcp_options import (
 )
 from .._values import arguments
 from .._values.addresses import AddressInfo
-from .._values.ledger import watchers
+from .._values.durations import watchers
 from .._values.prefix import checked_prefix
 from .._values.publish import publish, subscribers
 from .._values.report import guarded

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from .._core.ledger import thread_ledgers
 from .._server.counted import Counted
 from .._values.addresses import AddressInfo
-from .._values.ledger import DURATION_BOUNDS, SHORT_BOUNDS, Histogram, thread_ledgers
+from .._values.durations import DURATION_BOUNDS, SHORT_BOUNDS, Histogram
+from .._values.lookups import lookups_of_threads
 from .._values.stats import ProcessStats, ServerStats
 from .living import living
 from .process import stats
@@ -167,8 +169,8 @@ def _connects(snapshot: Snapshot) -> Iterator[Point]:
 
 
 def _lookups(snapshot: Snapshot) -> Iterator[Point]:
-    for ledger in snapshot.ledgers:
-        yield Point({}, _counts(ledger.lookup_seconds))
+    for each in lookups_of_threads():
+        yield Point({}, _counts(each.lookup_seconds))
 
 
 def _lag(snapshot: Snapshot) -> Iterator[Point]:

@@ -9,9 +9,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core.dispatcher import Dispatcher
+from .._core.ledger import ThreadLedger, thread_ledgers
 from .._core.tally import consistent, tally
 from .._server.dropped import REASONS
-from .._values.ledger import ThreadLedger, thread_ledgers
+from .._values.lookups import lookups_of_threads
 from ..errors import late_import
 from .lag import lag_of
 from .living import counted_sockets, loops, servers_of
@@ -37,6 +38,7 @@ def own_stats() -> ProcessStats:
 
     threads = loops()
     ledgers = thread_ledgers()
+    lookups = lookups_of_threads()
     sums = _sums(ledgers, threads)
     servers = [each for loop in threads for each in servers_of(loop)]
     lags = [lag for loop in threads if (lag := lag_of(loop)) is not None]
@@ -68,10 +70,10 @@ def own_stats() -> ProcessStats:
             max(0, sums.active - of_servers),
         ),
         dns=LookupStats(
-            add("asked"),
-            add("cache_hits"),
-            add("failed_lookups"),
-            sum(each.lookup_seconds.seconds for each in ledgers),
+            _add(lookups, "asked"),
+            _add(lookups, "cache_hits"),
+            _add(lookups, "failed_lookups"),
+            sum(each.lookup_seconds.seconds for each in lookups),
         ),
         loop_lag=max(lags, default=None),
         greenlets_lent=sum(lent for lent, _ in greenlets),

@@ -6,10 +6,11 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._core.states import CONNECTING, OPEN, SHUT, UNMADE
+from .._core.states import CONNECTING, OPEN, SHUT
 from .._transport import stream_socket, tcp_options, unix_path
 from .._values.addresses import AddressInfo
-from .._values.ledger import Closed, record, watchers
+from .._values.durations import record, watchers
+from .._values.publish import publish
 from ..errors import code_of, late_import
 from .tls_calls import TLSCalls
 
@@ -251,22 +252,13 @@ class Facts(TLSCalls):
         if watchers:
             self._loop.defer(partial(record, "connect", seconds, result=result, family=family))
 
-    def _counts(self) -> Closed:
-        made = self._receiving != UNMADE
-        return (
-            self.bytes_read,
-            self._written - self._unsent,
-            (self._ended or monotonic()) - self._begun if made else None,
-            0,
-        )
-
     def _publish_failed(self) -> None:
         connector = None if self._rare is None else self._rare.connector
         error = self._error
         # Without an error the program has destroyed it.
         result = "ERR_SOCKET_CLOSED" if error is None else code_of(error)
         self._count_connect("" if connector is None else connector.family, result)
-        super()._publish_failed()
+        publish(self._loop.defer, "ConnectionFailed", self, error)
 
 
 def _function_of(frame: FrameType | None) -> str | None:

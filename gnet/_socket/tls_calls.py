@@ -9,7 +9,7 @@ from weakref import ref
 from .._core.states import CONNECTING, ENDING, UNREAD, UNWATCHED
 from .._transport.protocol import Transport
 from .._values import arguments
-from .._values.ledger import record_later
+from .._values.durations import record_later
 from .._values.publish import publish
 from ..errors import coded, late_import, type_error
 from .tls_names import TLSNames, TLSState

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 
-from .._values.ledger import of_this_thread, record, watchers
+from .._values.durations import record, watchers
+from .._values.lookups import of_this_thread
 
 __all__ = ["counted", "counted_unless_it_counts", "hit"]
 
@@ -14,8 +15,8 @@ __all__ = ["counted", "counted_unless_it_counts", "hit"]
 @contextmanager
 def counted() -> Iterator[None]:
     """Count the lookup inside, and how long it takes."""
-    ledger = of_this_thread()
-    ledger.asked += 1
+    lookups = of_this_thread()
+    lookups.asked += 1
     begun = monotonic()
     error: BaseException | None = None
     try:
@@ -25,7 +26,7 @@ def counted() -> Iterator[None]:
         raise
     finally:
         seconds = monotonic() - begun
-        ledger.looked_up(seconds, error is not None)
+        lookups.ended(seconds, error is not None)
         if watchers:
             record("lookup", seconds, error=error)
 

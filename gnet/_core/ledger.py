@@ -11,56 +11,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, NamedTuple
 
-from .threads import of_threads
+from .._values.durations import DURATION_BOUNDS, SHORT_BOUNDS, Histogram
 
-__all__ = [
-    "DURATION_BOUNDS",
-    "SHORT_BOUNDS",
-    "Histogram",
-    "Ledger",
-    "Settled",
-    "ThreadLedger",
-    "forget",
-    "of_this_thread",
-    "of_thread",
-    "record",
-    "record_later",
-    "thread_ledgers",
-    "watchers",
-]
-
-#: The upper bounds of a connection's duration, in seconds: those of OpenTelemetry's conventions.
-DURATION_BOUNDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
-#: Those of a connect, a handshake and a lookup.
-SHORT_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-
+__all__ = ["Closed", "Ledger", "Settled", "ThreadLedger", "forget", "of_thread", "thread_ledgers"]
 
 # What is known of a connection that has closed: the arguments of Ledger.settle() but the first.
 Closed = tuple[int, int, float | None, int]
-
-
-class Histogram:
-    """How often something has taken how long.
-
-    :param bounds: the upper bounds of the buckets, in seconds.
-    :ivar counts: how often each bucket was met; the last one has no bound.
-    :ivar seconds: all that was taken.
-    """
-
-    __slots__ = ("bounds", "counts", "seconds")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.seconds = 0.0
-
-    def add(self, seconds: float) -> None:
-        """It has taken so long."""
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.seconds += seconds
 
 
 class Settled(NamedTuple):
@@ -86,7 +44,8 @@ class Ledger:
         ``None``: nobody but the server counts.
     :ivar accepted: how many connections were let in.
     :ivar refused: how many were not, by the reason.
-    :ivar settled: what those that have closed have come to.
+    :ivar settled: what those that have closed have come to: the fields of :class:`Settled`, as a
+        plain tuple, which is made faster.
     :ivar longest_queue: the most bytes that were queued on one connection that has drained since.
     :ivar pauses: how often a connection was paused.
     :ivar handshakes: how many TLS handshakes were done.
@@ -104,7 +63,7 @@ class Ledger:
         self.parent = parent
         self.accepted = 0
         self.refused: dict[str, int] = {}
-        self.settled = Settled()
+        self.settled: tuple[int, int, int, Any] = (0, 0, 0, None)
         self.longest_queue = 0
         self.pauses = 0
         self.handshakes = 0
@@ -135,15 +94,13 @@ class Ledger:
         """
         ledger: Ledger | None = self
         while ledger is not None:
-            was = ledger.settled
-            ledger.settled = Settled(
-                was.closed + (seconds is not None),
-                was.bytes_in + bytes_in,
-                was.bytes_out + bytes_out,
-                leaving,
-            )
+            closed, received, sent, _ = ledger.settled
             if seconds is not None:
-                ledger.durations.add(seconds)
+                closed += 1
+                durations = ledger.durations
+                durations.counts[bisect_left(durations.bounds, seconds)] += 1
+                durations.seconds += seconds
+            ledger.settled = (closed, received + bytes_in, sent + bytes_out, leaving)
             if longest > ledger.longest_queue:
                 ledger.longest_queue = longest
             ledger = ledger.parent
@@ -153,21 +110,19 @@ class Ledger:
 
         :param leaving: whose they are.
         """
-        was = self.settled
         many = [each for each in closed if each[2] is not None]
-        self.settled = Settled(
-            was.closed + len(many),
-            was.bytes_in + sum(each[0] for each in many),
-            was.bytes_out + sum(each[1] for each in many),
-            leaving,
-        )
+        count, received, sent, _ = self.settled
+        for bytes_in, bytes_out, _, _ in many:
+            received += bytes_in
+            sent += bytes_out
+        self.settled = (count + len(many), received, sent, leaving)
 
     def left(self) -> None:
         """The connection that was settled is not among the living any more."""
         ledger: Ledger | None = self
         while ledger is not None:
             closed, bytes_in, bytes_out, _ = ledger.settled
-            ledger.settled = Settled(closed, bytes_in, bytes_out)
+            ledger.settled = (closed, bytes_in, bytes_out, None)
             ledger = ledger.parent
 
     def note_queue(self, size: int) -> None:
@@ -207,17 +162,13 @@ class ThreadLedger(Ledger):
     :ivar failed: how many were not, by the error's code.
     :ivar lost: how many attempts have lost a race, or were overtaken by another.
     :ivar connect_seconds: how long connecting has taken, by its result and the address' family.
-    :ivar asked: how many names were looked up.
-    :ivar cache_hits: how many questions an answer was known to.
-    :ivar failed_lookups: how many lookups have failed.
-    :ivar lookup_seconds: how long they have taken.
     :ivar collected: what :meth:`settle` is to be told of connections that were collected, which
         may be in any thread.
     """
 
     __slots__ = (
-        "asked", "cache_hits", "closed_servers", "collected", "connect_seconds", "failed",
-        "failed_lookups", "lookup_seconds", "lost", "made", "servers", "tried",
+        "closed_servers", "collected", "connect_seconds", "failed", "lost", "made", "servers",
+        "tried",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -229,10 +180,6 @@ class ThreadLedger(Ledger):
         self.failed: dict[str, int] = {}
         self.lost = 0
         self.connect_seconds: dict[tuple[str, str], Histogram] = {}
-        self.asked = 0
-        self.cache_hits = 0
-        self.failed_lookups = 0
-        self.lookup_seconds = Histogram(SHORT_BOUNDS)
         self.collected: deque[Closed] = deque()
 
     def connected(self, result: str, family: str, seconds: float) -> None:
@@ -249,11 +196,6 @@ class ThreadLedger(Ledger):
         if taken is None:
             taken = self.connect_seconds[result, family] = Histogram(SHORT_BOUNDS)
         taken.add(seconds)
-
-    def looked_up(self, seconds: float, failed: bool) -> None:
-        """A lookup has ended."""
-        self.failed_lookups += failed
-        self.lookup_seconds.add(seconds)
 
     def collect(self, closed: Closed, later: Callable[[Callable[[], object]], object]) -> None:
         """A connection was collected, in any thread.
@@ -277,23 +219,12 @@ class ThreadLedger(Ledger):
 # of threads that come and go none is left behind.
 _ledgers: dict[int, ThreadLedger] = {}
 
-#: Called, in a greenlet, with the kind of what has ended, the seconds that it has taken, and what
-#: else is known of it.
-watchers: list[Callable[[str, float, dict[str, Any]], object]] = []
-
 
 def of_thread(ident: int) -> ThreadLedger:
     """The ledger of a thread, by its number."""
     ledger = _ledgers.get(ident)
     # Whoever else does the same meanwhile gets the same.
     return _ledgers.setdefault(ident, ThreadLedger()) if ledger is None else ledger
-
-
-def of_this_thread() -> ThreadLedger:
-    """The ledger of the calling thread."""
-    # A patched one gives the number of the greenlet.
-    ident = of_threads("get_ident")()
-    return _ledgers.get(ident) or of_thread(ident)
 
 
 def thread_ledgers() -> list[ThreadLedger]:
@@ -304,20 +235,3 @@ def thread_ledgers() -> list[ThreadLedger]:
 def forget() -> None:
     """In a forked child: what was counted is the parent's."""
     _ledgers.clear()
-
-
-def record_later(
-    defer: Callable[[Callable[[], object]], object], kind: str, seconds: float, **labels: Any
-) -> None:
-    """Have the watchers be told of what has ended, in the next turn of the loop.
-
-    :param defer: the dispatcher's ``defer``.
-    """
-    if watchers:
-        defer(partial(record, kind, seconds, **labels))
-
-
-def record(kind: str, seconds: float, **labels: Any) -> None:
-    """Tell the watchers of what has ended; to be called in a greenlet, which may block."""
-    for watcher in list(watchers):
-        watcher(kind, seconds, labels)
