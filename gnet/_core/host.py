@@ -171,6 +171,10 @@ class Host(Held):
     def _shut_later(self) -> None:
         self._loop.defer(self._shut)
 
+    if TYPE_CHECKING:
+        # A socket's, which counts them as well. What is here is called by the steps in its place.
+        def _publish_failed(self) -> None: ...
+
     def _publish_closed(self) -> None:
         loop = self._loop
         publish(loop.defer, "ConnectionClosed", self, self._error)
