@@ -60,16 +60,16 @@ class Ledger:
     )  # fmt: skip
 
     def __init__(self, parent: Ledger | None = None) -> None:
-        self.parent = parent
-        self.accepted = 0
+        self.parent: Ledger | None = parent
+        self.accepted: int = 0
         self.refused: dict[str, int] = {}
         self.settled: tuple[int, int, int, Any] = (0, 0, 0, None)
-        self.longest_queue = 0
-        self.pauses = 0
-        self.handshakes = 0
-        self.failed_handshakes = 0
-        self.durations = Histogram(DURATION_BOUNDS)
-        self.handshake_seconds = Histogram(SHORT_BOUNDS)
+        self.longest_queue: int = 0
+        self.pauses: int = 0
+        self.handshakes: int = 0
+        self.failed_handshakes: int = 0
+        self.durations: Histogram = Histogram(DURATION_BOUNDS)
+        self.handshake_seconds: Histogram = Histogram(SHORT_BOUNDS)
 
     def accept(self) -> None:
         """A connection was let in."""
@@ -173,12 +173,12 @@ class ThreadLedger(Ledger):
 
     def __init__(self) -> None:
         super().__init__()
-        self.servers = 0
-        self.closed_servers = 0
-        self.tried = 0
-        self.made = 0
+        self.servers: int = 0
+        self.closed_servers: int = 0
+        self.tried: int = 0
+        self.made: int = 0
         self.failed: dict[str, int] = {}
-        self.lost = 0
+        self.lost: int = 0
         self.connect_seconds: dict[tuple[str, str], Histogram] = {}
         self.collected: deque[Closed] = deque()
 

@@ -60,6 +60,8 @@ class _Meter:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.close()
+        # What was measured long before the next look says nothing of it.
+        self._samples.clear()
 
 
 _meters: WeakKeyDictionary[Dispatcher, _Meter] = WeakKeyDictionary()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from .._core.ledger import thread_ledgers
+from .._core.ledger import ThreadLedger, thread_ledgers
 from .._server.counted import Counted
 from .._values.addresses import AddressInfo
 from .._values.durations import DURATION_BOUNDS, SHORT_BOUNDS, Histogram
@@ -53,7 +53,7 @@ class Snapshot:
         for server in found:
             known = server.stats()
             self.servers.append((server, known, labels_of(known.address)))
-        self.ledgers = thread_ledgers()
+        self.ledgers: list[ThreadLedger] = thread_ledgers()
 
 
 def labels_of(address: AddressInfo | str | None) -> Labels:

@@ -145,6 +145,12 @@ class Connector:
                 made = self._connect_path(target.path, target.early)
             else:
                 made = self._race(target, self._addresses(target))
+            if self.aborted:
+                # Given up between its success and this greenlet's turn; abort() closes what it
+                # finds, and what a contest has handed on is found by nobody.
+                if made[0] is not None:
+                    made[0].close()
+                raise GreenletExit
             if target.early.settings:
                 made = paced(made[0], target.early.settings), made[1]
             return made if self.tls is None else self._secure(*made, self.tls)

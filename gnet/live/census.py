@@ -54,6 +54,7 @@ class Census:
     """
 
     def __init__(self) -> None:
+        self.sockets: list[Any]
         self._servers, self.sockets = living()
         self._now = monotonic()
         self._names = {each: server_name(each) for each in self._servers}

@@ -185,7 +185,8 @@ class Listing:
         self.view = view
         self._rates = rates
         self.processes: list[Row] = []
-        self.total = self.matching = 0
+        self.total: int = 0
+        self.matching: int = 0
         self._rows: list[tuple[Any, Row]] = []
         self._columns: list[str] = []
         rates.begin()

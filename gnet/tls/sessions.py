@@ -28,8 +28,8 @@ class Session:
     def __init__(self, raw: Any, context: SSLContext, host: str, port: int | None) -> None:
         self._raw = raw
         self._context = context
-        self.host = host
-        self.port = port
+        self.host: str = host
+        self.port: int | None = port
 
     @property
     def lifetime(self) -> int:

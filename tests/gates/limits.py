@@ -26,7 +26,7 @@ CHURN_INSTRUCTIONS = 93_300
 #: Bytes that an idle connection holds in event style, and what it may hold in blocking style for
 #: each byte of gevent's. The allocator's arenas and the growth of tables are up to a hundred bytes
 #: of it, which move with any change and with what else the machine does.
-IDLE_EVENT_BYTES = 1_290
+IDLE_EVENT_BYTES = 1_400
 IDLE_BLOCKING_FACTOR = 1.10
 
 #: Calls of gnet's own functions until the listener's.

@@ -14,7 +14,7 @@ import pytest
 from gevent import subprocess
 from gevent.event import Event
 
-import gnet
+from gnet._core.dispatcher import dispatcher
 from gnet._loop import splicer
 from tests.helpers.calls import Calls
 from tests.helpers.servers import receive, receive_all, send_end
@@ -34,7 +34,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def users() -> int:
     """How many pipes may have the kernel move something."""
-    return gnet.dispatcher().splicer.users
+    return dispatcher().splicer.users
 
 
 # -- files --------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import gnet
 from tests.helpers.authority import client_context, server_context
 from tests.helpers.blackhole import refusing
 from tests.helpers.servers import place_at, serving
+from tests.helpers.threads import in_thread
 from tests.helpers.windows import needs_resets
 
 
@@ -362,18 +363,9 @@ def test_over_tls_tickets_are_nothing_unread() -> None:
 
 
 def test_a_pool_is_of_its_thread(pool: gnet.Pool) -> None:
-    seen: list[Any] = []
-
-    def work() -> None:
-        try:
-            pool.acquire()
-        except RuntimeError as exc:
-            seen.append(exc)
-
-    thread = gevent.monkey.get_original("threading", "Thread")(target=work)
-    thread.start()
-    thread.join()
-    assert [each.code for each in seen] == ["ERR_WRONG_THREAD"]
+    with pytest.raises(RuntimeError) as caught:
+        in_thread(pool.acquire)
+    assert caught.value.code == "ERR_WRONG_THREAD"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("times", [0, 2])

@@ -431,6 +431,7 @@ def test_a_call_that_meets_the_end_gives_it_once_and_the_next_waits(line: Line) 
 
 
 def test_a_call_that_meets_an_error_raises_it_once_and_the_next_waits(line: Line) -> None:
+    needs_resets()
     with line.connect() as sock:
         gevent.spawn(line.reset)
         with pytest.raises(ConnectionResetError):
@@ -486,6 +487,7 @@ def test_nothing_of_a_conversation_goes_to_the_next_connection_unnoticed(
 def test_a_blocked_sendall_raises_and_is_not_sent_again(
     line: Line, must_not_call: Callable[[str], Any]
 ) -> None:
+    needs_resets()
     with line.connect(gnet.Reconnect(initial=0.002, lost=must_not_call("lost"))) as sock:
         gevent.spawn(line.reset)
         with pytest.raises(ConnectionError):

@@ -15,6 +15,7 @@ import pytest
 import gnet
 from gnet._loop import splicer
 from tests.helpers.servers import memory_pair, pair, path_at, raw_peer, send_reset, tls_pair
+from tests.helpers.windows import needs_resets
 
 KINDS = ["tcp", "unix", "tls", "memory", "tcp to tls"]
 
@@ -156,6 +157,7 @@ def test_a_reset_is_passed_on_and_raised(busy: bool) -> None:
 
 
 def test_closing_one_of_them_ends_it(tcp: Chain) -> None:
+    needs_resets()
     left, a, b, right = tcp
     relaying = gevent.spawn(failure, a, b)
     gevent.idle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, asdict
@@ -358,7 +359,8 @@ def test_lookups_are_counted_once(tcp: Net, own: bool) -> None:
     sock.wait("connect")
     now = gnet.stats().dns
     assert (now.asked, now.failed) == (before.asked + 1, before.failed)
-    assert now.seconds > before.seconds
+    # Windows' clock has not always gone on.
+    assert now.seconds > before.seconds or sys.platform == "win32"
 
 
 def test_a_failed_lookup_is_counted(tcp: Net) -> None:

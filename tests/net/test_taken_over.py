@@ -16,7 +16,6 @@ import pytest
 from gevent import socket
 
 import gnet
-from tests.helpers.servers import closing
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="there are handles, not files")
 
@@ -141,22 +140,3 @@ def test_a_socket_with_tls_is_refused_with_what_to_do(module: Any, call: str) ->
             assert "start_tls" in str(caught.value)
             assert caught.value.code == "ERR_INVALID_ARG_TYPE"  # type: ignore[attr-defined]
             assert tls.fileno() >= 0
-
-
-# -- other families -------------------------------------------------------------------------------
-
-
-def test_a_socket_that_is_neither_of_ip_nor_of_a_path_has_no_address() -> None:
-    family = getattr(std_socket, "AF_VSOCK", None)
-    if family is None:
-        pytest.skip("no AF_VSOCK")
-    try:
-        mine = std_socket.socket(family, std_socket.SOCK_STREAM)
-    except OSError:
-        pytest.skip("no AF_VSOCK")
-    sock = gnet.Socket(handle=mine)
-    with closing(sock):
-        assert repr(sock).startswith("<gnet.Socket")
-        assert sock.address() is None
-        assert sock.local_address is sock.local_port is sock.local_family is None
-        assert sock.remote_address is None
