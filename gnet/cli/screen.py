@@ -39,9 +39,9 @@ class Screen(App[int]):
     :param interval: how often the table is made anew, in seconds.
     """
 
-    TITLE = "gnet top"
-    ENABLE_COMMAND_PALETTE = False
-    CSS = """
+    TITLE: str | None = "gnet top"
+    ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
+    CSS: ClassVar[str] = """
     #head { height: 1; padding: 0 1; background: $panel; }
     #servers { height: auto; max-height: 8; }
     #connections { height: 1fr; }
