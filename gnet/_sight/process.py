@@ -20,19 +20,16 @@ from .living import counted_sockets, loops, servers_of
 if TYPE_CHECKING:
     from .._values.stats import ProcessStats
 
-__all__ = ["own_stats", "stats"]
+__all__ = ["stats"]
 
 
 def stats() -> ProcessStats:
     """What is known of all servers and sockets of the process; may be called from any thread.
 
+    In a cluster each process tells of itself.
+
     :returns: a frozen dataclass. What counts never falls, whatever closes.
     """
-    return own_stats()
-
-
-def own_stats() -> ProcessStats:
-    """:func:`stats` without the workers."""
     with late_import():
         from .._values.stats import ConnectStats, LookupStats, ProcessStats
 

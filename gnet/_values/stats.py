@@ -175,8 +175,6 @@ class ProcessStats:
         threads the worst.
     :ivar greenlets_lent: how many greenlets run listeners.
     :ivar greenlets_idle: how many are kept for that.
-    :ivar workers: in the primary of a cluster: each worker's, by its number. The numbers above are
-        then those of the workers and of the primary, added up.
     """
 
     servers: tuple[ServerStats, ...]
@@ -199,4 +197,3 @@ class ProcessStats:
     loop_lag: float | None
     greenlets_lent: int
     greenlets_idle: int
-    workers: dict[int, ProcessStats] = field(default_factory=dict)
