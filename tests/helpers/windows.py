@@ -83,6 +83,7 @@ WINDOWS = {
     "net/test_connect.py::test_options_of_tcp_are_ignored_for_a_path": _UNIX_PATHS,
     "net/test_connect.py::test_every_connection_of_one_socket_may_go*": _UNIX_PATHS,
     "net/test_faults.py::*-unix]": _UNIX_PATHS,
+    "net/test_handler_failed.py::test_a_path_with_control_characters*": _UNIX_PATHS,
     "net/test_limits.py::test_a_corked_queue_does_not_keep*": "libuv has no such watcher",
     "net/test_limits.py::test_a_queue_that_stalls_a_second*": _ANY_SIZE,
     "net/test_limits.py::test_connect_timeout_of_a_full_path": _UNIX_PATHS,

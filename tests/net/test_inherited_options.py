@@ -43,7 +43,7 @@ def test_a_listening_socket_of_somebody_elses_is_left_as_it_is(tcp: Net) -> None
     with socket.create_server(("127.0.0.1", 0)) as listener:
         arrived: Queue[gnet.Socket] = Queue()
         server = gnet.create_server(arrived.put, no_delay=True)
-        server.listen(fd=os.dup(listener.fileno()))
+        server.listen(fd=socket.dup(listener.fileno()))
         try:
             tcp.keep(tcp.peer(server))
             assert no_delay(tcp.keep(arrived.get()))
@@ -60,8 +60,10 @@ def test_what_was_accepted_is_a_socket_like_any_other(net: Net) -> None:
         sock = net.keep(arrived.get())
         assert sock.getpeername() == peer.getsockname()
         fd = sock.fileno()
-        assert not os.get_inheritable(fd)
-        if sys.platform != "win32":
+        if sys.platform == "win32":
+            assert not os.get_handle_inheritable(fd)
+        else:
+            assert not os.get_inheritable(fd)
             assert not os.get_blocking(fd)
-        with socket.socket(fileno=os.dup(fd)) as same:
+        with socket.socket(fileno=socket.dup(fd)) as same:
             assert (same.family, same.type) == (peer.family, socket.SOCK_STREAM)
