@@ -37,10 +37,10 @@ from gevent._hub_local import get_hub_if_exists
 
 from .._core import ledger
 from .._core.dispatcher import Dispatcher, dispatcher, dispatchers
-from .._core.host import Host
 from .._core.states import IDLE
 from .._loop import thread_pools
 from .._loop.thread_pools import ThreadPool, ThreadResult
+from .._socket.socket import Socket
 from .._transport.descriptors import close_descriptor
 from .._transport.protocol import Transport
 from .._values import lookups
@@ -61,7 +61,7 @@ def close_inherited() -> None:
     ledger.forget()
     lookups.forget()
     dispatchers.clear()
-    found = _referrers(Host, Server, ThreadPool, ThreadResult)
+    found = _referrers(Socket, Server, ThreadPool, ThreadResult)
     inherited = [each for each in found if _is_whole(each)]
     parents = getattr(hub, "gnet_dispatcher", None)
     theirs = {each._loop for each in inherited}
@@ -150,7 +150,7 @@ def _of_classes(classes: tuple[type, ...]) -> list[Any]:
 
 def _is_whole(instance: Any) -> bool:
     """Whether it is a socket or a server; one whose arguments were refused has no loop."""
-    return isinstance(instance, (Host, Server)) and hasattr(instance, "_loop")
+    return isinstance(instance, (Socket, Server)) and hasattr(instance, "_loop")
 
 
 def _close_socket(sock: Any) -> None:

@@ -19,8 +19,8 @@ from gevent._hub_local import get_hub_if_exists
 from gevent.event import Event
 from gevent.exceptions import LoopExit
 
-from .._core.host import Host
 from .._core.states import CONNECTING, LEFT, OPEN, WRITABLE
+from .._socket.socket import Socket
 from .._transport.protocol import Transport
 from .after_fork import _instances
 from .server import Server
@@ -49,7 +49,7 @@ def send_last_words() -> None:
     loop = getattr(hub, "gnet_dispatcher", None)
     if loop is None or hub.loop is None:
         return
-    found = _instances(Host, Server)
+    found = _instances(Socket, Server)
     own = [each for each in found if each._loop is loop]
     speaking = [each for each in own if _has_last_words(each)]
     if speaking:
@@ -60,7 +60,7 @@ def send_last_words() -> None:
         hub.loop.update_now()
         with suppress(KeyboardInterrupt, SystemExit, LoopExit):
             gevent.joinall([gevent.spawn(_see_off, sock) for sock in speaking])
-        found = _instances(Host)
+        found = _instances(Socket)
     for each in found:
         _cut_off(each)
         if each._loop is loop:

@@ -14,7 +14,7 @@ from typing import Any
 from .._core import dispatcher
 from .._core.dispatcher import Dispatcher
 from .._core.held import Held
-from .._core.host import Host
+from .._socket.socket import Socket
 from .._transport.protocol import Transport
 from .._values import arguments
 from ..errors import SocketClosedError
@@ -48,9 +48,9 @@ def leave(loop: Dispatcher) -> None:
 
     Nobody is left to listen: no greenlet of the thread's is ever run again.
     """
-    members = after_fork.instances(Host, Server) if loop.members is None else list(loop.members)
+    members = after_fork.instances(Socket, Server) if loop.members is None else list(loop.members)
     # In one step: all of them are among what has closed, and none is among the living.
-    closing = [each for each in members if isinstance(each, Host) and each._loop is loop]
+    closing = [each for each in members if isinstance(each, Socket) and each._loop is loop]
     loop.ledger.settle_all(loop, [each._counts() for each in closing if not each.closed])
     for each in members:
         if each._loop is loop:

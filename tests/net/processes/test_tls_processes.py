@@ -25,7 +25,7 @@ if sys.platform == "win32":
 from tests.helpers import forks
 from tests.helpers.clusters import Group, cluster_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WAYS = pytest.mark.parametrize("way", ["os", "gevent", "multiprocessing"])
 
 # -- workers -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers.peers import run, running
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RUNNER = str(ROOT / "tests" / "helpers" / "cpython_sockets.py")
 # Each version has other tests. These have been looked at, one by one.
 KNOWN = {(3, 11)}

@@ -26,9 +26,16 @@ import pty
 import tty
 
 from gnet._transport import blocking_file, file, file_thread
-from tests.net.test_shared_descriptors import KINDS, LARGE, Ends, closing_fds, pipe, rest_of
+from tests.net.processes.test_shared_descriptors import (
+    KINDS,
+    LARGE,
+    Ends,
+    closing_fds,
+    pipe,
+    rest_of,
+)
 
-ROOT = str(Path(__file__).parents[2])
+ROOT = str(Path(__file__).parents[3])
 
 
 @pytest.fixture(autouse=True)

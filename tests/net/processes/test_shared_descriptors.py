@@ -24,7 +24,7 @@ import pty
 
 from gnet._transport import file
 
-ROOT = str(Path(__file__).parents[2])
+ROOT = str(Path(__file__).parents[3])
 LARGE = bytes(range(256)) * 4096
 
 Ends = tuple[int, int]
