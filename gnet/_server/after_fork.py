@@ -20,8 +20,8 @@ anew, and a socket connect.
 
 Nothing is registered for this while a program runs. The objects are found when it forks, by who
 refers to their classes. The interpreter does that without writing to the pages that parent and
-child share, in 40 ms for each million of objects. A child of ``gevent.subprocess`` does it ahead of
-its ``exec``; one of the standard library's runs no Python there.
+child share, in 40 ms for each million of objects. A child of ``gevent.subprocess`` does it ahead
+of its ``exec``; one of the standard library's runs no Python there.
 """
 
 from __future__ import annotations

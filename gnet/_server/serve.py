@@ -12,7 +12,7 @@ import gevent
 
 from .._core.dispatcher import Dispatcher, dispatcher, dispatchers
 from .._core.emitter import Listener
-from .._loop.signals import handlers_kept, one_interrupt
+from .._loop.signals import handlers_kept, signals_heard
 from .._values import arguments
 from .._values.suggestions import names, option_error
 from .._values.weak_sets import members
@@ -88,7 +88,7 @@ class _StopAll:
 def run(timeout: float | None, signals: bool, grace: float | None) -> bool:
     """``gnet.run()``, its arguments checked."""
     loop = dispatcher()
-    with one_interrupt(loop.hub):
+    with signals_heard(loop.hub):
         if not signals:
             return loop.run(timeout)
         with _stopping(_StopAll(loop, grace)), notify.as_service():

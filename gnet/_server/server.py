@@ -24,6 +24,7 @@ from .._core.runners import Runners
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal
 from .._loop.paced_wire import checked_byte_rate
+from .._loop.signals import signals_heard
 from .._loop.timers import Deadline
 from .._socket.socket import Socket
 from .._transport.protocol import Transport
@@ -791,7 +792,8 @@ class Server(ServerBase):
         self._check_thread()
         if self._bound is None and not self._ending.closing:
             raise NotRunningError()
-        self.wait("close")
+        with signals_heard(self._loop.hub):
+            self.wait("close")
 
     def wait_closed(self, timeout: float | None = None) -> None:
         """Block until the server has closed; return at once if it is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from socket import socketpair
 
 import pytest
 
@@ -64,15 +65,115 @@ def test_the_time_holds_with_signals_as_well() -> None:
     assert gnet.run(signals=True) is True
 
 
-def test_ctrl_c_is_one_exception_and_no_traceback_of_the_hubs() -> None:
-    program = """
+@pytest.mark.parametrize("call", ["gnet.run()", "server.serve_forever()"])
+def test_ctrl_c_is_one_exception_and_no_traceback_of_the_hubs(call: str) -> None:
+    program = f"""
 import os, signal, gevent, gnet
-gnet.create_server().listen(0, "127.0.0.1")
+server = gnet.create_server().listen(0, "127.0.0.1")
 gevent.get_hub().loop.run_callback(os.kill, os.getpid(), signal.SIGINT)
 try:
-    gnet.run()
+    {call}
 except KeyboardInterrupt:
     print("interrupted")
 """
     done = run(*python(program))
     assert (done.status, done.output.rstrip(), done.complaints) == (0, b"interrupted", b"")
+
+
+@pytest.mark.parametrize(
+    ("third", "status", "complaint"),
+    [("SIGTERM", -signal.SIGTERM, b""), ("SIGINT", -signal.SIGINT, b"KeyboardInterrupt")],
+)
+def test_a_third_signal_has_the_effect_that_it_has_without(
+    third: str, status: int, complaint: bytes
+) -> None:
+    program = f"""
+import os, signal, gevent, gnet
+server = gnet.create_server().listen(0, "127.0.0.1")
+
+@server.on("close")
+def never_done():
+    while True:
+        gevent.sleep(1)
+
+def send():
+    for number in signal.SIGTERM, signal.SIGINT, signal.{third}:
+        os.kill(os.getpid(), number)
+
+gevent.spawn(send)
+gnet.run(signals=True)
+"""
+    done = run(*python(program))
+    assert done.status == status
+    assert done.complaints.rstrip().endswith(complaint)
+
+
+# The interpreter only notes a signal, and calls the handler ahead of its next step. A signal that
+# another thread gets leaves the main one in the loop's call of the system, as one does that comes
+# just ahead of this call.
+SIGNAL_ELSEWHERE = """
+import signal, sys, time
+import gevent, gnet
+from gevent.monkey import get_original
+
+if sys.argv[2:]:
+    from gevent import monkey; monkey.patch_all()
+
+def kill():
+    get_original("time", "sleep")(0.2)
+    signal.pthread_kill(get_original("_thread", "get_ident")(), signal.SIGTERM)
+
+server = gnet.create_server()
+gevent.spawn(get_original("_thread", "start_new_thread"), kill, ())
+"""
+WAYS_TO_SERVE = {
+    "serve": 'gnet.serve(print, 0, "127.0.0.1")',
+    "run": 'server.listen(0, "127.0.0.1"); gnet.run(signals=True)',
+    "wsgi": 'from gnet import wsgi; wsgi.serve(lambda *_: [], 0, "127.0.0.1")',
+    "own": """
+signal.signal(signal.SIGTERM, lambda *_: server.close())
+server.listen(0, "127.0.0.1")
+if sys.argv[1:] == ["forever"]:
+    server.serve_forever()
+else:
+    gnet.run()
+""",
+}
+
+
+@pytest.mark.parametrize("patched", [[], ["patched"]], ids=["plain", "patched"])
+@pytest.mark.parametrize("way", [*WAYS_TO_SERVE, "forever"])
+def test_a_signal_is_not_forgotten_while_nothing_else_happens(
+    way: str, patched: list[str]
+) -> None:
+    program = SIGNAL_ELSEWHERE + WAYS_TO_SERVE.get(way, WAYS_TO_SERVE["own"])
+    done = run(*python(program, way, *patched), limit=5)
+    assert (done.status, done.complaints) == (0, b"")
+
+
+def test_the_wakeup_of_somebody_else_is_left_alone() -> None:
+    ours, theirs = socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        before = signal.set_wakeup_fd(theirs.fileno())
+        try:
+            gnet.run(0)
+            with gnet.create_server().listen(0, "127.0.0.1"):
+                gnet.run(0.01)
+            assert signal.set_wakeup_fd(theirs.fileno()) == theirs.fileno()
+        finally:
+            signal.set_wakeup_fd(before)
+
+
+def test_a_program_that_has_no_descriptor_left_runs() -> None:
+    program = """
+import os, resource, signal
+import gevent, gnet
+server = gnet.create_server().listen(0, "127.0.0.1")
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+gevent.spawn(server.close)
+print(gnet.run(), signal.set_wakeup_fd(-1))
+"""
+    done = run(*python(program))
+    assert (done.status, done.output.rstrip(), done.complaints) == (0, b"True -1", b"")
