@@ -57,12 +57,12 @@ ROOMS = {
         pacing proxy_gate tls_gate counted ending listen_request options server notify
         serve after_fork at_exit threads
     """,
-    "_sight": "__init__ living lag process measures",
+    "_sight": "__init__ living lag sums process measures",
     "live": "folder uncounted others census watch requests control client table page __init__",
     "__init__": "",
     "testing": "",
     "cluster": """
-        shared_listeners this_worker worker_process staff service options primary __init__
+        shared_listeners figures this_worker worker_process staff service options primary __init__
     """,
     "logging": "",
     "monkey": "settings functions lookups hubs connecting guards secure __init__",

@@ -203,10 +203,15 @@ class Channel:
 
     # -- receiving ----------------------------------------------------------------------------
 
-    def _readable(self) -> None:
-        """In the hub: something has arrived."""
+    def read_rest(self) -> None:
+        """Take what has arrived by now, of a process that has ended."""
+        while self._readable():
+            pass
+
+    def _readable(self) -> bool:
+        """In the hub: something has arrived. Tells whether more may have."""
         if self.closed:
-            return
+            return False
         try:
             data, ancillary, flags, _ = self._wire.recvmsg(  # type: ignore[attr-defined,unused-ignore]
                 READ_BYTES,
@@ -214,7 +219,7 @@ class Channel:
                 getattr(_socket, "MSG_CMSG_CLOEXEC", 0),
             )
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data, ancillary, flags = b"", [], 0
         for level, kind, packed in ancillary:
@@ -225,7 +230,7 @@ class Channel:
             self._fds.append(None)
         if not data:
             self._end(errno.EPIPE)
-            return
+            return False
         *lines, self._received = (self._received + data).split(b"\n")
         messages: list[Message] = []
         try:
@@ -238,9 +243,10 @@ class Channel:
             for message in messages:
                 message.drop()
             self._end(errno.EPROTO)
-            return
+            return False
         for message in messages:
             self._arrived(message)
+        return True
 
     def _read(self, fields: dict[str, Any]) -> Message:
         kind, with_fd = fields.pop("kind"), fields.pop("with_fd")

@@ -42,17 +42,20 @@ class Point(NamedTuple):
 class Snapshot:
     """Everything that is counted, at one moment.
 
-    :ivar process: what is known of the process.
-    :ivar servers: the servers that are counted, each with what it knows, and its labels.
+    :ivar process: what is known of the process, and of a cluster's workers.
+    :ivar servers: what is known of each server, and its labels.
+    :ivar own: the servers of this process that are counted, each with its labels.
     """
 
     def __init__(self) -> None:
         self.process: ProcessStats = stats()
+        self.servers: list[tuple[ServerStats, Labels]] = [
+            (known, labels_of(known.address)) for known in self.process.servers
+        ]
         found: list[Counted] = list(living().servers)
-        self.servers: list[tuple[Counted, ServerStats, Labels]] = []
-        for server in found:
-            known = server.stats()
-            self.servers.append((server, known, labels_of(known.address)))
+        self.own: list[tuple[Counted, Labels]] = [
+            (server, labels_of(server._place)) for server in found
+        ]
         self.ledgers: list[ThreadLedger] = thread_ledgers()
 
 
@@ -122,27 +125,27 @@ _SERVER = ("server.address", "server.port", "network.transport", "network.type")
 
 def _of_servers(read: Callable[[ServerStats], int]) -> Callable[[Snapshot], Iterator[Point]]:
     def points(snapshot: Snapshot) -> Iterator[Point]:
-        for _, known, labels in snapshot.servers:
+        for known, labels in snapshot.servers:
             yield Point(labels, read(known))
 
     return points
 
 
 def _refusals(snapshot: Snapshot) -> Iterator[Point]:
-    for _, known, labels in snapshot.servers:
+    for known, labels in snapshot.servers:
         for reason, count in known.refused.items():
             yield Point({**labels, "reason": reason}, count)
 
 
 def _server_io(snapshot: Snapshot) -> Iterator[Point]:
-    for _, known, labels in snapshot.servers:
+    for known, labels in snapshot.servers:
         yield Point({**labels, "network.io.direction": "receive"}, known.bytes_in)
         yield Point({**labels, "network.io.direction": "transmit"}, known.bytes_out)
 
 
 def _of_ledgers(name: str) -> Callable[[Snapshot], Iterator[Point]]:
     def points(snapshot: Snapshot) -> Iterator[Point]:
-        for server, _, labels in snapshot.servers:
+        for server, labels in snapshot.own:
             yield Point(labels, _counts(getattr(server._ledger, name)))
 
     return points

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._core.dispatcher import Dispatcher
 from .._core.ledger import ThreadLedger, thread_ledgers
 from .._core.tally import consistent, tally
+from .._processes.neighbours import figures
 from .._server.dropped import REASONS
 from .._values.lookups import lookups_of_threads
 from ..errors import late_import
@@ -20,15 +22,31 @@ from .living import counted_sockets, loops, servers_of
 if TYPE_CHECKING:
     from .._values.stats import ProcessStats
 
-__all__ = ["stats"]
+__all__ = ["own_stats", "stats"]
 
 
 def stats() -> ProcessStats:
     """What is known of all servers and sockets of the process; may be called from any thread.
 
-    In a cluster each process tells of itself.
+    In the primary of a cluster the workers' numbers are in these, and ``workers`` has each
+    worker's apart. A worker tells its primary once a second, and when it ends.
 
     :returns: a frozen dataclass. What counts never falls, whatever closes.
+    """
+    own = own_stats()
+    living, ended = figures()
+    if not living and not ended:
+        return own
+    with late_import():
+        from .sums import added
+
+    return replace(added([own, *living.values()], ended), workers=living)
+
+
+def own_stats(look: bool = True) -> ProcessStats:
+    """Those of this process alone.
+
+    :param look: measure how late the loops are, for a while.
     """
     with late_import():
         from .._values.stats import ConnectStats, LookupStats, ProcessStats
@@ -38,7 +56,7 @@ def stats() -> ProcessStats:
     lookups = lookups_of_threads()
     sums = _sums(ledgers, threads)
     servers = [each for loop in threads for each in servers_of(loop)]
-    lags = [lag for loop in threads if (lag := lag_of(loop)) is not None]
+    lags = [lag for loop in threads if look and (lag := lag_of(loop)) is not None]
     greenlets = [loop.greenlets() for loop in threads]
     add = partial(_add, ledgers)
     told = tuple(server.stats() for server in servers)

@@ -153,7 +153,11 @@ class LookupStats:
 class ProcessStats:
     """What is known of all servers and sockets of a process. What counts never falls.
 
-    :ivar servers: the servers that listen, or have connections.
+    In the primary of a cluster the numbers are its own and those of the workers, added up; those
+    of workers that have ended stay in what counts.
+
+    :ivar servers: the servers that listen, or have connections; those of several workers at one
+        address are one.
     :ivar servers_opened: how many times a server has listened.
     :ivar servers_closed: how many times a server has closed.
     :ivar active: how many connections the servers have.
@@ -175,6 +179,8 @@ class ProcessStats:
         threads the worst.
     :ivar greenlets_lent: how many greenlets run listeners.
     :ivar greenlets_idle: how many are kept for that.
+    :ivar workers: what each worker has told of itself, within the last second, by the number of
+        its process; empty where there is no cluster, and in a worker.
     """
 
     servers: tuple[ServerStats, ...]
@@ -197,3 +203,4 @@ class ProcessStats:
     loop_lag: float | None
     greenlets_lent: int
     greenlets_idle: int
+    workers: dict[int, ProcessStats] = field(default_factory=dict)

@@ -17,12 +17,13 @@ from .._core.dispatcher import Dispatcher, dispatcher
 from .._core.emitter import EventEmitter
 from .._loop.timers import wait_patiently
 from .._processes.channel import Message
-from .._processes.neighbours import starters
+from .._processes.neighbours import Figures, starters
 from .._server import bind
 from .._values import arguments
 from .._values.backoff import Backoff
 from .._values.report import guarded
 from . import this_worker
+from .figures import Account
 from .shared_listeners import Handles, Place, error_fields
 from .worker_process import WorkerProcess, start
 
@@ -78,6 +79,7 @@ class Staff:
         self.stopping: Event = Event()
         self.over: Event = Event()
         self.over.set()
+        self._account = Account()
         starters.add(self)
 
     # -- starting -----------------------------------------------------------------------------
@@ -141,6 +143,9 @@ class Staff:
 
     def _exited(self, gone: WorkerProcess) -> None:
         code, signum = gone.cause_of_end()
+        gone.channel.read_rest()
+        # Behind what it has said last.
+        self.loop.defer(partial(self._account.ended, gone.pid))
         del self.workers[gone.id]
         self.handles.forget(gone.id)
         if not gone.channel.closed:
@@ -165,6 +170,8 @@ class Staff:
     def receive(self, sender: WorkerProcess, message: Message) -> None:
         """A worker has said something."""
         fields = message.fields
+        if message.kind == "stats":
+            self._account.told(sender.pid, fields["told"])
         if sender.is_dead():
             return
         if message.kind == "online":
@@ -250,11 +257,15 @@ class Staff:
             total += number
         return total
 
-    # -- the live view ------------------------------------------------------------------------
+    # -- what others want to see --------------------------------------------------------------
 
     def neighbours(self) -> list[WorkerProcess]:
         """The workers that run."""
         return [each for each in self.workers.values() if each.online and not each.is_dead()]
+
+    def figures(self) -> Figures:
+        """What the workers have told of their sockets, those that have ended included."""
+        return self._account.figures
 
     # -- stopping -----------------------------------------------------------------------------
 
@@ -277,6 +288,7 @@ class Staff:
     def leave_in_child(self) -> None:
         """In a forked child: the workers are the parent's, and so is who waits for them."""
         self.workers.clear()
+        self._account = Account()
         self.handles.close()
         self._target = 0
         self.stopping.set()

@@ -24,6 +24,7 @@ from .._values import arguments
 from .._values.addresses import is_ip
 from .._values.report import guarded
 from ..errors import late_import, system_error
+from .figures import Reporter
 from .shared_listeners import ERROR, PLACE, Place, error_fields, error_of
 
 __all__ = ["ENVIRONMENT", "EXIT_SECONDS", "LAST_SECONDS", "Member", "current", "join"]
@@ -98,6 +99,7 @@ class Member(EventEmitter):
             error=ERROR,
         )
         self._channel.post("online")
+        self._reporter = Reporter(self._channel, self._loop)
 
     def __repr__(self) -> str:
         return f"<gnet.cluster worker {self.id}>"
@@ -295,6 +297,7 @@ class Member(EventEmitter):
         """In a forked child, which is no worker."""
         global current
         current = bind.ask_primary = None
+        self._reporter.close()
         for handler in self._signals:
             handler.cancel()
 

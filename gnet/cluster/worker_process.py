@@ -39,6 +39,7 @@ _KINDS_OF_WORKER: dict[str, dict[str, Any]] = {
     "close": {"place": PLACE},
     "count": {"number": int, "place": (PLACE, type(None))},
     "message": {"value": object},
+    "stats": {"told": dict},
 }
 
 

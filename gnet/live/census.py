@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from .._server import bind
 from .._server.server import Server
 from .._sight.living import living
-from .._sight.process import stats
+from .._sight.process import own_stats
 from .._socket.socket import Socket
 from .._transport.tcp_options import address_info
 from .._values.addresses import AddressInfo, place_text
@@ -92,8 +92,8 @@ class Census:
 
 def process() -> dict[str, Any]:
     """What this process has counted, but for each server."""
-    told = asdict(stats())
-    del told["servers"]
+    told = asdict(own_stats())
+    del told["servers"], told["workers"]
     return told
 
 

@@ -117,6 +117,59 @@ def test_every_metric_is_in_a_scrape_and_none_with_a_peers_address(
             assert port not in sample.labels.values()
 
 
+def test_scrapes_under_load_are_whole_and_no_count_falls(tcp: Net, metrics: gnet.Server) -> None:
+    server = tcp.server(lambda sock: sock.pipe(sock))
+    done = 0
+    over = False
+
+    def come_and_go() -> None:
+        nonlocal done
+        while not over:
+            with tcp.peer(server) as peer:
+                peer.sendall(b"x" * 5000)
+                received = 0
+                while received < 5000:
+                    received += len(peer.recv(5000))
+            done += 1
+
+    clients = [gevent.spawn(come_and_go) for _ in range(8)]
+    before: dict[tuple[str, Any], float] = {}
+    for number in range(20):
+        # Others have had their turns since the last one.
+        until(lambda least=number: done > least)
+        families = scrape(metrics)
+        check_histograms(families)
+        counts = dict(counters(families))
+        assert not [key for key, count in before.items() if counts.get(key, 0) < count]
+        before |= counts
+    over = True
+    gevent.joinall(clients, raise_error=True)
+
+
+def counters(families: dict[str, Any]) -> Iterator[tuple[tuple[str, Any], float]]:
+    """What never falls, by its name and labels; those of gnet alone."""
+    for family in families.values():
+        for each in family.samples:
+            name = each.name
+            if name.startswith(("gnet_", "dns_")) and name.endswith(("_total", "_count")):
+                yield (name, tuple(sorted(each.labels.items()))), each.value
+
+
+def check_histograms(families: dict[str, Any]) -> None:
+    """Each bucket has what the smaller ones have, and the last one has all."""
+    for family in families.values():
+        if family.type != "histogram":
+            continue
+        last: dict[Any, float] = {}
+        for each in family.samples:
+            labels = tuple(sorted((k, v) for k, v in each.labels.items() if k != "le"))
+            if each.name.endswith("_bucket"):
+                assert each.value >= last.get(labels, 0)
+                last[labels] = each.value
+            elif each.name.endswith("_count"):
+                assert each.value == last[labels]
+
+
 def test_a_scrape_is_in_no_count(metrics: gnet.Server) -> None:
     before = gnet.stats()
     for _ in range(3):
