@@ -73,7 +73,7 @@ _OTHERS = {
     "_server/server.py": (12, "the connections that the server has made"),
     "_server/threads.py": (8, _LIFE),
     "_sight/living.py": (2, "the connections that a server has, with no copy made of the set"),
-    "_sight/measures.py": (1, _COUNTS),
+    "_sight/measures.py": (2, _COUNTS),
     "_socket/dial.py": (3, _BACK),
     "_socket/facts.py": (1, "which greenlet the server runs its listeners in"),
     "_socket/relay.py": (32, "two connections, each of which has what the other sends"),
