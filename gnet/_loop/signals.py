@@ -11,6 +11,7 @@ from typing import Any
 
 from .._transport.descriptors import close_descriptor
 from .._transport.protocol import READ
+from .._transport.stream_socket import is_libuv
 
 __all__ = ["handlers_kept", "signals_heard"]
 
@@ -60,7 +61,7 @@ def _signals_waking(loop: Any) -> Iterator[None]:
     may never come: 6 of 1,200 programs missed a SIGTERM that was sent when they had just said that
     they serve.
     """
-    pipe = _wakeup_pipe()
+    pipe = _wakeup_pipe() if _may_miss_signals(loop) else None
     if pipe is None:
         yield
         return
@@ -80,11 +81,14 @@ def _signals_waking(loop: Any) -> Iterator[None]:
         close_descriptor(writing)
 
 
+def _may_miss_signals(loop: Any) -> bool:
+    # libuv's loop looks for them three times a second, in a call of its own. In any other of its
+    # calls the exception of a handler would be printed and forgotten.
+    return not is_libuv(loop) and sys.platform != "win32"
+
+
 def _wakeup_pipe() -> tuple[int, int] | None:
-    """A pipe that gets a byte for each signal; none where that is not possible, or not needed."""
-    # gevent's loop of Windows, libuv, looks for signals three times a second.
-    if sys.platform == "win32":
-        return None
+    """A pipe that gets a byte for each signal; none where that is not possible."""
     # ValueError: another thread than the main one. OSError: no descriptor is left, and a signal
     # may wait for the next event.
     with suppress(ValueError, OSError):
