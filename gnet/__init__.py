@@ -95,7 +95,10 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_MODULES = ("cluster", "live", "logging", "monkey", "wsgi")
+# What is imported when it is first asked for.
+_LATE = ("cluster", "events", "live", "testing", "tls")
+# What a program imports by itself.
+_MODULES = ("logging", "metrics", "monkey", "wsgi")
 
 # They are dataclasses, too.
 _STATS = ("ConnectStats", "LookupStats", "ProcessStats", "ServerStats", "SocketStats")
@@ -126,7 +129,7 @@ def __getattr__(name: str) -> Any:
     # gnet.events needs dataclasses, and gnet.tls OpenSSL, which take longer to import than all the
     # rest; and gnet.cluster is for programs of several processes.
     with errors.late_import():
-        if name in ("events", "cluster", "live", "testing", "tls"):
+        if name in _LATE:
             return import_module(f".{name}", __name__)
         if name in _STATS:
             return getattr(import_module("._values.stats", __name__), name)
@@ -139,7 +142,7 @@ def __dir__() -> list[str]:
     # What an editor or a prompt completes: what is promised, and what has been imported of the
     # modules that are.
     own = {name for name in globals() if name.startswith("__") or name in _MODULES}
-    return sorted({*__all__, *own, "cluster", "live"})
+    return sorted({*__all__, *_LATE, *own})
 
 
 def create_server(

@@ -100,8 +100,8 @@ class Server(ServerBase):
         dropped. After a quiet second as many may come at once, and always one. ``None``, the
         default, for no limit.
     :param max_connection_rate_per_address: the same for each IP address.
-    :param rate: how many bytes a second each connection sends at the most, and receives; as for
-        :class:`Socket`. ``None``, the default, for no limit.
+    :param rate: the maximum of bytes that each connection sends in a second, and also the maximum
+        that it receives; as for :class:`Socket`. ``None``, the default, for no limit.
     :param per_address_prefix: how many bits of an IPv4 and of an IPv6 address count as one
         address for the two limits per address; default ``(32, 64)``, since a client with one
         IPv6 address usually has all of a ``/64``.
@@ -338,8 +338,8 @@ class Server(ServerBase):
         :param options: what ``setsockopt()`` sets before the socket is bound: a list of ``(level,
             name, value)``. Like the next two it is for a socket that is opened here, which a
             cluster's worker then has for itself.
-        :param control: called with the descriptor behind that; what it raises is passed on.
-        :param mptcp: take Multipath TCP as well as TCP; without the system's it is plain TCP.
+        :param control: called with the descriptor after that; what it raises is passed on.
+        :param mptcp: take Multipath TCP as well as TCP; plain TCP where the system has none.
         :param signal: anything of gevent's with ``rawlink``; when it becomes ready the server
             is closed.
         :returns: the server.
@@ -526,9 +526,9 @@ class Server(ServerBase):
     def __iter__(self) -> Iterator[Socket]:
         """The connections, one after another, in blocking style: ``for sock in server``.
 
-        Who has been accepted before waits unread, at most ``backlog`` of them; further ones wait
-        in the kernel. It ends when the server listens no more. Each socket is the program's to
-        close.
+        Connections that are accepted before the program asks for them wait unread, at most
+        ``backlog`` of them; further ones wait in the kernel. The iteration ends when the server
+        stops listening. The program has to close each socket.
 
         :raises RuntimeError: the server has never listened, has a listener of ``'connection'``,
             or ``end_on_return``.

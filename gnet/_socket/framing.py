@@ -29,7 +29,7 @@ class Framing(Messages):
     __slots__ = ()
 
     def read_exactly(self, n: int) -> bytes:
-        """Receive so many bytes; block until they are there.
+        """Receive exactly ``n`` bytes; block until they are there.
 
         :param n: how many.
         :raises EOFError: the stream has ended before; ``partial`` has what came, and ``code`` is
@@ -59,7 +59,7 @@ class Framing(Messages):
         :returns: the bytes; at the end of the stream what is left, or ``b""``.
         :raises ValueError: there are more; ``code`` is ``"ERR_LINE_TOO_LONG"``, and nothing is
             lost: another call may read it.
-        :raises BlockingIOError: as :meth:`read_exactly`; so are the others.
+        :raises BlockingIOError: as for :meth:`read_exactly`, and its other errors too.
         """
         mark = bytes(encodings.byte_view(separator))
         if not mark:

@@ -65,17 +65,17 @@ class _Lent(NamedTuple):
 
 
 class Pool:
-    """At most so many connections to one place, which greenlets lend from each other.
+    """A limited number of connections to one place, which greenlets share.
 
-    Who comes first is served first. A connection is made when there is none to lend, and lent
-    again when it was handed back with nothing unread and nothing queued. One whose peer has ended
-    is never lent. A pool belongs to the thread that made it.
+    Greenlets are served in the order in which they ask. A connection is made when there is none
+    to lend, and lent again when it was handed back with nothing unread and nothing queued. A
+    connection whose peer has ended is never lent. A pool belongs to the thread that made it.
 
     :param target: where to connect, as for :func:`gnet.connect`: a port, a path, a
         ``(host, port)`` tuple, a list of those.
     :param size: how many connections there may be; default 10.
-    :param idle_timeout: a connection that nobody has lent for so many seconds is closed; default
-        60. ``None``: never.
+    :param idle_timeout: after how many idle seconds a connection is closed; default 60. ``None``:
+        never.
     :param lifetime: a connection that is older, in seconds, is not lent any more. ``None``, the
         default, for no limit.
     :param wait_timeout: how long :meth:`acquire` waits for its turn, in seconds; connecting takes

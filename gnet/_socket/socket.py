@@ -108,12 +108,12 @@ class Socket(SocketBase):
     :param type_of_service: as :meth:`set_type_of_service`.
     :param user_timeout: how long what was sent may stay unacknowledged before the kernel takes
         the connection for dead (``TCP_USER_TIMEOUT``), in seconds; ``None``, the default, and
-        ``0`` leave the system's. For TCP, as are the two around it.
+        ``0`` leave the system's. Like ``type_of_service`` and ``congestion`` it is for TCP.
     :param congestion: the name of an algorithm of congestion control (``TCP_CONGESTION``), for
-        example ``"bbr"``; default: the system's. With one that it does not have the connection
-        fails.
-    :param rate: how many bytes a second the connection sends at the most, and receives; of TLS
-        the encrypted ones. ``None``, the default, for no limit.
+        example ``"bbr"``; default: the system's. With an algorithm that the system does not
+        have, the connection fails.
+    :param rate: the maximum of bytes that the connection sends in a second, and also the maximum
+        that it receives; with TLS, of encrypted bytes. ``None``, the default, for no limit.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument has a wrong value, or ``fd`` is not a stream.
     :raises OSError: ``ENOTSUP``, the system has no such option.
@@ -286,23 +286,23 @@ class Socket(SocketBase):
             :class:`~gnet.errors.DeadlineError`.
         :param options: what ``setsockopt()`` sets on the socket of each attempt before it is
             bound and connected: a list of ``(level, name, value)``. They are for a path, too.
-        :param control: called with the descriptor of each attempt behind that. It may block; what
+        :param control: called with the descriptor of each attempt after that. It may block; what
             it raises is the attempt's error, or the connection's if it is no :class:`OSError`.
-        :param mptcp: use Multipath TCP; without the system's it is plain TCP.
+        :param mptcp: use Multipath TCP; plain TCP where the system has none.
         :param tls: speak TLS: an :class:`ssl.SSLContext`; ``True`` for the system's authorities,
             by one :func:`ssl.create_default_context` a process. ``'connect'`` is still emitted
             when the peer is reached, ``'secure_connect'`` and ``'ready'`` when the handshake is
             done; until then what is written waits, and so do the blocking calls. The
             ``connect_listener`` is one of ``'secure_connect'``.
-        :param server_hostname: whom the server has to be, if not the host; ``""`` for nobody,
-            which needs a context with ``check_hostname=False``.
+        :param server_hostname: the name that the server's certificate must have, if it is not
+            the host; ``""`` for no name, which needs a context with ``check_hostname=False``.
         :param session: a :class:`gnet.tls.Session` with the same server, to be resumed.
         :param handshake_timeout: how long the handshake may take, in seconds; default 10, and
             ``None`` for no limit.
         :param srv: the name of a service, ``"_redis._tcp.example.com"``, in the place of a
             target: the hosts of its SRV records are tried as those of a list, by priority and
-            weight (RFC 2782). ``ENOTFOUND`` if there is none. With ``tls`` a host has to be
-            itself if it is inside the domain, and the domain otherwise.
+            weight (RFC 2782). ``ENOTFOUND`` if there is none. With ``tls`` the certificate of a
+            host inside the domain must have the host's name, and any other the domain's.
         :param resolver: the :class:`gnet.dns.Resolver` that is asked for the service, and keeps
             the answer for its time to live; default: the one whose ``lookup`` was given, else
             one of the process'. The hosts are looked up by it, too, unless there is a

@@ -145,21 +145,23 @@ class TLSCalls(TLSNames):
         """Encrypt the connection from here on: STARTTLS, from either side.
 
         What was written before goes out as it is, what is written after waits for the handshake,
-        and blocking calls wait for it, too. What is unread belongs to it. ``'secure_connect'`` is
-        emitted when it is done. On an encrypted connection TLS inside TLS begins.
+        and blocking calls wait for it, too. What is unread belongs to the handshake.
+        ``'secure_connect'`` is emitted when that is done. On an encrypted connection TLS inside
+        TLS begins.
 
         :param tls: as for ``connect()``; on the server's side as for :class:`gnet.Server`.
         :param server_side: whether the peer is the client of the handshake.
-        :param server_hostname: whom the server has to be, if not the host that ``connect()`` was
-            given; as there.
+        :param server_hostname: the name that the server's certificate must have, if it is not the
+            host that ``connect()`` was given; as there.
         :param session: a :class:`gnet.tls.Session` with the same server, to be resumed.
-        :param handshake_timeout: how long it may take, in seconds; default 10, and ``None`` for
-            no limit.
+        :param handshake_timeout: how long the handshake may take, in seconds; default 10, and
+            ``None`` for no limit.
         :returns: the socket, at once.
         :raises TypeError: an argument is of the wrong kind.
         :raises ValueError: an argument has a wrong value.
         :raises OSError: the socket is not connected, or has ended.
-        :raises RuntimeError: the socket flows, or is being read, or such a change is under way.
+        :raises RuntimeError: the socket flows, or is being read, or another ``start_tls()`` or
+            ``stop_tls()`` is under way.
         """
         self._check_thread()
         if self._life == CONNECTING:
@@ -188,10 +190,10 @@ class TLSCalls(TLSNames):
         return self
 
     def stop_tls(self) -> Self:
-        """End the encryption, and go on as before: plain, or by the outer of TLS inside TLS.
+        """End the encryption, and go on as before: in plain text, or by the outer TLS.
 
         What was written before goes out encrypted, then ``close_notify``; what is written after
-        waits for the peer's. What the peer has still sent encrypted is to be read as ever.
+        waits for the peer's. What the peer has sent encrypted before that can still be read.
 
         :returns: the socket, at once.
         :raises OSError: the socket is not connected, or has ended.

@@ -137,8 +137,8 @@ class TLSNames(PythonSocket):
         """The peer's certificate. From Python's ``SSLSocket.getpeercert()``.
 
         :param binary_form: give it as DER instead of a dictionary.
-        :returns: ``None`` where it has shown none; an empty dictionary for one that was not
-            verified.
+        :returns: ``None`` where the peer has shown no certificate; an empty dictionary for one
+            that was not verified.
         """
         return None if self._secure is None else self._secure.engine.getpeercert(binary_form)
 
@@ -147,7 +147,7 @@ class TLSNames(PythonSocket):
         return None if self._secure is None else self._secure.engine.selected_alpn_protocol()
 
     def get_channel_binding(self, cb_type: str = "tls-unique") -> bytes | None:
-        """What belongs to this one connection. From ``SSLSocket.get_channel_binding()``.
+        """Bytes that only this connection has. From ``SSLSocket.get_channel_binding()``.
 
         :raises ValueError: there is no such type.
         """
@@ -178,7 +178,7 @@ class TLSNames(PythonSocket):
 
     @property
     def server_hostname(self) -> str | None:
-        """Whom the server had to be, or ``None``. From ``SSLSocket.server_hostname``."""
+        """The name that the server had to have, or ``None``. From ``SSLSocket``."""
         return None if self._secure is None else self._secure.engine.server_hostname
 
     @property

@@ -41,8 +41,8 @@ class BindOptions(TypedDict, total=False):
 class BoundSocket:
     """A socket that is bound at once, and listens or connects later. From Node's ``BoundSocket``.
 
-    A server's :meth:`Server.listen` takes it, or :func:`gnet.connect` with ``handle=``; it is that
-    one's then. One that nobody has taken is to be closed; ``with`` does it.
+    Pass it to :meth:`Server.listen`, or to :func:`gnet.connect` as ``handle=``: the server or the
+    connection then owns it. Close a bound socket that neither has taken; ``with`` does that.
 
     :param target: a port (``0``, the default, for any free one), a path, or a ``(host, port)``
         tuple.
@@ -54,10 +54,11 @@ class BoundSocket:
     :param readable_all: make the Unix socket readable for all users.
     :param writable_all: make the Unix socket writable for all users.
     :param replace_stale: take a path over whose file is left from a dead process.
-    :param options: what ``setsockopt()`` sets before: a list of ``(level, name, value)``.
-    :param control: called with the descriptor behind that; what it raises is passed on.
-    :param mptcp: use Multipath TCP; without the system's it is plain TCP.
-    :raises OSError: it cannot be bound; ``ENOTSUP``, a path on Windows.
+    :param options: what ``setsockopt()`` sets before the socket is bound: a list of ``(level,
+        name, value)``.
+    :param control: called with the descriptor after that; what it raises is passed on.
+    :param mptcp: use Multipath TCP; plain TCP where the system has none.
+    :raises OSError: the address cannot be bound; ``ENOTSUP``, a path on Windows.
     :raises TypeError: an argument is of the wrong kind.
     :raises ValueError: an argument has a wrong value, or the host is a name.
     """

@@ -25,8 +25,8 @@ class Reconnect:
     :param factor: how many times as long each delay is as the one before; default 2.
     :param jitter: whether a delay is drawn by chance, from zero up to that; default ``True``, so
         that the clients of a server that comes back do not all come at once.
-    :param attempts: so many dials may fail, the first one included; then the socket closes with
-        the last error. ``None``, the default, for no limit.
+    :param attempts: how many dials in a row may fail, the first one included; then the socket
+        closes with the last error. ``None``, the default, for no limit.
     :param lost: called with the bytes that were queued when a connection was lost, if there were
         any; it gives those that are sent first on the next one, or ``None``. Nothing is sent
         again without it. It may block, and the next dial waits for it.
