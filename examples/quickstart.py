@@ -23,7 +23,7 @@ Next, try:
   {python} -m gnet listen 8124 --echo     an echo server, and in another terminal
   {python} -m gnet connect 8124           a client: what you type comes back
   {python} examples/chat.py 8124          a chat room, for any number of such clients
-Then read docs/tutorial.rst: a server in three lines, and on to one for the internet."""
+Then read docs/tutorial.rst: from a server in a few lines to one for the internet."""
 
 
 def event_server() -> gnet.Server:
