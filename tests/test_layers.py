@@ -65,6 +65,7 @@ ROOMS = {
         shared_listeners figures this_worker worker_process staff service options primary __init__
     """,
     "logging": "",
+    "shared": "connections rule_set block_list rate __init__",
     "monkey": "settings functions lookups hubs connecting guards secure __init__",
     "wsgi": """
         refusal head intake body files response environ access stall threads handler options

@@ -10,8 +10,8 @@ from .._core.block_list import BlockList
 from .._loop.timers import start_timer
 from .._values import arguments
 from .._values.prefix import Prefix
-from .._values.token_buckets import Buckets, Rate
-from .entrance import Entrant, Stage
+from .._values.token_buckets import Buckets, Rate, SharedRate
+from .entrance import Entrant, Stage, Step
 
 __all__ = ["Blocked", "PerAddress", "Rates", "Room", "host_of"]
 
@@ -159,15 +159,18 @@ class Rates(Stage):
     :param prefix: which addresses count as one.
     """
 
-    __slots__ = ("_addresses", "_full", "_loop", "_prefix", "_rate", "_timer")
+    __slots__ = ("_addresses", "_full", "_loop", "_prefix", "_rate", "_shared", "_timer")
 
     reason = "rate"
 
-    def __init__(self, rate: Rate | None, per_address: Rate | None, prefix: Prefix) -> None:
+    def __init__(
+        self, rate: Rate | None, per_address: Rate | SharedRate | None, prefix: Prefix
+    ) -> None:
         self._rate = rate
         # When the bucket of all is full again.
         self._full = 0.0
-        self._addresses = None if per_address is None else Buckets(per_address)
+        self._shared = per_address if isinstance(per_address, SharedRate) else None
+        self._addresses = Buckets(per_address) if isinstance(per_address, Rate) else None
         self._prefix = prefix
         # What forgets addresses, and the loop that it is one of.
         self._timer: Any = None
@@ -178,16 +181,37 @@ class Rates(Stage):
 
     @property
     def is_open(self) -> bool:
-        return self._rate is None and self._addresses is None
+        return self._rate is None and self._addresses is None and self._shared is None
 
-    def enter(self, entrant: Entrant) -> str | None:
+    def enter(self, entrant: Entrant) -> str | Step | None:
+        host = host_of(entrant.remote)
+        if self._shared is None or host is None:
+            return self._take(host, entrant)
+        if self._rate is not None and self._rate.take(self._full, monotonic()) is None:
+            return self.reason
+        step = Asked(entrant, self)
+        allowed = self._shared.ask(self._prefix.key(host), step.answered)
+        if allowed is None:
+            return step
+        return self.take_of_all() if allowed else self.reason
+
+    def take_of_all(self) -> str | None:
+        """Take a token of those that are for all addresses; the reason if there is none."""
+        if self._rate is None:
+            return None
+        full = self._rate.take(self._full, monotonic())
+        if full is None:
+            return self.reason
+        self._full = full
+        return None
+
+    def _take(self, host: str | None, entrant: Entrant) -> str | None:
         now = monotonic()
         full: float | None = self._full
         if self._rate is not None:
             full = self._rate.take(self._full, now)
             if full is None:
                 return self.reason
-        host = host_of(entrant.remote)
         if self._addresses is not None and host is not None:
             key = self._prefix.key(host)
             full_of_it = self._addresses.take(key, now)
@@ -224,3 +248,29 @@ class Rates(Stage):
         self._full = 0.0
         if self._addresses is not None:
             self._addresses.clear()
+
+
+class Asked(Step):
+    """Others that share the rate are asked about an address.
+
+    Whoever asks them has a limit of time, behind which he decides for himself.
+    """
+
+    __slots__ = ("_is_over", "_rates")
+
+    def __init__(self, entrant: Entrant, rates: Rates) -> None:
+        super().__init__(entrant, rates.reason)
+        self._rates = rates
+        self._is_over = False
+
+    def stop(self) -> None:
+        self._is_over = True
+
+    def answered(self, allowed: bool) -> None:
+        """In the hub."""
+        if self._is_over:
+            return
+        if allowed and self._rates.take_of_all() is None:
+            self.entrant.go_on()
+        else:
+            self.entrant.drop(self.reason)

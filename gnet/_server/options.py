@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .._core.block_list import BlockList
+    from .._values.token_buckets import SharedRate
 
 __all__ = ["ListeningOptions", "ServeOptions", "ServerOptions", "ServerSettings"]
 
@@ -26,7 +27,7 @@ class ServerSettings(TypedDict, total=False):
     when_full: str
     max_connections_per_address: int | None
     max_connection_rate: float | None
-    max_connection_rate_per_address: float | None
+    max_connection_rate_per_address: float | SharedRate | None
     rate: float | None
     per_address_prefix: tuple[int, int]
     write_limit: int | None

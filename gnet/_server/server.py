@@ -40,7 +40,7 @@ from .._values.prefix import checked_prefix
 from .._values.publish import publish, subscribers
 from .._values.report import guarded
 from .._values.suggestions import suggesting
-from .._values.token_buckets import checked_rate
+from .._values.token_buckets import SharedRate, checked_rate
 from ..errors import (
     AlreadyListeningError,
     NotRunningError,
@@ -99,7 +99,8 @@ class Server(ServerBase):
     :param max_connection_rate: the maximum of new connections a second; further ones are
         dropped. After a quiet second as many may come at once, and always one. ``None``, the
         default, for no limit.
-    :param max_connection_rate_per_address: the same for each IP address.
+    :param max_connection_rate_per_address: the same for each IP address; or a
+        :class:`gnet.shared.RedisRate`, which servers of several processes share.
     :param rate: the maximum of bytes that each connection sends in a second, and also the maximum
         that it receives; as for :class:`Socket`. ``None``, the default, for no limit.
     :param per_address_prefix: how many bits of an IPv4 and of an IPv6 address count as one
@@ -175,7 +176,7 @@ class Server(ServerBase):
         when_full: str = "drop",
         max_connections_per_address: int | None = None,
         max_connection_rate: float | None = None,
-        max_connection_rate_per_address: float | None = None,
+        max_connection_rate_per_address: float | SharedRate | None = None,
         rate: float | None = None,
         per_address_prefix: tuple[int, int] = (32, 64),
         write_limit: int | None = None,
@@ -207,7 +208,9 @@ class Server(ServerBase):
         self._blocked = Blocked(block_list)
         rates = Rates(
             checked_rate("max_connection_rate", max_connection_rate),
-            checked_rate("max_connection_rate_per_address", max_connection_rate_per_address),
+            max_connection_rate_per_address
+            if isinstance(max_connection_rate_per_address, SharedRate)
+            else checked_rate("max_connection_rate_per_address", max_connection_rate_per_address),
             prefix,
         )
         #: What a peer may cost, for its sockets.

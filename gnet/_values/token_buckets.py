@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 from . import arguments
 
-__all__ = ["Buckets", "Rate", "checked_rate"]
+__all__ = ["Buckets", "Rate", "SharedRate", "checked_rate"]
 
 # The times are sums of binary fractions, and the last token of a burst must not be lost to that.
 SLACK_SECONDS = 1e-6
@@ -50,6 +50,25 @@ def checked_rate(name: str, value: Any) -> Rate | None:
         right = "above 0 connections a second"
         raise arguments.wrong_value(name, value, right, "ERR_OUT_OF_RANGE")
     return Rate(1 / value, max(1.0, 1 / value))
+
+
+class SharedRate:
+    """A rate for each address that a server shares with others, which somebody else knows of.
+
+    :class:`gnet.shared.RedisRate` is one.
+    """
+
+    __slots__ = ()
+
+    def ask(self, key: Hashable, answered: Callable[[bool], object]) -> bool | None:
+        """In the hub: take a token for a connection.
+
+        :param key: the same for all addresses that count as one.
+        :param answered: called in the hub, once, with whether there was one; not before this
+            method has returned, and only if it gives ``None``.
+        :returns: whether there was one; ``None``: that is to be found out.
+        """
+        raise NotImplementedError
 
 
 class Buckets:
