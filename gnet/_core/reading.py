@@ -279,18 +279,19 @@ class Reading(Flowing):
             self._idle.touch()
         me = getcurrent()
         self._reader = me
-        # _watch() by hand: a call less for every message.
-        if self._watching == UNREAD:
-            self._read_watcher.callback = me.switch
-        else:
-            self._watch(UNREAD, me.switch)
         try:
+            # _watch() by hand: a call less for every message.
+            if self._watching == UNREAD:
+                self._read_watcher.callback = me.switch
+            else:
+                self._watch(UNREAD, me.switch)
             self._loop.hub.switch()
         finally:
-            self._loop.calls = 0
+            # First: what is left behind would be switched to in another call of its own.
             self._reader = None
             if self._watching == UNREAD:
                 self._read_watcher.callback = self._unread or self._unread_callback()
+            self._loop.calls = 0
             if self._flow:
                 self._rearm()
             if self._blocked:
