@@ -98,7 +98,7 @@ __version__ = "0.1.0"
 # What is imported when it is first asked for.
 _LATE = ("cluster", "events", "live", "testing", "tls")
 # What a program imports by itself.
-_MODULES = ("logging", "metrics", "monkey", "wsgi")
+_MODULES = ("logging", "metrics", "monkey", "shared", "wsgi")
 
 # They are dataclasses, too.
 _STATS = ("ConnectStats", "LookupStats", "ProcessStats", "ServerStats", "SocketStats")

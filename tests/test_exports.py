@@ -133,7 +133,7 @@ def test_every_public_part_of_a_class_has_a_docstring(owner: type) -> None:
 def test_what_is_completed_is_public() -> None:
     names = [name for name in dir(gnet) if not name.startswith("__")]
     late = {"cluster", "events", "live", "testing", "tls"}
-    modules = {"logging", "metrics", "monkey", "wsgi"}
+    modules = {"logging", "metrics", "monkey", "shared", "wsgi"}
     assert set(gnet.__all__) | late <= set(names) <= set(gnet.__all__) | late | modules
     assert [name for name in dir(gnet) if not hasattr(gnet, name)] == []
 
