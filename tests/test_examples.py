@@ -73,7 +73,7 @@ def lines_of(sock: socket.socket) -> Any:
 
 def test_every_example_is_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {
-        "chat", "echo", "line_client", "proxy", "quickstart",
+        "chat", "echo", "line_client", "proxy", "quickstart", "rooms",
     }  # fmt: skip
 
 
