@@ -19,6 +19,7 @@ import pytest
 import gnet
 import gnet.shared
 from tests.clients.conftest import daemon
+from tests.clients.test_databases_tls import own_address
 from tests.helpers.peers import python, running
 from tests.helpers.servers import place_at, raw_client, receive_all, send_end, serving
 
@@ -412,3 +413,31 @@ def test_a_password_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
             pass
     assert "goes on with the rules it has" in caplog.text
     assert "secret" not in caplog.text
+
+
+# -- over TCP and TLS -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss"])
+def test_redis_may_be_elsewhere(scheme: str, directory: Path) -> None:
+    authority = pytest.importorskip("tests.helpers.authority")
+    cert, key = directory / "cert.pem", directory / "key.pem"
+    authority.write_pair(authority.issue(own_address()), cert, key)
+    authority.authority().cert_pem.write_to_path(directory / "ca.pem")
+    ports = ["--port", "0", "--tls-port", "6390"] if scheme == "rediss" else ["--port", "6390"]
+    options = [
+        *ports, "--bind", own_address(), "--save", "", "--dir", str(directory),
+        "--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-auth-clients", "no",
+    ]  # fmt: skip
+    url = f"{scheme}://{own_address()}:6390/3"
+    if scheme == "rediss":
+        url += f"?ssl_ca_certs={directory / 'ca.pem'}"
+    with (
+        daemon("redis-server", *options, ready=b"eady to accept connections"),
+        redis_client(url) as client,
+        RedisBlockList(url, "blocked") as one,
+        RedisBlockList(url, "blocked") as other,
+    ):
+        one.add_address("192.0.2.7")
+        assert client.smembers("blocked") == {b"192.0.2.7"}
+        until(lambda: other.check("192.0.2.7"))
