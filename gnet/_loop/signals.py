@@ -61,7 +61,9 @@ def _signals_waking(loop: Any) -> Iterator[None]:
     may never come: 6 of 1,200 programs missed a SIGTERM that was sent when they had just said that
     they serve.
     """
-    pipe = _wakeup_pipe() if _may_miss_signals(loop) else None
+    # libuv's loop looks for them three times a second, in a call of its own. In any other of its
+    # calls the exception of a handler would be printed and forgotten.
+    pipe = None if is_libuv(loop) else _wakeup_pipe()
     if pipe is None:
         yield
         return
@@ -81,14 +83,10 @@ def _signals_waking(loop: Any) -> Iterator[None]:
         close_descriptor(writing)
 
 
-def _may_miss_signals(loop: Any) -> bool:
-    # libuv's loop looks for them three times a second, in a call of its own. In any other of its
-    # calls the exception of a handler would be printed and forgotten.
-    return not is_libuv(loop) and sys.platform != "win32"
-
-
 def _wakeup_pipe() -> tuple[int, int] | None:
     """A pipe that gets a byte for each signal; none where that is not possible."""
+    if sys.platform == "win32":
+        return None
     # ValueError: another thread than the main one. OSError: no descriptor is left, and a signal
     # may wait for the next event.
     with suppress(ValueError, OSError):

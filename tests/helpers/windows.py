@@ -126,6 +126,7 @@ WINE = {
     "net/test_rule_03*::test_an_error_is_raised_in_every_blocked*": _RESETS,
     "net/test_rule_08*::test_reset_and_destroy_resets": _RESETS,
     "net/test_rate.py::*": _SLOW,
+    "net/test_strangers_answers.py::test_a_name_of_4000_addresses*": _SLOW,
     "net/test_strangers_answers.py::test_no_answer_holds_the_loop*": _SLOW,
     "net/test_tls_faults.py::test_a_reset*": _RESETS,
     "net/test_tls_server.py::test_a_client_that_resets*": _RESETS,

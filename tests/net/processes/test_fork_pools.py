@@ -111,9 +111,17 @@ def test_a_hub_of_the_pool_that_watches_descriptors_goes_on_in_the_parent(child:
 def test_a_child_uses_pools_of_the_programs_own(child: In) -> None:
     def program() -> bool:
         pool = ThreadPool(1)
-        gate = _allocate_lock()
+        begun, gate = _allocate_lock(), _allocate_lock()
+        begun.acquire()
         gate.acquire()
-        pool.spawn(gate.acquire)
+
+        def hold() -> None:
+            begun.release()
+            gate.acquire()
+
+        pool.spawn(hold)
+        # A fork beside a thread that is being started is another matter.
+        begun.acquire()
         in_child: bool = child(lambda: pool.apply(os.getpid) == os.getpid())
         return in_child
 

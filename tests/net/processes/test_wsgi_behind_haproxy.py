@@ -26,7 +26,10 @@ pytestmark = [
     pytest.mark.limit(30),
 ]
 
+# Of several threads each would keep connections to the server of its own.
 CONFIGURATION = """
+    global
+        nbthread 1
     defaults
         mode http
         {leniency}
