@@ -215,7 +215,7 @@ def main():
     # One thread for look-ups, from the beginning: the tests count threads.
     gevent.config.threadpool_size = 1
     # An idle thread would end after some seconds, and be missed or be one more.
-    gevent.config.threadpool_idle_task_timeout = -1
+    gevent.config.threadpool_idle_task_timeout = 3600
     gevent.get_hub().threadpool.apply(int)
     shim = types.ModuleType("socket")
     shim.__dict__.update(vars(real))
