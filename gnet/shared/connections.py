@@ -143,7 +143,7 @@ class Place:
             decode_responses=True,
             encoding_errors="backslashreplace",
         )
-        self.db = int(settings.get("db", 0))
+        self.db: int = int(settings.get("db", 0))
         self.failures: tuple[type[Exception], ...] = (library().RedisError, OSError)
         self._text = _without_password(url)
 
