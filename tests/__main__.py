@@ -21,7 +21,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 
-#: The rooms whose tests start few processes or none, and a room inside one that starts many.
+#: The rooms whose tests start few processes or none; and the one inside "net" that starts many.
 QUIET = ("net", "node", "unit")
 STARTING = "net/processes"
 
@@ -30,11 +30,15 @@ Part = tuple[str, ...]
 
 def parts(rooms: Sequence[str]) -> list[Part]:
     """What each of the interpreters is to run, as arguments of pytest."""
-    starting = [STARTING if room == "net" else room for room in rooms if room not in QUIET[1:]]
+    starting = [STARTING] if "net" in rooms else []
+    starting += [room for room in rooms if room not in QUIET]
     quiet = [room for room in rooms if room in QUIET]
-    ignored = [f"--ignore={TESTS / STARTING}"]
-    found = [_paths(starting), _paths(quiet) + tuple(ignored) if quiet else ()]
-    return [each for each in found if each]
+    found = []
+    if starting:
+        found.append(_paths(starting))
+    if quiet:
+        found.append((*_paths(quiet), f"--ignore={TESTS / STARTING}"))
+    return found
 
 
 def _paths(rooms: Sequence[str]) -> Part:
@@ -57,7 +61,7 @@ def _names_a_path(arguments: Sequence[str]) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run them; the status is the worst of pytest's."""
+    """Run them; the status is the worst of pytest's, or the signal that has ended one."""
     rooms, passed_on = list(arguments), []
     if "--" in rooms:
         at = rooms.index("--")
@@ -68,7 +72,8 @@ def main(arguments: Sequence[str]) -> int:
     if len(statuses) > 1:
         # The tests that a "-k" chooses may all be in one of them.
         statuses.discard(pytest.ExitCode.NO_TESTS_COLLECTED)
-    return max(statuses)
+    # Below zero: one has crashed.
+    return max(statuses, key=abs)
 
 
 if __name__ == "__main__":

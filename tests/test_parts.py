@@ -48,7 +48,8 @@ def test_a_path_is_run_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "status"), [(0, 5, 0), (5, 0, 0), (1, 5, 1), (0, 1, 1), (5, 5, 5)]
+    ("first", "second", "status"),
+    [(0, 5, 0), (5, 0, 0), (1, 5, 1), (0, 1, 1), (5, 5, 5), (-11, 0, -11), (5, -9, -9)],
 )
 def test_the_status_is_the_worst_and_an_empty_part_is_none(
     first: int, second: int, status: int, monkeypatch: pytest.MonkeyPatch
