@@ -187,7 +187,7 @@ class Rates(Stage):
         host = host_of(entrant.remote)
         if self._shared is None or host is None:
             return self._take(host, entrant)
-        if self._rate is not None and self._rate.take(self._full, monotonic()) is None:
+        if self._less_one() is None:
             return self.reason
         step = Asked(entrant, self)
         allowed = self._shared.ask(self._prefix.key(host), step.answered)
@@ -197,22 +197,22 @@ class Rates(Stage):
 
     def take_of_all(self) -> str | None:
         """Take a token of those that are for all addresses; the reason if there is none."""
-        if self._rate is None:
-            return None
-        full = self._rate.take(self._full, monotonic())
+        full = self._less_one()
         if full is None:
             return self.reason
         self._full = full
         return None
 
+    def _less_one(self) -> float | None:
+        """When the bucket of all would be full again, with a token less; ``None``: it has none."""
+        return self._full if self._rate is None else self._rate.take(self._full, monotonic())
+
     def _take(self, host: str | None, entrant: Entrant) -> str | None:
-        now = monotonic()
-        full: float | None = self._full
-        if self._rate is not None:
-            full = self._rate.take(self._full, now)
-            if full is None:
-                return self.reason
+        full = self._less_one()
+        if full is None:
+            return self.reason
         if self._addresses is not None and host is not None:
+            now = monotonic()
             key = self._prefix.key(host)
             full_of_it = self._addresses.take(key, now)
             if full_of_it is None:
@@ -222,7 +222,7 @@ class Rates(Stage):
                 self._loop = entrant.entrance.loop.loop
                 self._forget_after(self._addresses.rate.span)
         # Only now: who is refused for his address takes none of all.
-        self._full = full or 0.0
+        self._full = full
         return None
 
     def _forget_after(self, seconds: float) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .._core.dispatcher import Dispatcher
 from .._processes.channel import Channel
 from .._processes.neighbours import Figures
+from .._sight.process import own_stats
 from ..errors import late_import
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ class Reporter:
     def _tell(self) -> None:
         if self._channel.closed:
             return
-        with late_import():
-            from .._sight.process import own_stats
-
         # Nobody has asked how late the loop is.
         told = own_stats(look=False)
         if told != self._told:

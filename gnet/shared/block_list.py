@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import finalize
 
@@ -12,7 +11,6 @@ from gevent.event import Event
 
 from .._core.block_list import BlockList
 from .._values import arguments, block_rules
-from .._values.backoff import Backoff
 from .connections import Outage, Place
 from .rule_set import SharedRules
 
@@ -20,10 +18,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = ["RedisBlockList"]
-
-# Between tries to reach Redis again, in seconds.
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 1.0
 
 
 class RedisBlockList(BlockList):
@@ -95,12 +89,7 @@ class RedisBlockList(BlockList):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: Any) -> None:
         self.close()
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
@@ -129,7 +118,6 @@ class _Follower:
         self._greenlet.kill(block=False)
 
     def _follow(self) -> None:
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 with self._place.opened() as news, self._place.opened() as connection:
@@ -139,12 +127,11 @@ class _Follower:
                         self.read_at = monotonic()
                         self.tried.set()
                         self._outage.ends()
-                        backoff.reset()
                         self._await_news(news.socket)
             except self._place.failures as exc:
                 self._outage.begins(exc)
             self.tried.set()
-            gevent.sleep(backoff.pause(), ref=False)
+            self._outage.pause()
 
     def _subscribe(self, news: Any) -> None:
         """Ahead of the reading, so that no change falls between the two."""

@@ -12,8 +12,11 @@ from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import gevent
+
 from .._socket.creating import create_connection as connect
 from .._values import arguments
+from .._values.backoff import Backoff
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -22,6 +25,10 @@ __all__ = ["Outage", "Place", "client_of", "library"]
 
 # An idle connection is asked for a sign of life after so many seconds.
 KEEP_ALIVE_SECONDS = 30.0
+
+# Between tries to reach Redis again, in seconds.
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 1.0
 
 _log = logging.getLogger("gnet.shared")
 
@@ -179,6 +186,7 @@ class Outage:
         self.since: float | None = None
         self._place = place
         self._meanwhile = meanwhile
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
 
     def begins(self, error: BaseException) -> None:
         """It is not there."""
@@ -186,8 +194,13 @@ class Outage:
             self.since = monotonic()
             _log.warning("%s: %s; %s", self._place, error or type(error), self._meanwhile)
 
+    def pause(self) -> None:
+        """Block until it may be tried again; longer each time, until it is there."""
+        gevent.sleep(self._backoff.pause(), ref=False)
+
     def ends(self) -> None:
         """It is there."""
+        self._backoff.reset()
         if self.since is not None:
             seconds = monotonic() - self.since
             self.since = None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
 
 from .._values import arguments
-from .._values.backoff import Backoff
 from .._values.token_buckets import Buckets, Rate, SharedRate
 from .connections import Outage, Place
 
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisRate"]
 
-# Between tries to reach Redis again, in seconds.
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 1.0
 # So many are asked for at once at the most: Redis does nothing else meanwhile.
 MOST_AT_ONCE = 500
 MICROSECONDS = 1_000_000
@@ -117,28 +112,21 @@ class RedisRate(SharedRate):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: Any) -> None:
         self.close()
 
     def _work(self) -> None:
-        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             try:
                 with self._place.opened() as connection:
                     self._outage.ends()
-                    backoff.reset()
                     while True:
                         self._await_some()
                         self._ask_there(connection)
             except self._place.failures as exc:
                 self._outage.begins(exc)
             self._answer_by_own(self._asking)
-            gevent.sleep(backoff.pause(), ref=False)
+            self._outage.pause()
 
     def _await_some(self) -> None:
         while not self._asking:
