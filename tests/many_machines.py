@@ -23,6 +23,7 @@ import gevent
 from gevent import socket, subprocess
 
 import gnet
+from tests.helpers import turns
 from tests.helpers.peers import Peer, program
 from tests.helpers.servers import receive_all, send_end
 
@@ -53,8 +54,7 @@ class Outcome(NamedTuple):
 def until(condition: Callable[[], object]) -> None:
     """Wait for what other processes bring about."""
     with gevent.Timeout(LIMIT_SECONDS, ref=False):
-        while not condition():
-            gevent.sleep(0.01)
+        turns.until(condition)
 
 
 class Machines:

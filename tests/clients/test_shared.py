@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tests.clients.conftest import daemon
 from tests.clients.test_databases_tls import own_address
 from tests.helpers.peers import python, running
 from tests.helpers.servers import place_at, raw_client, receive_all, send_end, serving
+from tests.helpers.turns import until
 
 pytest.importorskip("redis")
 
@@ -75,12 +76,6 @@ def client(redis: Redis) -> Iterator[Any]:
 def kept() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for what another process brings about; the test's limit ends it."""
-    while not condition():
-        gevent.sleep(0.005)
 
 
 def lists(kept: ExitStack, redis: Redis, count: int = 2, **options: Any) -> list[RedisBlockList]:

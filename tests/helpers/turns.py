@@ -1,8 +1,16 @@
-"""How busy the loop is."""
+"""Turns of the loop: how many there are, and what they bring about."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gevent
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until something is so that no event tells; the test's limit ends it."""
+    while not condition():
+        gevent.sleep(0.001)
 
 
 def turns_of_the_loop(seconds: float) -> int:

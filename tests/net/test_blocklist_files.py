@@ -17,6 +17,7 @@ import gnet
 from gnet._loop import watched_file
 from tests.helpers.forks import Child, fork
 from tests.helpers.peers import python, run
+from tests.helpers.turns import until
 
 INTERVAL = 0.01
 
@@ -38,12 +39,6 @@ def block_list() -> Iterator[gnet.BlockList]:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that has changed is settled soon."""
     monkeypatch.setattr(watched_file, "SETTLING_SECONDS", INTERVAL)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for what a timer does; the limit of the test is that of the wait."""
-    while not condition():
-        gevent.sleep(INTERVAL)
 
 
 def looks(block_list: gnet.BlockList, count: int = 5) -> None:

@@ -10,7 +10,7 @@ import ssl
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from tests.helpers.forks import ways
 from tests.helpers.peers import python, run, running
 from tests.helpers.servers import closing, echoing, pair, path_at, place_at, serving
 from tests.helpers.threads import Thread
+from tests.helpers.turns import until
 from tests.helpers.windows import needs_resets
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="a Unix socket's file")
@@ -63,12 +64,6 @@ def live(place: str) -> Iterator[There]:
         yield There(place)
     finally:
         gnet.live.disable()
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait until it holds, under the limit of the test."""
-    while not condition():
-        gevent.sleep(0.01)
 
 
 def anybody() -> gnet.BlockList:

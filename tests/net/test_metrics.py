@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tests import metrics_scrape
 from tests.helpers.authority import client_context, server_context
 from tests.helpers.peers import python, run
 from tests.helpers.threads import destroy_loops, in_thread
+from tests.helpers.turns import until
 from tests.net.conftest import Net
 
 pytest.importorskip("prometheus_client")
@@ -50,11 +51,6 @@ def value(families: dict[str, Any], sample: str, **labels: str) -> float:
     ]
     assert found, (sample, labels)
     return float(sum(found))
-
-
-def until(condition: Callable[[], object]) -> None:
-    while not condition():
-        gevent.sleep(0.001)
 
 
 @pytest.fixture

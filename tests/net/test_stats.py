@@ -6,11 +6,10 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, asdict
 from typing import Any
 
-import gevent
 import pytest
 from gevent.event import Event
 from gevent.monkey import get_original
@@ -20,6 +19,7 @@ from gnet._sight.living import living
 from tests.helpers.authority import client_context, server_context
 from tests.helpers.servers import receive_all
 from tests.helpers.threads import Thread, destroy_loops, in_thread
+from tests.helpers.turns import until
 from tests.net.conftest import Net
 
 
@@ -27,12 +27,6 @@ from tests.net.conftest import Net
 def no_loop_is_left() -> Iterator[None]:
     yield
     destroy_loops()
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Let the loop turn until something is so; the test's own limit ends it."""
-    while not condition():
-        gevent.sleep(0.001)
 
 
 # -- sockets --------------------------------------------------------------------------------------

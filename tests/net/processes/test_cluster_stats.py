@@ -6,13 +6,13 @@ import os
 import signal
 from typing import Any
 
-import gevent
 import pytest
 
 import gnet
 from gnet._sight.measures import MEASURES, Snapshot
 from tests.helpers.clusters import HOLD, SAY_PID, Group, cluster_of
 from tests.helpers.peers import PROGRAM_LIMIT
+from tests.helpers.turns import until
 
 pytestmark = pytest.mark.limit(PROGRAM_LIMIT)
 
@@ -47,8 +47,7 @@ class Counting:
 
     def comes_to(self, **numbers: int) -> None:
         """Block until the numbers have grown by so much. A worker tells once a second."""
-        while any(self.since(name) != value for name, value in numbers.items()):
-            gevent.sleep(0.02)
+        until(lambda: all(self.since(name) == value for name, value in numbers.items()))
 
 
 @pytest.fixture
