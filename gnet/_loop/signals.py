@@ -69,7 +69,8 @@ def _signals_waking(loop: Any) -> Iterator[None]:
         return
     reading, writing = pipe
     watcher = loop.io(reading, READ, ref=False)
-    watcher.start(_drain, reading)
+    # Not directly: the exception of a handler would stop the watcher.
+    watcher.start(loop.run_callback, _drain, reading)
     try:
         yield
     finally:
