@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .._loop.timers import Deadline
 from .._transport import stream_socket
 from .._transport.protocol import Transport
+from .._values.report import guarded
 from ..errors import annotate
 from .dispatcher import Dispatcher
 from .flowing import MAX_READS, READ_BYTES
@@ -366,7 +367,7 @@ class Connection(Reading):
 
     def __del__(self) -> None:
         try:
-            wire = self._wire
+            wire, loop = self._wire, self._loop
             self._close_failed()
         except AttributeError:
             return
@@ -374,17 +375,16 @@ class Connection(Reading):
             if self._holding:
                 # What a signal's handler has raised kept it from being anybody's.
                 self._holding = False
-                self._loop.loop.run_callback_threadsafe(self._loop.release)
+                loop.loop.run_callback_threadsafe(loop.release)
             return
-        if self.server is not None and self._life == OPEN and self._loop.loop.ptr:
-            # Its server counts it: it closes as any other, in a turn of the loop that keeps it.
-            self.server._connection_unused(self)
+        if self.server is not None and self._life == OPEN and loop.loop.ptr:
+            # Its server counts it, and has it close in a turn of the loop, whatever raises here.
+            guarded(loop.hub, self, self.server._connection_unused, self)
+            loop.loop.run_callback_threadsafe(self._unused)
             return
-        name = repr(self)
-        loop = self._loop
+        name, later = repr(self), loop.loop.run_callback_threadsafe
         # No events: this may run anywhere, even in the hub or in another thread.
         self._dismantle()
-        later = loop.loop.run_callback_threadsafe
         loop.ledger.collect(self._counts(), later)
         if self._idle is not None:
             later(self._idle.cancel)
@@ -392,7 +392,7 @@ class Connection(Reading):
             later(self._watchdog.stop)
         if self._holding:
             self._holding = False
-            later(self._loop.release)
+            later(loop.release)
         # Last, as it raises where warnings are errors.
         warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)
 

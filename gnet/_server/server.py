@@ -692,7 +692,6 @@ class Server(ServerBase):
     def _connection_unused(self, sock: Socket) -> None:
         """Nothing refers to a connection any more. May be called anywhere, from any thread."""
         self._entrance.connections.take_back(sock)
-        self._loop.loop.run_callback_threadsafe(sock._unused)
 
     def _connection_closed(self, sock: Socket) -> None:
         """A connection has emitted its ``'close'``, or is about to."""
