@@ -67,21 +67,51 @@ def _signals_waking(loop: Any) -> Iterator[None]:
     if pipe is None:
         yield
         return
-    reading, writing = pipe
-    watcher = loop.io(reading, READ, ref=False)
-    # Not directly: the exception of a handler would stop the watcher.
-    watcher.start(loop.run_callback, _drain, reading)
+    waking = _Waking(loop, *pipe)
     try:
         yield
     finally:
+        waking.close()
+
+
+class _Waking:
+    """A pipe that wakes a loop at each signal; at most one in a process."""
+
+    #: The one that there is.
+    current: _Waking | None = None
+
+    def __init__(self, loop: Any, reading: int, writing: int) -> None:
+        self._descriptors = reading, writing
+        self._watcher = loop.io(reading, READ, ref=False)
+        # Not directly: the exception of a handler would stop the watcher.
+        self._watcher.start(loop.run_callback, _drain, reading)
+        _Waking.current = self
+
+    def close(self) -> None:
+        """Wake the loop no more."""
+        if _Waking.current is not self:
+            return
+        _Waking.current = None
+        reading, writing = self._descriptors
         current = signal.set_wakeup_fd(-1)
         if current != writing:
             # Somebody's who has come since.
             signal.set_wakeup_fd(current)
-        watcher.stop()
-        watcher.close()
+        self._watcher.stop()
+        self._watcher.close()
         close_descriptor(reading)
         close_descriptor(writing)
+
+
+def _close_inherited() -> None:
+    """In a forked child: close the pipe, which is the parent's."""
+    # A signal of the child would wake the parent, and the child would read what is to wake it.
+    if _Waking.current is not None:
+        _Waking.current.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)
 
 
 def _wakeup_pipe() -> tuple[int, int] | None:

@@ -43,6 +43,7 @@ from .._loop.thread_pools import ThreadPool, ThreadResult
 from .._socket.socket import Socket
 from .._transport.descriptors import close_descriptor
 from .._transport.protocol import Transport
+from .._transport.stream_socket import is_libuv
 from .._values import lookups
 from ..errors import SocketClosedError
 from .server import Server
@@ -82,6 +83,7 @@ def close_inherited() -> None:
         with _gathered(troubles):
             # The hub's loop first: what the pools start on it is the child's.
             hub.loop.reinit()
+            _look_at_once(hub.loop)
             thread_pools.renew(
                 hub,
                 [each for each in found if isinstance(each, ThreadPool)],
@@ -117,6 +119,17 @@ def _separate(parents: Dispatcher) -> None:
     if parents.loop.ptr:
         parents.loop.reinit()
         parents.peers.abandon()
+
+
+def _look_at_once(loop: Any) -> None:
+    """Have a loop's first wait for events end at once."""
+    # What a signal, or a thread, notes for libev's loop is looked at when an event comes, which is
+    # sent once for all notes. A note that the parent had not looked at is the child's as well, and
+    # the event is not, as its descriptor is new: no later signal and no answer of a pool's thread
+    # would wake the child. libev means to look after a fork, but waits for events ahead of that.
+    if not is_libuv(loop):
+        watcher = loop.timer(0, ref=False)
+        watcher.start(watcher.close)
 
 
 def _instances(*classes: type) -> list[Any]:

@@ -177,3 +177,24 @@ print(gnet.run(), signal.set_wakeup_fd(-1))
 """
     done = run(*python(program))
     assert (done.status, done.output.rstrip(), done.complaints) == (0, b"True -1", b"")
+
+
+def test_a_forked_childs_signals_do_not_wake_its_parent() -> None:
+    program = """
+import os, signal, sys
+import gevent, gnet
+server = gnet.create_server().listen(0, "127.0.0.1")
+
+def fork():
+    pid = os.fork()
+    if not pid:
+        os._exit(signal.set_wakeup_fd(-1) != -1)
+    status.append(os.waitpid(pid, 0)[1])
+    server.close()
+
+status = []
+gevent.spawn(fork)
+print(gnet.run(), status)
+"""
+    done = run(*python(program))
+    assert done.output.rstrip() == b"True [0]", done.complaints

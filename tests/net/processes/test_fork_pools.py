@@ -14,7 +14,6 @@ from gevent.threadpool import ThreadPool
 
 import gnet
 from gnet import dns
-from gnet._transport.stream_socket import is_libuv
 from tests.conftest import PATCHED
 from tests.helpers import forks
 from tests.helpers.forks import Child, In
@@ -110,10 +109,6 @@ def test_a_hub_of_the_pool_that_watches_descriptors_goes_on_in_the_parent(child:
 
 
 def test_a_child_uses_pools_of_the_programs_own(child: In) -> None:
-    if is_libuv(gevent.get_hub().loop):
-        # Once in some ten runs of all tests; no test with the hub's own pool has shown it.
-        pytest.skip("libuv's loop may spin or crash in a child of a pool whose thread was busy")
-
     def program() -> bool:
         pool = ThreadPool(1)
         begun, gate = _allocate_lock(), _allocate_lock()
