@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import pickle
+import signal
 import traceback
 import warnings
 
@@ -19,6 +20,12 @@ from gevent.monkey import get_original
 
 Task = Callable[[], Any]
 In = Callable[[Task], Any]
+
+# Seconds for all that a child does; it may have children of its own.
+LIMIT = 40
+
+# In the place of what a child tells: its failure, and what it returns.
+SILENCE = ("it said nothing", None)
 
 # The system's own, also where they are patched: gevent's fork() of a patched program watches for
 # the child's end besides, and its waitpid() waits for what it sees then.
@@ -53,7 +60,7 @@ class Child:
         finally:
             close(self._results)
             reap(self.pid)
-        failure, value = pickle.loads(received) if received else ("it said nothing", None)
+        failure, value = pickle.loads(received) if received else SILENCE
         if failure:
             raise AssertionError(f"in the child: {failure}")
         return value
@@ -68,6 +75,9 @@ def reap(pid: int) -> None:
 
 def _run(task: Task, there: int) -> None:
     """In the child: never returns into the parent's test."""
+    # One whose loop does not come back ends as well: its parent waits for it.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(LIMIT)
     try:
         answer = pickle.dumps((None, task()))
     except BaseException:
@@ -91,7 +101,7 @@ def by_multiprocessing(task: Task) -> Any:
         received = results.read()
     process.join()
     process.close()
-    failure, value = pickle.loads(received)
+    failure, value = pickle.loads(received) if received else SILENCE
     if failure:
         raise AssertionError(f"in the child: {failure}")
     return value
