@@ -33,6 +33,10 @@ def renew(hub: Any, pools: Iterable[Any], results: Iterable[Any]) -> None:
         if getattr(pool, "hub", None) is hub:
             for worker in list(pool._worker_greenlets):
                 _bury(worker, hub)
+            # gevent makes another and drops this one as it is. libuv keeps the watcher in a list,
+            # and runs through what has come to its place in memory: without an end, or to a crash.
+            pool.fork_watcher.stop()
+            pool.fork_watcher.close()
             pool._on_fork()
 
 
