@@ -42,7 +42,7 @@ ROOMS = {
     "tls": "server_names sessions contexts folder certificates __init__",
     "_core": """
         __init__ address_table rule_store block_list emitter states outbox watchdog ledger
-        dispatcher acceptor held host waiting sending out_file pipe writing on_read departure
+        noted dispatcher acceptor held host waiting sending out_file pipe writing on_read departure
         inbound flowing reading rare connection losing runners tally tls_watcher tls_sizes
         tls_engine tls_wire
     """,

@@ -18,7 +18,7 @@ from .._transport.protocol import Transport
 from .._values.report import guarded
 from ..errors import annotate
 from .dispatcher import Dispatcher
-from .flowing import MAX_READS, READ_BYTES
+from .inbound import MAX_READS, READ_BYTES
 from .rare import Rare
 from .reading import Reading
 from .states import (
@@ -116,7 +116,6 @@ class Connection(Reading):
         self._pipes = None
         self._read_watcher = self._write_watcher = None
         self._serving = None
-        self._unread = None
         self._watching = UNWATCHED
         self.bytes_read: int = 0
         self.server: Any = None
@@ -195,22 +194,7 @@ class Connection(Reading):
             and (self._owner >= LEFT or bool(self._listeners) or bool(self._outbox))
         )
 
-    # -- a handler's --------------------------------------------------------------------------
-
-    def _handle(self) -> None:
-        """In a greenlet of its own: the connection is its listener's until that returns."""
-        # Here, where it is compiled: in Python each blocked connection has more stack to keep.
-        generation = self._generation
-        try:
-            self.server.emit("connection", self)
-            if self._generation == generation:
-                self._give_up()
-        except BaseException as exc:
-            self._listener_failed(exc, generation)
-            self._close_failed()
-        finally:
-            # The connection's own: a forked child gives the server another one.
-            self._loop.returned(self)
+    # -- the end --------------------------------------------------------------------------------
 
     def _finish_up(self) -> None:
         """The server shuts down: the connection ends, in a way that leaves time to answer."""
@@ -222,8 +206,6 @@ class Connection(Reading):
             with suppress(OSError):
                 self._wire.shutdown(_socket.SHUT_RD)
             self._more = True
-
-    # -- the end --------------------------------------------------------------------------------
 
     def _give_up(self) -> None:
         """``close()``: send what is queued, end, and let go of the descriptor in good time."""

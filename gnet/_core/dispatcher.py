@@ -1,8 +1,7 @@
 """The dispatcher of a hub: it runs the listeners, in borrowed greenlets.
 
-The hub's callbacks only put jobs on a list; the read watchers of flows do so themselves, without
-a line of Python. Once per turn of the loop the dispatcher lends a greenlet to the list, which runs
-the jobs one after another: one switch serves the whole batch.
+The hub's callbacks only put jobs on a list. Once per turn of the loop the dispatcher lends a
+greenlet to the list, which runs the jobs one after another: one switch serves the whole batch.
 A job that blocks keeps its greenlet, and the dispatcher lends another for the rest; when it
 returns, its greenlet goes back to the pool. So every connection that needs a greenlet has one,
 and an idle one costs none.
@@ -28,7 +27,7 @@ from gevent.event import Event
 from gevent.exceptions import LoopExit
 from greenlet import getcurrent, greenlet
 
-from .._loop.loops import each_turn, gone_error, prepare
+from .._loop.loops import gone_error, prepare
 from .._loop.peer_watch import PeerWatch
 from .._loop.splicer import Splicer
 from .._loop.timers import IdleTimers, wait_patiently
@@ -36,11 +35,14 @@ from .._transport import stream_socket
 from .._transport.stream_socket import of_threads
 from .._values.report import job_failed
 from .ledger import ThreadLedger, of_thread
+from .noted import Noted
 
 __all__ = ["UNMEASURED_CALLS", "Dispatcher", "dispatcher", "dispatchers"]
 
 Job = Callable[[], object]
 
+# Not looked up at each switch.
+_switch = greenlet.switch
 # Greenlets kept for the next burst. Each costs about 8 kB once its stack was saved.
 MAX_IDLE_WORKERS = 100
 
@@ -73,17 +75,19 @@ class Dispatcher:
     :ivar splicer: what moves bytes between sockets inside the kernel.
     :ivar calls: how many blocking calls have come since one had to wait; each counts itself.
     :ivar since: when the first of those came that is looked at.
+    :ivar running: the borrowed greenlet that has begun the latest job.
     :ivar sharers: how many greenlets wait in :meth:`share` for their next turn.
+    :ivar noted: what the read watchers have found.
     :ivar kept: the sockets and servers that the loop refers to (contract, rule 11).
     :ivar others: the connections that no server has accepted.
     :ivar ledger: what is counted in its thread.
     """
 
     __slots__ = (
-        "__weakref__", "_asked", "_batch", "_flows", "_forsaken", "_handled", "_holds", "_idle",
-        "_jobs", "_joining", "_note", "_quiet", "_ready", "_turn", "_turns", "_workers", "calls",
-        "gone", "hub", "kept", "ledger", "loop", "members", "others", "peers", "sharers", "since",
-        "splicer", "thread", "timers",
+        "__weakref__", "_asked", "_batch", "_forsaken", "_handled", "_holds", "_idle", "_jobs",
+        "_joining", "_quiet", "_turn", "_workers", "calls", "gone", "hub", "kept", "ledger",
+        "loop", "members", "noted", "others", "peers", "running", "sharers", "since", "splicer",
+        "thread", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -110,11 +114,9 @@ class Dispatcher:
         # The borrowed greenlets that run() does not wait for.
         self._forsaken: set[object] = set()
         self.calls: int = 0
+        self.running: greenlet | None = None
         self.since: float = 0.0
         self.sharers: int = 0
-        self._ready: list[Job] = []
-        # One for all connections: each access would make another one.
-        self._note = self._ready.append
         self._jobs: list[Job] = []
         self._batch: list[Job] = []
         self._idle: list[greenlet] = []
@@ -122,9 +124,8 @@ class Dispatcher:
         self._holds = 0
         self._joining = 0
         self._quiet: Event | None = None
-        self._flows = 0
         self._turn: Any = None
-        self._turns: Any = None
+        self.noted: Noted = Noted(hub, self._serve)
 
     def __getstate__(self) -> Any:
         raise TypeError("cannot pickle or copy a dispatcher")
@@ -180,26 +181,6 @@ class Dispatcher:
         # What a signal's handler has raised may have come in the place of a dispatch.
         if not (self._jobs and self._turn.pending):
             self._turn = self.loop.run_callback(self._dispatch)
-
-    def flow(self) -> Callable[[Job], None]:
-        """The callback of a flow's read watcher, in place of :meth:`defer`: a function in C.
-
-        Echo of small messages takes a sixth fewer instructions than with one in Python. Undone
-        by :meth:`unflow`.
-        """
-        self._flows += 1
-        if sys.platform == "win32":
-            # Its watchers are gnet's own, and fire before the loop blocks instead of behind that.
-            return self.defer
-        if self._flows == 1:
-            if self._turns is None:
-                self._turns = each_turn(self.loop)
-            self._turns.start(self._take)
-        return self._note
-
-    def unflow(self) -> None:
-        """Undo one :meth:`flow`."""
-        self._flows -= 1
 
     def share(self) -> None:
         """Let the others have their turn, when blocking calls go on and on without a wait.
@@ -293,11 +274,9 @@ class Dispatcher:
         self.hub.gnet_dispatcher = _new(self.hub)
 
     def _forget_jobs(self) -> None:
-        if self._turns is not None:
-            with suppress(Exception):
-                self._turns.close()
+        with suppress(Exception):
+            self.noted.forget()
         self._asked.clear()
-        self._ready.clear()
         self._jobs.clear()
         self._batch.clear()
         self._handled.clear()
@@ -307,7 +286,7 @@ class Dispatcher:
     def _is_quiet(self) -> bool:
         busy = self._workers - len(self._idle) - self._joining - len(self._forsaken)
         # Below zero where a forked child's listener waits, in a greenlet of its parent's.
-        jobs = self._ready or self._jobs or self._batch or self._asked
+        jobs = self.noted.jobs or self._jobs or self._batch or self._asked
         return not (self._holds or self._handled or busy > 0 or jobs)
 
     def _check_quiet(self) -> None:
@@ -315,14 +294,10 @@ class Dispatcher:
             self._quiet.set()
             self._quiet = None
 
-    def _take(self) -> None:
-        """In the hub, once a turn: what the watchers have found."""
-        if self._ready:
-            self._jobs += self._ready
-            self._ready.clear()
-            self._dispatch()
-        elif not self._flows:
-            self._turns.stop()
+    def _serve(self, flows: list[Job]) -> None:
+        """In the hub: what the watchers have found."""
+        self._jobs += flows
+        self._dispatch()
 
     def _dispatch(self) -> None:
         """In the hub: lend greenlets until every job of this turn has been started."""
@@ -335,7 +310,7 @@ class Dispatcher:
         try:
             while batch:
                 worker = idle.pop() if idle else self._new_worker()
-                worker.switch()
+                _switch(worker)
         finally:
             if batch:
                 # A signal's exception has come through here: the rest must still be started.
@@ -361,6 +336,7 @@ class Dispatcher:
                 batch = self._batch
                 while batch:
                     job = batch.pop()
+                    self.running = me
                     try:
                         job()
                     except BaseException as exc:
@@ -374,7 +350,8 @@ class Dispatcher:
                 idle.append(me)
                 if self._quiet is not None and not self._holds:
                     self.loop.run_callback(self._check_quiet)
-                self.hub.switch()
+                # The hub's own looks first whether it is told of that.
+                _switch(self.hub)
         finally:
             self._workers -= 1
             self._forsaken.discard(me)

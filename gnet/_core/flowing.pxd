@@ -4,10 +4,11 @@ from .._transport cimport stream_socket
 from .inbound cimport Inbound
 
 cdef int CALLER, END_MET, END_TOLD, FLOW, LEFT, OPEN, SHUT, WRITABLE
+cdef Py_ssize_t MAX_READS, READ_BYTES
 
 
 cdef class Flowing(Inbound):
     cdef bint _goes_on(self, object wire)
 
-    @cython.locals(generation=Py_ssize_t, reads=Py_ssize_t, size=Py_ssize_t)
+    @cython.locals(data=bytes, generation=Py_ssize_t, reads=Py_ssize_t, reading=bint, size=Py_ssize_t)
     cpdef _serve(self)

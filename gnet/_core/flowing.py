@@ -11,7 +11,7 @@ from .._transport.protocol import Transport
 from .._values import arguments, encodings
 from ..errors import EndedError, annotate, coded
 from .emitter import call_all
-from .inbound import Inbound
+from .inbound import MAX_READS, READ_BYTES, Inbound
 from .on_read import OnRead
 from .pipe import Pipe
 from .states import (
@@ -28,16 +28,8 @@ from .writing import Writing
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["MAX_READS", "READ_BYTES", "Flowing"]
+__all__ = ["Flowing"]
 
-#: The size of a read of the flow, in bytes.
-READ_BYTES = 262144
-# glibc maps and unmaps every block above 128 KiB anew, and gives freed memory back at once, until
-# a larger block has been freed: then it keeps blocks up to that size. This one is never touched,
-# and so costs nothing. Echo of 1 MiB: twice as fast, with 256 KiB reads; of 100 KiB: a fifth.
-bytes(1 << 22)
-# So many full reads before the other connections get their turn.
-MAX_READS = 4
 # A pipe's move of less than this promises no more; the kernel moves in pieces of 64 KiB.
 MOVE_BYTES = 65536
 
@@ -67,8 +59,10 @@ class Flowing(Inbound):
         if not self._flow:
             return
         generation = self._generation
-        self._serving = getcurrent()
+        # getcurrent(), as this is a job.
+        self._serving = self._loop.running
         reads = 0
+        reading = True
         try:
             if self._pipes and not self._leave_ended(self._pipes):
                 return
@@ -86,6 +80,7 @@ class Flowing(Inbound):
             if self._pipes and self._serve_pipe(wire, self._pipes):
                 return
             while reads < MAX_READS:
+                reading = True
                 data = stream_socket.receive(wire, READ_BYTES)
                 self._active = stream_socket.coarse_now()
                 if self._idle is not None:
@@ -95,29 +90,27 @@ class Flowing(Inbound):
                     self._serve_end()
                     return
                 self.bytes_read += size
+                reading = False
                 if self._decoder is None:
                     # emit() by hand: a call less for every message; isinstance() is another.
                     listeners = self._listeners.get("data", ())
-                    try:
-                        if type(listeners) is tuple:
-                            call_all(listeners, (data,))
-                        else:
-                            listeners(data)  # type: ignore[operator]
-                    except BaseException as exc:
-                        self._listener_failed(exc, generation)
+                    if type(listeners) is tuple:
+                        call_all(listeners, (data,))
+                    else:
+                        listeners(data)  # type: ignore[operator]
                 else:
                     self._emit_text(data)
                 # Only a full buffer promises more: another read would mostly be for nothing.
                 if size < READ_BYTES or self._pipes or not self._goes_on(wire):
                     return
                 reads += 1
-        except BlockingIOError:
-            pass
-        except OSError as exc:
-            self._fail(annotate(exc, "read"))
         except BaseException as exc:
-            # A signal's handler has raised, or there is no memory: another try could fail at once.
-            self._listener_failed(exc, generation)
+            if not reading or not isinstance(exc, OSError):
+                # A listener or a signal's handler has raised, or there is no memory: another try
+                # could fail at once.
+                self._listener_failed(exc, generation)
+            elif not isinstance(exc, BlockingIOError):
+                self._fail(annotate(exc, "read"))
         finally:
             # A listener may have dialled again, and the new connection be served meanwhile.
             if self._generation == generation:

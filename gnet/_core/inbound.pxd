@@ -12,11 +12,11 @@ cdef class Inbound(Departure):
     cdef public list _pipes
     cdef public object _read_watcher
     cdef public object _serving
-    cdef public object _unread
     cdef public int _watching
     cdef public bint allow_half_open
     cdef public long long bytes_read
-    cpdef _forget_flow(self)
+    cpdef _forget_noted(self)
     cpdef _rearm(self)
     cpdef _set_flow(self, flow)
     cpdef _unwatch(self)
+    cpdef _watch_unread(self)

@@ -1,12 +1,13 @@
 """What has arrived at a socket: the watcher that tells of it, and what nobody has been given yet.
 
-One watcher serves the flow and the blocking reads, and stays started from message to message;
-only its callback changes, with who wants the data:
+One watcher serves the flow and the blocking reads, and stays started from message to message. It
+only notes that there is something (:mod:`gnet._core.noted`); what it notes depends on who wants
+the data:
 
-* a flow: :meth:`gnet._core.flowing.Flowing._serve`, in a borrowed greenlet: the watcher only notes
-  that with the dispatcher;
-* a greenlet blocked in ``recv``: its own ``switch``, so that the loop wakes it without a detour;
-* nobody: a weak reference, which looks whether the peer has ended or reset.
+* a flow: the watcher notes :meth:`gnet._core.flowing.Flowing._serve`, which a borrowed greenlet
+  runs;
+* a greenlet blocked in ``recv``, or nobody: it notes a weak reference to the socket. The greenlet
+  goes on; without one, the socket looks whether the peer has ended or reset.
 
 When it fires and its data is not wanted, it is stopped: unread data stays in the kernel. What was
 read ahead all the same, by a file of ``makefile()`` for example, is kept with the socket and comes
@@ -43,23 +44,16 @@ from .states import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Inbound"]
+__all__ = ["MAX_READS", "READ_BYTES", "Inbound"]
 
-
-class _Unread(ref):  # type: ignore[type-arg]
-    """The watcher's callback while nobody reads. It does not keep the socket (rule 11)."""
-
-    __slots__ = ()
-
-    def __call__(self) -> None:
-        reading = super().__call__()
-        if reading is None:
-            return
-        try:
-            reading._on_unread()
-        except BaseException as exc:
-            # Not here: gevent stops a watcher whose callback has raised.
-            reading._loop.loop.run_callback(reading._report, exc)
+#: The size of a read of the flow, in bytes.
+READ_BYTES = 262144
+# glibc maps and unmaps every block above 128 KiB anew, and gives freed memory back at once, until
+# a larger block has been freed: then it keeps blocks up to that size. This one is never touched,
+# and so costs nothing. Echo of 1 MiB: twice as fast, with 256 KiB reads; of 100 KiB: a fifth.
+bytes(1 << 22)
+# So many full reads before the other connections get their turn.
+MAX_READS = 4
 
 
 class Inbound(Departure):
@@ -67,7 +61,7 @@ class Inbound(Departure):
 
     __slots__ = (
         "_ahead", "_decoder", "_flow", "_more", "_onread", "_pipes", "_read_watcher", "_serving",
-        "_unread", "_watching", "allow_half_open", "bytes_read",
+        "_watching", "allow_half_open", "bytes_read",
     )  # fmt: skip
 
     # True: data goes to the listeners. False: paused. None: nobody has asked yet.
@@ -81,7 +75,6 @@ class Inbound(Departure):
     _read_watcher: Any
     # Whom the watcher serves.
     _watching: int
-    _unread: _Unread | None
     _decoder: encodings.Decoder | None
     _onread: OnRead | None
     _pipes: list[Pipe] | None
@@ -192,7 +185,7 @@ class Inbound(Departure):
 
     def _watch(self, whom: int, callback: Callback, *args: object) -> None:
         if self._watching:
-            self._forget_flow()
+            self._forget_noted()
             self._read_watcher.callback = callback
             self._read_watcher.args = args
         else:
@@ -201,13 +194,20 @@ class Inbound(Departure):
             self._read_watcher.start(callback, *args)
         self._watching = whom
 
-    def _forget_flow(self) -> None:
-        if self._watching == FLOW:
-            self._loop.unflow()
+    def _watch_unread(self) -> None:
+        """Have noted what comes, for a blocked call or nobody; it does not keep the socket."""
+        self._watch(UNREAD, self._loop.noted.unread(), ref(self))
+
+    def _forget_noted(self) -> None:
+        """The watcher is stopped, or notes for somebody else."""
+        # Once too often, and nothing is taken any more of what the others note.
+        noting = self._watching == FLOW or self._watching == UNREAD
+        if noting and self._read_watcher.callback is not None:
+            self._loop.noted.undo()
 
     def _unwatch(self) -> None:
         if self._watching:
-            self._forget_flow()
+            self._forget_noted()
             self._watching = UNWATCHED
             self._read_watcher.stop()
 
@@ -223,11 +223,11 @@ class Inbound(Departure):
                 self._watch(DISCARD, self._loop.loop.run_callback, self._discard)
         elif self._serving is None and self._reader is None:
             if self._flow:
-                self._watch(FLOW, self._loop.flow(), self._serve)
+                self._watch(FLOW, self._loop.noted.flow(), self._serve)
                 if self._ahead:
                     self._loop.defer(self._serve)
             else:
-                self._watch(UNREAD, self._unread_callback())
+                self._watch_unread()
 
     def _has_been_spoken_to(self) -> bool:
         """Whether the peer has sent something, unread though it may be, or its end."""
@@ -266,14 +266,19 @@ class Inbound(Departure):
         if not self._watching:
             self._rearm()
 
-    def _unread_callback(self) -> _Unread:
-        if self._unread is None:
-            self._unread = _Unread(self)
-        return self._unread
+    def _noted(self) -> greenlet | None:
+        """In the hub: the watcher has noted something. Gives the greenlet that waits for it."""
+        reader = self._reader
+        # One whose connection has closed since has it told by other means.
+        if reader is None or not self._watching:
+            self._on_unread()
+            return None
+        return reader
 
     def _on_unread(self) -> None:
         """In the hub: there is something, but nobody reads. An end and a reset are noticed."""
-        if self._look():
+        # The flow may have begun since that was noted.
+        if self._watching == UNREAD and self._look():
             self._loop.defer(self._serve_unread_end)
 
     def _look(self) -> bool:

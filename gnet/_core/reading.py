@@ -8,18 +8,20 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any, TypeVar
 
-from greenlet import getcurrent
+from gevent import Greenlet
+from greenlet import getcurrent, greenlet
 
 from .._transport import stream_socket
 from .._values import arguments
 from ..errors import annotate, coded, would_block
 from .dispatcher import UNMEASURED_CALLS
 from .flowing import Flowing
+from .inbound import Inbound
 from .ledger import Closed
 from .on_read import writable_view
 from .states import CONNECTING, END_MET, LEFT, LISTENERS, UNMADE, UNREAD, UNTOLD
 
-__all__ = ["RECV_BYTES", "Reading"]
+__all__ = ["RECV_BYTES", "Handler", "Reading"]
 
 _T = TypeVar("_T")
 
@@ -35,6 +37,29 @@ _WAITALL = getattr(_socket, "MSG_WAITALL", 0)
 _ASIDE = _socket.MSG_PEEK | _OOB
 # What a call with flags fails of that the connection is none the worse for.
 _OF_THE_FLAGS = frozenset((errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP))
+
+
+#: What is no result.
+_NOTHING = object()
+# Without a lookup, and without what a class of greenlets may have in its place.
+_switch = greenlet.switch
+
+
+class Handler(Greenlet):  # type: ignore[type-arg]
+    """The greenlet of a connection whose listener owns it (``end_on_return``).
+
+    :ivar socket: the connection.
+    """
+
+    __slots__ = ("socket",)
+
+    socket: Inbound
+
+
+def _is_plain(runner: greenlet) -> bool:
+    """Whether a greenlet has none but greenlet's own way to be switched to, and to be left."""
+    kind = type(runner)
+    return kind is Handler or kind is Greenlet
 
 
 class Reading(Flowing):
@@ -88,20 +113,29 @@ class Reading(Flowing):
                 self._await_readable(flags)
             if self._receiving >= END_MET:
                 return None
-            try:
-                if call is not None:
-                    count, received = call()
-                elif view is not None:
-                    received = count = self._wire.recv_into(view, wanted, flags)  # type: ignore[union-attr]
-                else:
-                    received = stream_socket.receive(self._wire, wanted, flags)  # type: ignore[arg-type]
-                    count = len(received)
-            except OSError as exc:
-                self._receive_failed(exc, flags)
-                continue
-            if not flags or not flags & _ASIDE:
-                self._received(count, wanted)
-            return received
+            received = self._receive_now(wanted, flags, view, call)
+            if received is not _NOTHING:
+                return received
+
+    def _receive_now(self, wanted: int, flags: int, view: Any, call: Any) -> Any:
+        """:meth:`_receive_one` without a wait; :data:`_NOTHING` where there is nothing yet.
+
+        By itself, as each frame below a blocked call is memory, and what ``try`` needs is much.
+        """
+        try:
+            if call is not None:
+                count, received = call()
+            elif view is not None:
+                received = count = self._wire.recv_into(view, wanted, flags)  # type: ignore[union-attr]
+            else:
+                received = stream_socket.receive(self._wire, wanted, flags)  # type: ignore[arg-type]
+                count = len(received)
+        except OSError as exc:
+            self._receive_failed(exc, flags)
+            return _NOTHING
+        if not flags or not flags & _ASIDE:
+            self._received(count, wanted)
+        return received
 
     def _recv_all(self, bufsize: int, flags: int, begun: bytes = b"") -> bytes:
         """``MSG_WAITALL``: all that was asked for, unless the stream ends before.
@@ -264,6 +298,24 @@ class Reading(Flowing):
         self._heard = True
         raise self._closed_error() from None
 
+    def _leave(self, me: greenlet) -> None:
+        """Leave a greenlet that waits for data: for the next whose data has come, or the hub."""
+        if not _is_plain(me):
+            # gevent looks whether it must not wait, or is to hear of it.
+            self._loop.hub.switch()
+            return
+        waking = self._loop.noted.waking
+        if waking:
+            sock: Inbound | None = waking[-1]()
+            reader = sock._reader if sock is not None and sock._watching else None
+            # This greenlet must not keep the other one's connection.
+            sock = None
+            if reader is not None and _is_plain(reader):
+                waking.pop()
+                _switch(reader)
+                return
+        _switch(self._loop.hub)
+
     def _await_readable(self, flags: int) -> None:
         """Block until the kernel has data, an end or an error; not where that is not wanted."""
         if (flags or self._timeout is not None) and (self._never_waits() or flags & _NO_WAIT):
@@ -280,17 +332,12 @@ class Reading(Flowing):
         me = getcurrent()
         self._reader = me
         try:
-            # _watch() by hand: a call less for every message.
-            if self._watching == UNREAD:
-                self._read_watcher.callback = me.switch
-            else:
-                self._watch(UNREAD, me.switch)
-            self._loop.hub.switch()
+            if self._watching != UNREAD:
+                self._watch_unread()
+            self._leave(me)
         finally:
             # First: what is left behind would be switched to in another call of its own.
             self._reader = None
-            if self._watching == UNREAD:
-                self._read_watcher.callback = self._unread or self._unread_callback()
             self._loop.calls = 0
             if self._flow:
                 self._rearm()

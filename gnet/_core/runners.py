@@ -5,21 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-import gevent
 from greenlet import getcurrent, greenlet
 
 from .connection import Connection
 from .dispatcher import Dispatcher
+from .emitter import EventEmitter
+from .held import Held
+from .reading import Handler
 
 __all__ = ["Runners"]
 
 
-class _Handler(gevent.Greenlet):  # type: ignore[type-arg]
-    """The greenlet of a connection whose listener owns it (``end_on_return``)."""
+def _handle(sock: Connection) -> None:
+    """In a greenlet of its own: the connection is its listener's until that returns.
 
-    __slots__ = ("socket",)
+    While that is blocked, this frame and those between it and the listener's are kept in memory:
+    it does by hand what the server's emit() does, and what follows has a frame of its own.
+    """
+    generation = sock._generation
+    failure = None
+    server: EventEmitter = sock.server
+    try:
+        listener = server._listeners.get("connection")
+        if listener is None or type(listener) is tuple or type(server).emit is not Held.emit:
+            server.emit("connection", sock)
+        else:
+            listener(sock)  # type: ignore[operator]
+    except BaseException as exc:
+        failure = exc
+    _handled(sock, generation, failure)
 
-    socket: Connection
+
+def _handled(sock: Connection, generation: int, failure: BaseException | None) -> None:
+    """The listener that owns a connection has returned, or failed."""
+    try:
+        try:
+            if failure is None and sock._generation == generation:
+                sock._give_up()
+        except BaseException as exc:
+            failure = exc
+        if failure is not None:
+            sock._listener_failed(failure, generation)
+            sock._close_failed()
+    finally:
+        # The connection's own: a forked child gives the server another one.
+        sock._loop.returned(sock)
 
 
 class Runners:
@@ -56,7 +86,7 @@ class Runners:
     @staticmethod
     def spawn(sock: Connection) -> greenlet:
         """Run the listeners in a greenlet that is the connection's for its whole life."""
-        runner = _Handler.spawn(sock._handle)
+        runner = Handler.spawn(_handle, sock)
         runner.socket = sock
         return runner
 
@@ -66,7 +96,7 @@ class Runners:
 
     def connection_of(self, caller: greenlet) -> Any:
         """The open connection whose listener the calling greenlet runs, if it does."""
-        mine = caller.socket if isinstance(caller, _Handler) else self._borrowed.get(caller)
+        mine = caller.socket if isinstance(caller, Handler) else self._borrowed.get(caller)
         if mine is not None:
             return mine if mine in self._connections else None
         for sock in self._connections:

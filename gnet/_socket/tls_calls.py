@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from .._core.states import CONNECTING, ENDING, UNREAD, UNWATCHED
+from .._core.states import CONNECTING, ENDING, UNWATCHED
 from .._transport.protocol import Transport
 from .._values import arguments
 from .._values.durations import record_later
@@ -115,7 +115,7 @@ class TLSCalls(TLSNames):
     def _exchange(self, wire: Transport) -> None:
         """Go on over another transport, which has the same peer."""
         if self._watching:
-            self._forget_flow()
+            self._forget_noted()
             self._watching = UNWATCHED
         reading, self._read_watcher = self._read_watcher, None
         writing, self._write_watcher = self._write_watcher, None
@@ -125,7 +125,7 @@ class TLSCalls(TLSNames):
         self._wire = wire
         self._more = True
         if self._reader is not None:
-            self._watch(UNREAD, self._reader.switch)
+            self._watch_unread()
         else:
             self._rearm()
         if self.writable_length or self._sending == ENDING:

@@ -14,7 +14,7 @@ from gevent import socket
 from gevent.queue import Queue
 
 import gnet
-from gnet._core import flowing, writing
+from gnet._core import inbound, writing
 from gnet._loop import splicer
 from gnet._transport import unix_path
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PEERS = 10
 LIMIT = writing.HIGH_WATER_BYTES
-CHUNK = flowing.READ_BYTES
+CHUNK = inbound.READ_BYTES
 # What there is of a connection and of its greenlets beside its bytes.
 OBJECTS_BYTES = 100_000
 
