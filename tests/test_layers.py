@@ -48,8 +48,8 @@ ROOMS = {
     """,
     "_socket": """
         __init__ text_file makefile messages framing descriptors python_calls secure changing
-        upgrade tls_names tls_calls facts options goals lookup_errors dial services planning
-        contest socket relay creating pool
+        upgrade tls_names tls_calls facts options goals attempt lookup_errors dial services
+        planning contest dialling socket relay creating pool
     """,
     "_processes": "__init__ neighbours kinds channel",
     "_server": """

@@ -76,6 +76,7 @@ class Dispatcher:
     :ivar calls: how many blocking calls have come since one had to wait; each counts itself.
     :ivar since: when the first of those came that is looked at.
     :ivar running: the borrowed greenlet that has begun the latest job.
+    :ivar lookers: those of its greenlets that let the loop look for events.
     :ivar sharers: how many greenlets wait in :meth:`share` for their next turn.
     :ivar noted: what the read watchers have found.
     :ivar kept: the sockets and servers that the loop refers to (contract, rule 11).
@@ -86,8 +87,8 @@ class Dispatcher:
     __slots__ = (
         "__weakref__", "_asked", "_batch", "_forsaken", "_handled", "_holds", "_idle", "_jobs",
         "_joining", "_quiet", "_turn", "_workers", "calls", "gone", "hub", "kept", "ledger",
-        "loop", "members", "noted", "others", "peers", "running", "sharers", "since", "splicer",
-        "thread", "timers",
+        "lookers", "loop", "members", "noted", "others", "peers", "running", "sharers", "since",
+        "splicer", "thread", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -117,6 +118,7 @@ class Dispatcher:
         self.running: greenlet | None = None
         self.since: float = 0.0
         self.sharers: int = 0
+        self.lookers: deque[Any] = deque()
         self._jobs: list[Job] = []
         self._batch: list[Job] = []
         self._idle: list[greenlet] = []

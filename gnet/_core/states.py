@@ -150,7 +150,7 @@ TABLE: tuple[Row, ...] = (
     Row("connected", when(life=CONNECTING, sending=_ALL_SENT), to(), "send_end"),
     Row("connected", when(life=CONNECTING, sending=WRITABLE, queued=True), to(), "flush"),
     Row("connected", when(life=CONNECTING, sending=ENDING), to(), "flush"),
-    Row("connected", when(life=CONNECTING), to(), "settle_later"),
+    Row("connected", when(life=CONNECTING), to(), "settle"),
     Row("adopt", when(life=IDLE), to(life=OPEN, receiving=READABLE), "update_hold"),
     Row("shut", when(life=CONNECTING, waiting=False), to(), "publish_failed"),
     Row("shut", when(life=OPEN), to(), "publish_closed"),

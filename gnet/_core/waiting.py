@@ -99,6 +99,8 @@ class Waiting(Host):
             return Held._await(self, waiter, limit, event)
         finally:
             self._waits.remove(waiter)
+            if not self._waits:
+                self._waits = None
 
     # -- idle timeout (rule 4) ----------------------------------------------------------------
 

@@ -188,7 +188,7 @@ class IdleTimers:
                 self._expired.append(timer)
 
 
-class Deadline:
+class Deadline(IdleTimer):
     """Calls a method when some time is over; its object is not kept alive for that.
 
     :param timers: the idle timers of the loop.
@@ -197,18 +197,13 @@ class Deadline:
     :param name: the method's name; it is called in the hub.
     """
 
-    __slots__ = ("__weakref__", "_name", "_owner", "_timer")
+    __slots__ = ("_name",)
 
-    def __init__(self, timers: IdleTimers, seconds: float, owner: object, name: str) -> None:
-        self._owner = ref(owner)
+    def __init__(self, timers: IdleTimers, seconds: float, owner: Any, name: str) -> None:
+        super().__init__(timers, owner, seconds)
         self._name = name
-        self._timer = IdleTimer(timers, self, seconds)
 
-    def cancel(self) -> None:
-        """Do not call any more."""
-        self._timer.cancel()
-
-    def _idle_expired(self) -> None:
-        owner = self._owner()
+    def expire(self) -> None:
+        owner = self._owner() if self._owner is not None else None
         if owner is not None:
             getattr(owner, self._name)()

@@ -75,7 +75,11 @@ class Contest(Connector):
     def __init__(self, plan: Plan, socket: Any) -> None:
         super().__init__(TcpTarget("", 0, attempt_timeout=plan.delay), socket)
         self._plan = plan
+        self._settled = Event()
         self._runners: list[_Runner] = []
+
+    def at_once(self) -> Made | None:
+        return None
 
     def _addresses(self, target: TcpTarget) -> Sequence[Any]:
         """The targets, and how to shake hands with each."""
@@ -86,7 +90,7 @@ class Contest(Connector):
         hosts = self._hosts(service)
         return [(each, None if tls is None else service.tls_of(each, tls)) for each in hosts]
 
-    def _start(self, place: Any) -> Any:
+    def _start(self, place: Any, at_once: bool = False) -> Any:
         goal, tls = place
         assert self._settled is not None
         connector = Connector(goal, self._socket)

@@ -39,12 +39,13 @@ def create_connection(
         raise option_error("connect()", options, _OPTIONS)
     rest: Any = options
     timeout = arguments.seconds("timeout", rest.pop("timeout", None))
-    mine = {name: rest.pop(name) for name in _SOCKET_OPTIONS if name in rest}
+    mine = {name: rest.pop(name) for name in rest.keys() & _SOCKET_OPTIONS}
     if "fd" in mine or "handle" in mine:
         # What is refused must not cost the caller a descriptor.
         HandleRehearsal().connect(target, host, connect_listener, **rest)
     sock = Socket(**mine)
-    sock.set_timeout(timeout)
+    if timeout is not None:
+        sock.set_timeout(timeout)
     return sock.connect(target, host, connect_listener, **rest)
 
 

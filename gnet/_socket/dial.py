@@ -11,7 +11,7 @@ import errno
 import sys
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
@@ -21,10 +21,9 @@ from .. import dns
 from .._core.dispatcher import Dispatcher
 from .._loop.paced_wire import paced
 from .._loop.timers import wait_patiently
-from .._transport import unix_path
 from .._transport.binding import bind_local
-from .._transport.early_options import NOTHING, EarlyOptions
-from .._transport.protocol import WRITE, Transport, Watcher
+from .._transport.early_options import NOTHING
+from .._transport.protocol import Transport
 from .._transport.stream_socket import Wire, sockaddr
 from .._values.addresses import is_ip
 from .._values.backoff import Backoff
@@ -34,28 +33,29 @@ from ..dns.counted import counted_unless_it_counts
 from ..errors import (
     AggregateError,
     IPBlockedError,
-    annotate,
     late_import,
-    system_error,
 )
+from .attempt import Attempt, PathAttempt
 from .goals import PathTarget, TcpTarget
 from .lookup_errors import annotate_lookup
-
-if sys.platform == "win32":
-    from .._transport.windows import pipe_names
-    from .._transport.windows.pipe_wire import PipeWire
 
 if TYPE_CHECKING:
     from .secure import ClientTLS, Shaking
 
 __all__ = ["MAX_ADDRESSES", "Connector", "Made"]
 
-_T = TypeVar("_T")
 Report = Callable[..., None]
 Made = tuple[Transport, Any]  # and the peer's address, as the system gives it
 
 #: What a path is one of.
 PATH_FAMILY = "pipe" if sys.platform == "win32" else "unix"
+#: What a dial tells of while it goes on.
+EVENTS = frozenset(
+    (
+        "connection_attempt", "connection_attempt_failed", "connection_attempt_timeout", "lookup",
+    )
+)  # fmt: skip
+_TCP_FAMILIES = {4: "ipv4", 6: "ipv6"}
 FAMILIES = {4: _socket.AF_INET, 6: _socket.AF_INET6}
 NUMBERS = {family: number for number, family in FAMILIES.items()}
 #: Of a name's addresses. A stranger's name can have 4,000, each an attempt to connect.
@@ -63,30 +63,6 @@ MAX_ADDRESSES = 32
 # Between two tries at a path whose listener has its queue full, in seconds.
 FIRST_PAUSE = 0.001
 LONGEST_PAUSE = 0.05
-
-
-class _Attempt:
-    """One address being connected to."""
-
-    __slots__ = ("address", "error", "family", "local", "port", "settled", "watcher", "wire")
-
-    def __init__(self, address: str, family: int, port: int) -> None:
-        self.address = address
-        self.family = family
-        self.port = port
-        self.wire: Wire | None = None
-        self.watcher: Watcher | None = None
-        self.local: tuple[str, int] | None = None
-        self.error: BaseException | None = None
-        self.settled = False
-
-    def close(self) -> None:
-        if self.watcher is not None:
-            self.watcher.close()
-            self.watcher = None
-        if self.wire is not None:
-            self.wire.close()
-            self.wire = None
 
 
 class Connector:
@@ -101,11 +77,12 @@ class Connector:
     :ivar attempted: the addresses that were tried, as ``host:port``, in order.
     :ivar family: ``"ipv4"`` and the like, of the address that was won, or the last one; ``""``
         before.
+    :ivar done: whether the connection was made by :meth:`at_once`.
     """
 
     __slots__ = (
-        "_attempts", "_greenlet", "_loop", "_report", "_settled", "_shaking", "_socket", "_wire",
-        "aborted", "attempted", "family", "host", "reached", "target", "tls",
+        "_attempts", "_begun", "_greenlet", "_loop", "_report", "_settled", "_shaking", "_socket",
+        "_wire", "aborted", "attempted", "done", "family", "host", "reached", "target", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -124,12 +101,38 @@ class Connector:
         self._socket = socket
         self._loop: Dispatcher = socket._loop
         self._report: Report = socket._report_later
-        self._attempts: list[_Attempt] = []
+        self._attempts: list[Attempt] = []
+        self._begun: Any = None
         self._greenlet: greenlet | None = None
         self._settled: Event | None = None
         self.attempted: list[str] = []
         self.family = ""
         self.aborted = False
+        self.done = False
+
+    def at_once(self) -> Made | None:
+        """Connect as far as that takes no time, while nobody listens.
+
+        :returns: what :meth:`connect` would; ``None``: that is to go on from here.
+        """
+        target = self.target
+        if (
+            self._greenlet is not None or self._attempts
+            or self._wire is not None or self.tls is not None or target.early is not NOTHING
+        ):  # fmt: skip
+            return None
+        attempt: Attempt
+        if isinstance(target, PathTarget):
+            attempt = self._start_path(target)
+        elif target.block_list is None and (family := is_ip(target.host)):
+            attempt = self._start((target.host, family), at_once=True)
+        else:
+            return None
+        if not attempt.settled or attempt.error is not None:
+            self._begun = attempt
+            return None
+        self.done = True
+        return self._won(attempt)
 
     def connect(self) -> Made:
         """Block until the connection is made.
@@ -142,7 +145,7 @@ class Connector:
         self._greenlet = getcurrent()
         try:
             if isinstance(target, PathTarget):
-                made = self._connect_path(target.path, target.early)
+                made = self._connect_path(target)
             else:
                 made = self._race(target, self._addresses(target))
             if self.aborted:
@@ -196,13 +199,20 @@ class Connector:
         for attempt in attempts:
             attempt.close()
 
+    def _tell(self, event: str, *args: Any) -> None:
+        """Emit an event of a dial that goes on."""
+        if not EVENTS.isdisjoint(self._socket.event_names()):
+            self._report(event, *args)
+
     # -- the addresses ------------------------------------------------------------------------
 
     def _addresses(self, target: TcpTarget) -> Sequence[Any]:
         """The addresses to try, in order."""
         literal = is_ip(target.host)
         found = [(target.host, literal)] if literal else self._look_up(target)
-        allowed = [each for each in found if not _blocked(target, each[0])]
+        if target.block_list is None:
+            return found
+        allowed = [each for each in found if not target.block_list.blocks(each[0])]
         if not allowed:
             raise IPBlockedError(found[0][0])
         return allowed
@@ -217,21 +227,24 @@ class Connector:
             family = NUMBERS.get(self._wire.family, 0)
         free = family == 0 and target.local_address is None and self._wire is None
         race = target.auto_select_family and free
-        lookup = target.lookup if target.lookup is not None else dns.lookup
         started = monotonic()
         try:
-            with counted_unless_it_counts(lookup):
-                answer = lookup(host, family=family, hints=target.hints, all=race)
-                found = dns.check_answer(answer, host, target.port, family=family)
+            if target.lookup is None:
+                found = dns.addresses_of(host, family, target.hints)
+            else:
+                with counted_unless_it_counts(target.lookup):
+                    answer = target.lookup(host, family=family, hints=target.hints, all=race)
+                    found = dns.check_answer(answer, host, target.port, family=family)
         except Exception as exc:
             annotate_lookup(exc, host)
             self._report("lookup", exc, None, None, host)
             self._publish_lookup(started, (), exc)
             raise
-        found = interleave(found)[:MAX_ADDRESSES] if race else found[:1]
+        if len(found) > 1:
+            found = interleave(found)[:MAX_ADDRESSES] if race else found[:1]
         self._publish_lookup(started, tuple(found), None)
         for address, number in found:
-            self._report("lookup", None, address, number, host)
+            self._tell("lookup", None, address, number, host)
         return found
 
     def _publish_lookup(
@@ -249,9 +262,10 @@ class Connector:
 
         :param addresses: what :meth:`_start` takes, of each attempt.
         """
+        if len(addresses) == 1:
+            return self._sole(addresses[0])
         race = Race(len(addresses), target.attempt_timeout)
         started: list[Any] = []
-        self._settled = Event()
         while True:
             # First what has come of those under way: the time for the next may be over as well.
             for number, attempt in enumerate(started):
@@ -270,10 +284,26 @@ class Connector:
             if any(started[number].settled for number in race.running):
                 continue
             if race.due is None:
-                self._settled.wait()
+                self._wait(None)
             elif race.due > monotonic():
-                wait_patiently(self._settled, race.due - monotonic())
-            self._settled.clear()
+                self._wait(race.due - monotonic())
+
+    def _sole(self, place: Any) -> Made:
+        """The same for an attempt that has no other beside it."""
+        attempt, self._begun = self._begun or self._start(place), None
+        while not attempt.settled:
+            self._wait(None)
+        if attempt.error is None:
+            return self._won(attempt)
+        self._lost(attempt)
+        raise self._failure([attempt])
+
+    def _wait(self, seconds: float | None) -> None:
+        """Block until an attempt is over, or for so long."""
+        if self._settled is None:
+            self._settled = Event()
+        wait_patiently(self._settled, seconds)
+        self._settled.clear()
 
     def _lost(self, attempt: Any) -> None:
         """An attempt has failed."""
@@ -284,112 +314,81 @@ class Connector:
 
     def _slow(self, attempt: Any) -> None:
         """An attempt takes long, and the next one starts beside it."""
-        self._report("connection_attempt_timeout", attempt.address, attempt.port, attempt.family)
+        self._tell("connection_attempt_timeout", attempt.address, attempt.port, attempt.family)
 
     def _failure(self, started: list[Any]) -> BaseException:
         """The error of a race in which every attempt has failed."""
         errors = [each.error for each in started]
         return errors[0] if len(errors) == 1 else AggregateError(errors)
 
-    def _start(self, place: Any) -> Any:
-        """Start an attempt; gives what has ``settled`` in the end, perhaps with an ``error``."""
+    def _start(self, place: Any, at_once: bool = False) -> Any:
+        """Start an attempt; gives what has ``settled`` in the end, perhaps with an ``error``.
+
+        :param at_once: whether it may have at once.
+        """
         target: Any = self.target
         address, family = place
-        attempt = _Attempt(address, family, target.port)
+        attempt = Attempt(address, family, target.port)
         self._attempts.append(attempt)
         self.attempted.append(f"{address}:{target.port}")
-        self.family = f"ipv{family}"
-        self._report("connection_attempt", address, target.port, family)
+        self.family = _TCP_FAMILIES[family]
+        self._tell("connection_attempt", address, target.port, family)
         try:
             attempt.wire = wire = self._new_wire(FAMILIES[family], target.early.mptcp)
             if target.early is not NOTHING:
                 target.early.apply(wire)
-            attempt.local = bind_local(wire, family, target.local_address, target.local_port)
-            number = wire.connect_ex(sockaddr(address, target.port))
+            if target.local_address is not None or target.local_port:
+                attempt.local = bind_local(wire, family, target.local_address, target.local_port)
+            attempt.connect(sockaddr(address, target.port), at_once)
         except OSError as exc:
-            self._settle(attempt, getattr(exc, "errno", None) or errno.EINVAL, exc)
-            return attempt
-        if number in (0, errno.EISCONN):
-            attempt.settled = True
-        elif number in (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY):
-            attempt.watcher = wire.watch(self._loop.loop, WRITE)
-            # Not directly: a signal's exception in it would stop the watcher for ever.
-            attempt.watcher.start(self._loop.loop.run_callback, self._writable, attempt)
-        else:
-            self._settle(attempt, number)
+            attempt.settle(getattr(exc, "errno", None) or errno.EINVAL, exc)
+        if not attempt.settled:
+            attempt.watch(self._loop.loop, self._writable)
         return attempt
 
     def _new_wire(self, family: int, mptcp: bool = False) -> Wire:
         given, self._wire = self._wire, None
         return given if isinstance(given, Wire) else Wire.open(family, mptcp)
 
-    def _writable(self, attempt: _Attempt) -> None:
+    def _writable(self, attempt: Attempt) -> None:
         """In the hub: the kernel knows how an attempt has ended."""
-        wire = attempt.wire
-        if wire is None or attempt.settled or self._settled is None:
-            return
-        self._settle(attempt, wire.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR))
-        self._settled.set()
-
-    def _settle(self, attempt: _Attempt, number: int, exc: OSError | None = None) -> None:
-        attempt.settled = True
-        if attempt.watcher is not None:
-            attempt.watcher.close()
-            attempt.watcher = None
-        if not number:
-            return
-        if exc is not None and hasattr(exc, "code"):
-            attempt.error = exc
-        elif exc is not None:
-            attempt.error = annotate(
-                exc, "connect", attempt.address, attempt.port, local=attempt.local
-            )
-        else:
-            attempt.error = system_error(
-                number, "connect", attempt.address, attempt.port, local=attempt.local
-            )
-        attempt.close()
+        if attempt.wire is not None and not attempt.settled:
+            attempt.look()
+            if self._settled is not None:
+                self._settled.set()
 
     def _won(self, attempt: Any) -> Made:
-        wire, attempt.wire = attempt.wire, None
-        self.family = f"ipv{attempt.family}"
-        self._loop.ledger.lost += sum(not each.settled for each in self._attempts)
-        # The address that was won is the last one, as in Node, whenever it had started.
-        name = f"{attempt.address}:{attempt.port}"
-        self.attempted.remove(name)
-        self.attempted.append(name)
+        wire = attempt.take()
+        if attempt.port is None:
+            return wire, attempt.address
+        if len(self.attempted) > 1:
+            self._loop.ledger.lost += sum(not each.settled for each in self._attempts)
+            self.family = _TCP_FAMILIES[attempt.family]
+            # The address that was won is the last one, as in Node, whenever it had started.
+            name = f"{attempt.address}:{attempt.port}"
+            self.attempted.remove(name)
+            self.attempted.append(name)
         return wire, (attempt.address, attempt.port)
 
     # -- a path -------------------------------------------------------------------------------
 
-    def _connect_path(self, path: str, early: EarlyOptions) -> Made:
-        attempt = _Attempt(path, 0, 0)
-        self.family = PATH_FAMILY
-        try:
-            if sys.platform == "win32":
-                if early.options or early.control is not None:
-                    raise pipe_names.no_options("connect", path)
-                name = pipe_names.address_of(path, "connect")
-                return self._until_admitted(PipeWire.connect, name), path
-            address = unix_path.address_of(path)
-            attempt.wire = wire = self._new_wire(_socket.AF_UNIX)
-            self._attempts.append(attempt)
-            early.apply(wire)
-            self._until_admitted(wire.connect, address)
-        except OSError as exc:
-            raise (exc if hasattr(exc, "code") else annotate(exc, "connect", path)) from None
-        attempt.wire = None
-        return wire, path
-
-    def _until_admitted(self, connect: Callable[..., _T], address: Any) -> _T:
+    def _connect_path(self, target: PathTarget) -> Made:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-        while True:
-            try:
-                return connect(address)
-            except BlockingIOError:
-                # The listener's queue is full, and nothing tells when there is a place in it.
-                gevent.sleep(backoff.pause())
+        attempt, self._begun = self._begun or self._start_path(target), None
+        while not attempt.settled:
+            # The listener's queue is full, and nothing tells when there is a place in it.
+            gevent.sleep(backoff.pause())
+            if self.aborted:
+                raise GreenletExit
+            attempt.proceed()
+        if attempt.error is not None:
+            raise attempt.error
+        return self._won(attempt)
 
-
-def _blocked(target: TcpTarget, address: str) -> bool:
-    return target.block_list is not None and target.block_list.blocks(address)
+    def _start_path(self, target: PathTarget) -> PathAttempt:
+        given, self._wire = self._wire, None
+        attempt = PathAttempt(target, given)
+        self._attempts.append(attempt)
+        self.family = PATH_FAMILY
+        attempt.begin()
+        return attempt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_not
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core.block_list import BlockList
@@ -18,9 +19,18 @@ from .services import Service
 if TYPE_CHECKING:
     from .secure import ClientTLS
 
-__all__ = ["MIN_ATTEMPT_SECONDS", "Defaults", "Plan", "plan_of", "tcp_options_of"]
+__all__ = [
+    "MIN_ATTEMPT_SECONDS",
+    "Defaults",
+    "Plan",
+    "TcpOptions",
+    "plan_of",
+    "tcp_options_of",
+]
 
 Goal = PathTarget | TcpTarget
+#: The fields of a :class:`TcpTarget` behind its host and port.
+TcpOptions = tuple[Any, ...]
 
 #: The shortest ``auto_select_family_attempt_timeout``, in seconds; less is raised to it.
 MIN_ATTEMPT_SECONDS = 0.01
@@ -50,7 +60,19 @@ class Plan(NamedTuple):
     races: bool = True
 
 
-def tcp_options_of(
+# What is told of hosts where nothing is: by it alone, as 0 is False.
+_NOTHING = (0, 0, None, None, None, None, None, None)
+
+
+def tcp_options_of(early: EarlyOptions, *given: Any) -> TcpOptions:
+    """What ``connect()`` is told of hosts: the options from ``family`` to ``block_list``."""
+    if any(map(is_not, given, _NOTHING)):
+        return *_checked(*given), early
+    select, timeout = Defaults.auto_select_family, Defaults.attempt_timeout
+    return 0, 0, None, 0, None, select, timeout, None, early
+
+
+def _checked(
     family: Any,
     hints: Any,
     local_address: Any,
@@ -59,29 +81,26 @@ def tcp_options_of(
     auto_select_family: Any,
     attempt_timeout: Any,
     block_list: Any,
-    early: EarlyOptions,
-) -> dict[str, Any]:
-    """What ``connect()`` is told of hosts: the fields of a target, but its host and port."""
+) -> TcpOptions:
     select = Defaults.auto_select_family
     if auto_select_family is not None:
         select = arguments.flag("auto_select_family", auto_select_family)
     port = 0 if local_port is None else arguments.port_number("local_port", local_port)
-    return {
-        "family": arguments.family(family),
-        "hints": check_hints(hints),
-        "local_address": None if local_address is None else _local_address(local_address),
-        "local_port": port,
-        "lookup": arguments.optional_function("lookup", lookup),
-        "auto_select_family": select,
-        "attempt_timeout": _attempt_timeout(attempt_timeout),
-        "block_list": None if block_list is None else _block_list(block_list),
-        "early": early,
-    }
+    return (
+        arguments.family(family),
+        check_hints(hints),
+        _local_address(local_address),
+        port,
+        arguments.optional_function("lookup", lookup),
+        select,
+        _attempt_timeout(attempt_timeout),
+        _block_list(block_list),
+    )
 
 
 def plan_of(
     places: Sequence[Target],
-    options: dict[str, Any],
+    options: TcpOptions | None,
     early: EarlyOptions,
     srv: Any,
     resolver: Any,
@@ -93,7 +112,7 @@ def plan_of(
     """The plan of a ``connect()``, whose options are the other arguments.
 
     :param places: where to; none of them for ``srv``.
-    :param options: those of TCP.
+    :param options: those of TCP; ``None`` where there is but a path.
     :param early: what is set before.
     """
     goals: list[Goal] = []
@@ -101,12 +120,14 @@ def plan_of(
         if each.path is not None:
             goals.append(PathTarget(each.path, early))
         elif each.port is not None:
-            goals.append(TcpTarget(each.host or "localhost", each.port, **options))
+            assert options is not None
+            goals.append(TcpTarget(each.host or "localhost", each.port, *options))
         else:
             text = 'The "port" or "path" argument must be specified'
             raise type_error(text, "ERR_MISSING_ARGS")
     service = None
     if srv is not None:
+        assert options is not None
         service = Service.parse(srv, resolver, options, server_hostname is not None)
     handshakes: Sequence[ClientTLS | None]
     if tls is None or tls is False:
@@ -121,13 +142,10 @@ def plan_of(
             _encryption(each, tls, server_hostname, session, handshake_timeout)
             for each in (goals if service is None else [service.host])
         ]
-    return Plan(
-        tuple(goals),
-        tuple(handshakes),
-        service,
-        options.get("attempt_timeout", 0.0),
-        len(goals) != 1 or options.get("auto_select_family", False),
-    )
+    if options is None:
+        return Plan(tuple(goals), tuple(handshakes), races=False)
+    select, delay = options[5:7]
+    return Plan(tuple(goals), tuple(handshakes), service, delay, len(goals) != 1 or select)
 
 
 def _encryption(

@@ -46,7 +46,7 @@ class Service(NamedTuple):
     named: bool
 
     @classmethod
-    def parse(cls, srv: Any, resolver: Any, options: dict[str, Any], named: bool) -> Service:
+    def parse(cls, srv: Any, resolver: Any, options: tuple[Any, ...], named: bool) -> Service:
         """From the options of ``connect()``.
 
         :param options: those of each host.
@@ -56,7 +56,7 @@ class Service(NamedTuple):
         if found is None:
             raise arguments.wrong_value("srv", srv, "a name such as '_redis._tcp.example.com'")
         domain = found["domain"].removesuffix(".")
-        host = TcpTarget(domain, 0, **options)
+        host = TcpTarget(domain, 0, *options)
         if resolver is None:
             owner = getattr(host.lookup, "__self__", None)
             resolver = owner if hasattr(owner, "resolve_srv") else None

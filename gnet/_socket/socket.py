@@ -10,7 +10,7 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import monotonic
+from operator import is_not
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
@@ -19,7 +19,6 @@ from .._core.block_list import BlockList
 from .._core.dispatcher import dispatcher
 from .._core.losing import Redial
 from .._core.on_read import OnRead
-from .._core.pipe import leave_former
 from .._core.states import CLOSED, CONNECTING, IDLE, OPEN, SENT, SHUT
 from .._core.watchdog import Watchdog
 from .._core.writing import HIGH_WATER_BYTES
@@ -31,7 +30,6 @@ from .._transport.early_options import EarlyOptions
 from .._transport.protocol import Transport
 from .._transport.stream_socket import refuse_tls, wire_of_fd
 from .._values import arguments, targets
-from .._values.publish import publish
 from .._values.reconnect import Reconnect
 from .._values.suggestions import suggesting
 from ..errors import (
@@ -42,12 +40,11 @@ from ..errors import (
     system_error,
     type_error,
 )
-from .contest import Contest
-from .dial import Connector
-from .facts import Facts, PeerCredentials
+from .dialling import Dialling, dial
+from .facts import PeerCredentials
 from .goals import PathTarget
 from .options import ConnectOptions, SocketOptions
-from .planning import Plan, plan_of, tcp_options_of
+from .planning import Plan, TcpOptions, plan_of, tcp_options_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -55,7 +52,7 @@ if TYPE_CHECKING:
     # Its events, each with the arguments of its listeners.
     from .socket_events import SocketBase
 else:
-    SocketBase = Facts
+    SocketBase = Dialling
 
 __all__ = ["PeerCredentials", "Socket"]
 
@@ -144,41 +141,61 @@ class Socket(SocketBase):
         congestion: str | None = None,
         rate: float | None = None,
     ) -> None:
+        given = (
+            allow_half_open, high_water_mark, onread, readable, writable, signal, tls_strict,
+            write_limit, when_over, first_byte_timeout, write_timeout, lifetime,
+            type_of_service, user_timeout, congestion, rate,
+        )  # fmt: skip
+        if any(map(is_not, given, _DEFAULTS)):
+            self._begin_with(*given)
+        else:
+            self._begin(dispatcher(), HIGH_WATER_BYTES)
+        # Behind whatever refuses an argument, or the object: they stay their owner's.
+        wire = None if fd is handle is None else _wire_of(fd, handle)
+        if signal is not None:
+            self._signal = Signal(signal, self._aborted)
+        if wire is not None:
+            self._adopt(wire)
+            if self._life == OPEN:
+                self._close_sides(wire, readable, writable)
+
+    def _begin_with(
+        self,
+        allow_half_open: Any,
+        high_water_mark: Any,
+        onread: Any,
+        readable: Any,
+        writable: Any,
+        signal: Any,
+        tls_strict: Any,
+        *rest: Any,
+    ) -> None:
+        """Check the options of a new socket, and begin with them."""
         half_open = arguments.flag("allow_half_open", allow_half_open)
         mark = arguments.integer("high_water_mark", high_water_mark, 0, 2**62)
         if onread is not None and not isinstance(onread, OnRead):
             raise arguments.wrong_kind("onread", onread, "a gnet.OnRead")
-        limits = watchdog.limits(
-            write_limit, when_over, first_byte_timeout, write_timeout, lifetime
-        )
+        limits = watchdog.limits(*rest[:5])
         for name, value in (("readable", readable), ("writable", writable)):
             if value is not None:
                 arguments.flag(name, value)
         if signal is not None:
             check_signal(signal)
         strict = arguments.flag("tls_strict", tls_strict)
-        settings: tcp_options.Settings = ()
-        if not (type_of_service is None and user_timeout is None and congestion is None):
-            settings = tcp_options.checked(type_of_service, user_timeout, congestion)
+        *settings, rate = rest[5:]
+        remembered = tcp_options.checked(*settings)
         if rate is not None:
-            settings = (*settings, ("rate", checked_byte_rate("rate", rate)))
+            remembered = (*remembered, ("rate", checked_byte_rate("rate", rate)))
         self._begin(dispatcher(), mark)
-        self._remembered = settings
+        self._remembered = remembered
+        self.allow_half_open = half_open
         if strict:
             self._need_tls().strict = True
-        # Behind whatever refuses an argument, or the object: they stay their owner's.
-        wire = _wire_of(fd, handle)
-        self.allow_half_open = half_open
         if limits is not None:
             self._watchdog = Watchdog(self, limits)
         if onread is not None:
             self._onread = onread
             self._flow = True
-        self._signal = Signal(signal, self._aborted) if signal is not None else None
-        if wire is not None:
-            self._adopt(wire)
-            if self._life == OPEN:
-                self._close_sides(wire, readable, writable)
 
     def _adopt(self, wire: Transport) -> None:
         self._wire = wire
@@ -329,22 +346,19 @@ class Socket(SocketBase):
                 port=port, path=path, listener_name="connect_listener",
             )  # fmt: skip
             places, listener = [place], place.listener
-        flag = arguments.flag
-        settings = {
-            "no_delay": flag("no_delay", no_delay),
-            "keep_alive": flag("keep_alive", keep_alive),
-            "delay": arguments.keep_alive_delay(
-                "keep_alive_initial_delay", keep_alive_initial_delay
-            ),
-        }
+        settings = (
+            arguments.flag("no_delay", no_delay),
+            arguments.flag("keep_alive", keep_alive),
+            arguments.keep_alive_delay("keep_alive_initial_delay", keep_alive_initial_delay),
+        )
         limit = arguments.seconds("connect_timeout", connect_timeout)
         early = EarlyOptions.parse(options, control, mptcp, self._remembered)
         # Those of TCP: nobody looks at them where there is but a path.
-        of_tcp: dict[str, Any] = {}
+        of_tcp: TcpOptions | None = None
         if len(places) != 1 or places[0].path is None:
             of_tcp = tcp_options_of(
-                family, hints, local_address, local_port, lookup, auto_select_family,
-                auto_select_family_attempt_timeout, block_list, early,
+                early, family, hints, local_address, local_port, lookup, auto_select_family,
+                auto_select_family_attempt_timeout, block_list,
             )  # fmt: skip
         if reconnect is not None:
             self._check_reconnect(reconnect)
@@ -388,7 +402,7 @@ class Socket(SocketBase):
     def _connect(
         self,
         plan: Plan,
-        settings: dict[str, Any],
+        settings: tuple[bool, bool, float],
         listener: Listener | None,
         limit: float | None,
         reconnect: Reconnect | None,
@@ -396,10 +410,11 @@ class Socket(SocketBase):
         if self._life == CLOSED:
             self._begin_again()
         rare = self._need_rare()
-        if settings["no_delay"]:
+        no_delay, keep_alive, delay = settings
+        if no_delay:
             self.set_no_delay(True)
-        if settings["keep_alive"]:
-            self.set_keep_alive(True, settings["delay"], *tcp_options.NODES_KEEP_ALIVE)
+        if keep_alive:
+            self.set_keep_alive(True, delay, *tcp_options.NODES_KEEP_ALIVE)
         if listener is not None:
             event: Literal["connect", "secure_connect"]
             event = "connect" if plan.tls[0] is None else "secure_connect"
@@ -408,140 +423,11 @@ class Socket(SocketBase):
         wire, self._wire = self._wire, None
         if reconnect is not None:
             # By the object: a method would make a circle, which keeps the socket.
-            rare.redial = Redial(reconnect, partial(_dial, ref(self), plan, limit))
+            rare.redial = Redial(reconnect, partial(dial, ref(self), plan, limit))
         self._dial(plan, limit, wire)
         self._step("connect")
         if self._timeout:
             self._start_idle_timer(self._timeout)
-
-    def _dial(self, plan: Plan, limit: float | None, wire: Transport | None = None) -> None:
-        """Connect in the background."""
-        rare = self._need_rare()
-        connector = rare.connector = (
-            Connector(plan.goals[0], self, wire, plan.tls[0])
-            if len(plan.goals) == 1
-            else Contest(plan, self)
-        )
-        rare.attempted = connector.attempted if plan.races else None
-        self._begins()
-        self._loop.ledger.tried += 1
-        if limit is not None:
-            if self._watchdog is None:
-                self._watchdog = Watchdog(self, watchdog.NO_LIMITS)
-            self._watchdog.connecting(limit)
-        self._loop.defer(partial(self._connect_in_background, connector))
-
-    def _begin_again(self) -> None:
-        """Dial a second time: what the program has set stays, all else is new."""
-        for pipe in list(self._pipes or ()):
-            pipe.stop()
-        leave_former(self)
-        rare = self._rare
-        if rare is not None and rare.connect_listener is not None:
-            # That connection was never made.
-            for name in ("connect", "secure_connect"):
-                self._remove(name, rare.connect_listener)
-        self._close_failed()
-        # Who is blocked on the former connection is still to be told of its end.
-        self._generation += 1
-        self._renew(dispatcher())
-        if self._decoder is not None:
-            self._decoder.reset()
-        if self._signal is not None:
-            self._signal.link()
-
-    def _connect_in_background(self, connector: Connector) -> None:
-        if connector.aborted:
-            return
-        if self._signal is not None and self._signal.is_ready():
-            self._aborted()
-            return
-        try:
-            wire, remote = connector.connect()
-        except BaseException as exc:
-            if not connector.aborted:
-                if connector.reached:
-                    self._loop.ledger.fail_handshake()
-                    publish(self._loop.defer, "HandshakeFailed", self, exc)
-                if isinstance(exc, self._loop.hub.SYSTEM_ERROR):
-                    self._shut(None)
-                    raise
-                self._fail(exc)
-            return
-        if connector.aborted:
-            wire.close()
-            return
-        self._open(wire, remote)
-
-    def _open(self, wire: Transport, remote: Any) -> None:
-        """The connection is made."""
-        rare = self._need_rare()
-        connector, rare.connector = rare.connector, None
-        tls = None
-        if connector is not None:
-            tls, rare.host = connector.tls, connector.host
-            self._count_connect(connector.family, "ok")
-        if rare.redial is not None:
-            rare.redial.begun = monotonic()
-        self._wire = wire
-        self._remote = remote
-        if tls is not None:
-            self._secured(wire, tls)
-        self._apply_options()
-        self._step("connected")
-
-    def _reached(self, wire: Transport, remote: Any) -> None:
-        """The peer is reached, and the handshake goes on."""
-        self._remote = remote
-        self._local = wire.local_name()
-        self._touch()
-        self._loop.defer(partial(self._emit_reached, self._generation))
-
-    def _emit_reached(self, generation: int) -> None:
-        if self._generation == generation and self._life < SHUT:
-            self._deliver("connect")
-
-    def _came(self, event: str) -> tuple[Any, ...] | None:
-        rare = self._rare
-        if event == "connect" and rare is not None and rare.connector is not None:
-            return () if rare.connector.reached else None
-        return super()._came(event)
-
-    def _opened(self) -> None:
-        wire = self._wire
-        # Ahead of all that may end it again.
-        publish(self._loop.defer, "ConnectionOpened", self)
-        if self._tls is not None and self._tls.secure is not None:
-            self._publish_secure()
-        if self._watchdog is not None:
-            self._watchdog.opened()
-        if self._need_rare().reset:
-            if wire.RESET:  # type: ignore[union-attr]
-                wire.reset_on_close()  # type: ignore[union-attr]
-            self._shut(None)
-            return
-        self._touch()
-        if "peer_end" in self._listeners:
-            self._watch_peer()
-        if "fds" in self._listeners:
-            self._expect_fds()
-        self._loop.defer(self._emit_connect)
-        self._wake()
-
-    def _settle_later(self) -> None:
-        self._loop.defer(self._settle)
-
-    def _emit_connect(self) -> None:
-        wire = self._wire
-        if wire is not None:
-            # It is called now, and not kept.
-            self._need_rare().connect_listener = None
-        # A listener of another socket's, or of 'connect' here, may have destroyed this one.
-        tls = self._tls
-        plain = tls is None or tls.secure is None
-        for event in ("connect" if plain else "secure_connect", "ready"):
-            if wire is not None and self._wire is wire:
-                self._deliver(event)
 
     def _aborted(self) -> None:
         """In the hub: the signal has become ready."""
@@ -621,10 +507,6 @@ class Socket(SocketBase):
         """Have the settings of the server that has accepted the connection."""
         self._remembered = tcp_options.begin(self._wire, no_delay, inherited)  # type: ignore[arg-type]
 
-    def _apply_options(self) -> None:
-        if self._wire is not None:
-            tcp_options.apply(self._wire, self._remembered)
-
     # -- ends ---------------------------------------------------------------------------------
 
     def destroy_soon(self) -> Self:
@@ -666,12 +548,6 @@ class Socket(SocketBase):
         return self.destroy(SocketClosedError())
 
 
-def _dial(socket: ref[Socket], plan: Plan, limit: float | None) -> None:
-    sock = socket()
-    if sock is not None:
-        sock._dial(plan, limit)
-
-
 class Rehearsal(Socket):
     """A socket whose ``connect()`` only checks its arguments."""
 
@@ -688,6 +564,14 @@ class HandleRehearsal(Rehearsal):
 
     def _has_handle(self) -> bool:
         return True
+
+
+# What __init__() hands on to _begin_with(), where nothing was given: by it alone, as 0 is False.
+_DEFAULTS = (
+    False, HIGH_WATER_BYTES, None, None, None, None, False,
+    None, "destroy", None, None, None,
+    None, None, None, None,
+)  # fmt: skip
 
 
 # -- arguments --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar, overload
 from typing_extensions import Self
 
 from .._values.event_names import CodedError, EmitterEvent, SocketEvent
-from .facts import Facts
+from .dialling import Dialling
 
 __all__ = ["SocketBase"]
 
@@ -467,7 +467,7 @@ class _Events:
     def listener_count(self, event: SocketEvent, listener: Listener | None = None) -> int: ...
 
 # A name that is none of these is an error for a checker, although an emitter takes any.
-class SocketBase(_Events, Facts):  # type: ignore[misc]
+class SocketBase(_Events, Dialling):  # type: ignore[misc]
     """The base of :class:`gnet.Socket`."""
 
     __slots__ = ()

@@ -48,6 +48,8 @@ __all__ = [
 _INET = (_socket.AF_INET, _socket.AF_INET6)
 _UNIX = getattr(_socket, "AF_UNIX", None)
 _MPTCP = getattr(_socket, "IPPROTO_MPTCP", 262) if sys.platform == "linux" else None
+# Where the system can make one that never blocks, that saves a call.
+_NEW = _socket.SOCK_STREAM | getattr(_socket, "SOCK_NONBLOCK", 0)
 # With these there is no socket of any kind.
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _MAX_SCOPE = 0xFFFFFFFF
@@ -113,8 +115,11 @@ class Wire(SystemSocket):
         """
         wire = _open_mptcp(family) if mptcp and family in _INET else None
         if wire is None:
-            wire = _class_of(family, 0)(family, _socket.SOCK_STREAM)
-        wire.prepare()
+            wire = _class_of(family, 0)(family, _NEW)
+        if _NEW == _socket.SOCK_STREAM or mptcp:
+            wire.prepare()
+        else:
+            wire._watchers = ()
         return wire
 
     @staticmethod

@@ -56,6 +56,8 @@ def integer(name: str, value: Any, low: int, high: int) -> int:
 
 def port(value: Any) -> int:
     """A port: an ``int``, or a ``str`` in decimal or ``0x`` notation; from 0 to 65535."""
+    if type(value) is int and 0 <= value <= MAX_PORT:
+        return value
     if not isinstance(value, str):
         return port_number("port", value, "an int or a str of digits")
     number = _parse_port(value)
@@ -99,6 +101,8 @@ def seconds(name: str, value: Any) -> float | None:
 
 def keep_alive_delay(name: str, value: Any) -> float:
     """The delay of the first probe in seconds; ``None`` and what is below 0 leave the system's."""
+    if type(value) is int and value <= 0:
+        return 0
     if isinstance(value, (int, float)) and value < 0:
         value = value if isinstance(value, bool) else 0
     delay = seconds(name, value) or 0

@@ -31,6 +31,9 @@ class Lookups:
         self.lookup_seconds.add(seconds)
 
 
+# A patched one gives the number of the greenlet.
+_this_thread = of_threads("get_ident")
+
 # By the thread's number, which a later thread may have again: it goes on in the same object, and
 # of threads that come and go none is left behind.
 _lookups: dict[int, Lookups] = {}
@@ -38,8 +41,7 @@ _lookups: dict[int, Lookups] = {}
 
 def of_this_thread() -> Lookups:
     """Those of the calling thread."""
-    # A patched one gives the number of the greenlet.
-    ident = of_threads("get_ident")()
+    ident = _this_thread()
     return _lookups.get(ident) or _lookups.setdefault(ident, Lookups())
 
 

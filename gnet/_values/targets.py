@@ -55,11 +55,12 @@ def parse(
     :raises TypeError: a wrong kind, or both forms of an address at once.
     :raises ValueError: a wrong value.
     """
-    if _is_listener(target):
+    if callable(target) and _is_listener(target):
         target, listener = None, target
     if callable(host):
         host, listener = None, host
-    arguments.optional_function(listener_name, listener)
+    if listener is not None:
+        arguments.function(listener_name, listener)
     if isinstance(target, tuple):
         if host is not None:
             raise type_error(f"give {target!r} alone, or port and host, not both")

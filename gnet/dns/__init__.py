@@ -15,13 +15,14 @@ import _socket
 import sys
 from collections.abc import Iterator
 from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gevent
 
 from .._values.addresses import is_ip
 from ..errors import late_import, lookup_error, printable, type_error, value_error
-from .counted import counted
+from .counted import counted, hit
 from .names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup
 from .records import CAA, MX, NAPTR, SOA, SRV
 
@@ -46,6 +47,11 @@ _FAMILY = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
 _ANSWERED_FAMILY = {4: 4, 6: 6, "IPv4": 4, "IPv6": 6}
 # Nobody tries as many addresses, and looking at each takes a few microseconds.
 _MAX_ANSWER = 1024
+# What the system calls localhost is kept for so many seconds: whoever connects to it again and
+# again need not wait for a thread each time.
+_LOCALHOST_SECONDS = 1.0
+# The answers, by their questions, and how long they hold.
+_localhost: dict[tuple[Any, ...], tuple[float, Any]] = {}
 # Stands for the family of an address that came without one.
 _UNSAID: Any = object()
 
@@ -68,8 +74,8 @@ def lookup(
     """Look a host name up with the resolver of gevent's hub.
 
     That is ``getaddrinfo`` in a thread, unless gevent was told otherwise
-    (``GEVENT_RESOLVER``); only the calling greenlet waits. An IP address is its own answer,
-    whatever the family.
+    (``GEVENT_RESOLVER``); only the calling greenlet waits, and what it says of ``localhost``
+    is kept for a second. An IP address is its own answer, whatever the family.
 
     :param hostname: a name, or an IP address.
     :param family: ``4`` or ``6`` (``"IPv4"``, ``"IPv6"``), or ``0`` for both.
@@ -88,15 +94,17 @@ def lookup(
     """
     wanted, every = check_lookup(hostname, family, hints, all)
     literal = is_ip(hostname)
-    if literal:
-        found = [(hostname, literal)]
-    else:
-        with counted():
-            found = _ask_hub(hostname, wanted, hints)
+    found = [(hostname, literal)] if literal else addresses_of(hostname, wanted, hints)
     return found if every else found[0]
 
 
 vars(lookup)["gnet_counts"] = True
+
+
+def addresses_of(hostname: str, family: int, hints: int) -> list[Address]:
+    """All that :func:`lookup` gives for a name, which is no address; nothing is checked."""
+    with counted():
+        return _ask_hub(hostname, family, hints)
 
 
 def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:
@@ -108,7 +116,9 @@ def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:
     except OSError as exc:
         lookup_error(exc, hostname)
         raise
-    found = dict.fromkeys((each[4][0], _FAMILY[each[0]]) for each in answer if each[0] in _FAMILY)
+    found = dict.fromkeys(
+        [(each[4][0], _FAMILY[each[0]]) for each in answer if each[0] in _FAMILY]
+    )
     if not found:
         raise lookup_error("ENOTFOUND", hostname)
     return list(found)
@@ -120,9 +130,15 @@ def _getaddrinfo(resolver: Any, *question: Any) -> Any:
     threaded = sys.modules.get("gevent.resolver.thread")
     if threaded is None or type(resolver) is not threaded.Resolver:
         return resolver.getaddrinfo(*question)
+    until, known = _localhost.get(question, (0.0, None))
+    if monotonic() < until:
+        hit()
+        return known
     answer = resolver.pool.apply(_outcome, question)
     if isinstance(answer, BaseException):
         raise answer
+    if question[0] == "localhost":
+        _localhost[question] = monotonic() + _LOCALHOST_SECONDS, answer
     return answer
 
 
