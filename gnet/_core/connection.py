@@ -5,11 +5,10 @@ What the program sets stays; all else begins anew with each connection, in ``_re
 
 from __future__ import annotations
 
-import _socket
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
+from sys import is_finalizing
 from typing import TYPE_CHECKING, Any
 
 from .._loop.timers import Deadline
@@ -201,11 +200,14 @@ class Connection(Reading):
         if not self._is_handlers():
             self._step("end")
         elif self._wire is not None and self._receiving < END_MET:
-            # Its listener reads to the end and then may answer; this is the end.
-            self._hide_peer()
-            with suppress(OSError):
-                self._wire.shutdown(_socket.SHUT_RD)
+            # Its listener reads to the end and then may answer; this is the end. Not the kernel's:
+            # that would reset the connection, and the answer be lost, if the peer still sent.
+            self._cut_peer()
             self._more = True
+            if self._flow:
+                self._rearm()
+            elif self._reader is not None:
+                self._loop.loop.run_callback(self._resume_reader, self._reader)
 
     def _give_up(self) -> None:
         """``close()``: send what is queued, end, and let go of the descriptor in good time."""
@@ -348,6 +350,10 @@ class Connection(Reading):
                 warnings.warn(f"unclosed {name}", ResourceWarning, source=self, stacklevel=2)
 
     def __del__(self) -> None:
+        # At the interpreter's end the names of the modules are None, one after another, and the
+        # descriptor is the system's to close.
+        if is_finalizing is None or is_finalizing():
+            return
         try:
             wire, loop = self._wire, self._loop
             self._close_failed()

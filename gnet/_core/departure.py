@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from greenlet import getcurrent, greenlet
 
@@ -19,15 +20,17 @@ class _Peer:
 
     :ivar watched: whether the hub's :class:`PeerWatch` has the socket.
     :ivar hidden: whether this end reads no more, which looks the same as the peer's end.
+    :ivar cut: whether that is so for this side only: the kernel would receive more.
     :ivar ended: whether the end has come.
     :ivar greenlets: those to interrupt when it comes.
     """
 
-    __slots__ = ("ended", "greenlets", "hidden", "watched")
+    __slots__ = ("cut", "ended", "greenlets", "hidden", "watched")
 
     def __init__(self) -> None:
         self.watched = False
         self.hidden = False
+        self.cut = False
         self.ended = False
         self.greenlets: list[greenlet] = []
 
@@ -81,6 +84,22 @@ class Departure(Writing):
         if self._peer is None:
             self._peer = _Peer()
         self._peer.hidden = True
+
+    def _cut_peer(self) -> None:
+        """What the peer sends from now on is not read, though the kernel still takes it."""
+        self._hide_peer()
+        assert self._peer is not None
+        self._peer.cut = True
+
+    def _is_cut(self) -> bool:
+        return self._peer is not None and self._peer.cut
+
+    def _end_cut(self) -> None:
+        """Have a flow meet the end of what is read: it waits for the kernel's."""
+        assert self._peer is not None
+        self._peer.cut = False
+        with suppress(OSError):
+            self._wire.shutdown(_socket.SHUT_RD)  # type: ignore[union-attr]
 
     def _unwatch_peer(self) -> None:
         peer = self._peer

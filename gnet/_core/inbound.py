@@ -223,6 +223,8 @@ class Inbound(Departure):
                 self._watch(DISCARD, self._loop.loop.run_callback, self._discard)
         elif self._serving is None and self._reader is None:
             if self._flow:
+                if self._is_cut():
+                    self._end_cut()
                 self._watch(FLOW, self._loop.noted.flow(), self._serve)
                 if self._ahead:
                     self._loop.defer(self._serve)

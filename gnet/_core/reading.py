@@ -131,6 +131,8 @@ class Reading(Flowing):
                 received = stream_socket.receive(self._wire, wanted, flags)  # type: ignore[arg-type]
                 count = len(received)
         except OSError as exc:
+            if isinstance(exc, BlockingIOError) and self._is_cut():
+                return None
             self._receive_failed(exc, flags)
             return _NOTHING
         if not flags or not flags & _ASIDE:
@@ -298,6 +300,11 @@ class Reading(Flowing):
         self._heard = True
         raise self._closed_error() from None
 
+    def _resume_reader(self, reader: greenlet) -> None:
+        """In the hub: have the greenlet that waits for data look again, if it still does."""
+        if self._reader is reader:
+            reader.switch()
+
     def _leave(self, me: greenlet) -> None:
         """Leave a greenlet that waits for data: for the next whose data has come, or the hub."""
         if not _is_plain(me):
@@ -318,6 +325,8 @@ class Reading(Flowing):
 
     def _await_readable(self, flags: int) -> None:
         """Block until the kernel has data, an end or an error; not where that is not wanted."""
+        if self._is_cut():
+            return
         if (flags or self._timeout is not None) and (self._never_waits() or flags & _NO_WAIT):
             # What comes next is for the greenlet that waits for it; urgent data is not.
             if self._reader is not None and not flags & _OOB:

@@ -51,9 +51,11 @@ From PEP 3333, RFC 9110 and 9112, and Node's ``http``: *server.close()*, *server
 
 from __future__ import annotations
 
+import _socket
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -279,7 +281,9 @@ class WSGIServer(Server):
         super().close(callback)
         for sock, handler in list(self._handlers.items()):
             if handler.state is WAITING:
-                sock._finish_up()
+                # In the kernel: a client that is idle is not waited for.
+                with suppress(OSError):
+                    sock.shutdown(_socket.SHUT_RD)
         return self
 
     def shutdown(self, grace: float | None = None) -> int:

@@ -98,14 +98,14 @@ _OTHERS = {
 
 # Private names of the same object, by a base class of another file.
 _INHERITED = {
-    "_core/connection.py": (33, _STREAM),
-    "_core/departure.py": (15, _STREAM),
+    "_core/connection.py": (36, _STREAM),
+    "_core/departure.py": (16, _STREAM),
     "_core/flowing.py": (78, _STREAM),
     "_core/held.py": (1, "the emitter's own way to emit, which super() looks up each time"),
     "_core/host.py": (19, _STREAM),
-    "_core/inbound.py": (38, _STREAM),
+    "_core/inbound.py": (40, _STREAM),
     "_core/losing.py": (47, _STREAM),
-    "_core/reading.py": (79, _STREAM),
+    "_core/reading.py": (81, _STREAM),
     "_core/sending.py": (79, _STREAM),
     "_core/tls_wire.py": (33, "a transport, and under it the library that encrypts"),
     "_core/waiting.py": (19, _STREAM),

@@ -458,7 +458,8 @@ def test_a_signal_switches_it_on(home: str) -> None:
         assert folder.path_of(program.pid) is None
         for _ in range(2):
             program.signal(signal.SIGUSR2)
-        until(lambda: folder.path_of(program.pid) is not None)
+        # A path that nobody listens at yet is not enough.
+        until(lambda: (path := folder.path_of(program.pid)) and folder.answers(path))
         assert len(listing(choose(None)).servers) == 1
 
 

@@ -507,6 +507,61 @@ def test_a_handler_that_returns_keeps_its_last_words(net: Net) -> None:
     assert peer.makefile("rb").read() == b"goodbye" * 100_000
 
 
+@pytest.mark.parametrize("call", ["recv", "readline", "iteration", "non-blocking", "listeners"])
+def test_an_answer_behind_the_servers_shutdown_arrives_though_its_peer_goes_on_sending(
+    net: Net, call: str
+) -> None:
+    """A handler that reads an end, as the server shuts down, may still answer."""
+    answer = b"answer" * 400_000
+    begun, answering = Event(), Event()
+
+    def read_to_the_end(sock: gnet.Socket) -> bytes:
+        if call == "recv":
+            return b"".join(iter(sock.recv, b""))
+        if call == "readline":
+            return b"".join(iter(sock.makefile("rb").readline, b""))
+        if call == "iteration":
+            return b"".join(sock)
+        if call == "non-blocking":
+            # By then the server shuts down.
+            gevent.sleep(0)
+            gevent.sleep(0)
+            sock.settimeout(0)
+            return b"".join(iter(sock.recv, b""))
+        chunks: list[bytes] = []
+        sock.on("data", chunks.append)
+        sock.wait("end")
+        return b"".join(chunks)
+
+    read: list[bytes] = []
+
+    def handler(sock: gnet.Socket) -> None:
+        read.append(sock.recv(2))
+        begun.set()
+        read.append(read_to_the_end(sock))
+        answering.set()
+        sock.write(answer)
+
+    server = net.server(handler, end_on_return=True)
+    peer = net.peer(server)
+    peer.sendall(b"go")
+    begun.wait()
+    stopping = gevent.spawn(server.shutdown, 10)
+    answering.wait()
+    received = bytearray()
+    while len(received) < len(answer):
+        if call != "listeners":
+            peer.send(b"more")
+        chunk = peer.recv(65536)
+        assert chunk
+        received += chunk
+    assert received == answer
+    assert peer.recv(1) == b""
+    peer.close()
+    assert stopping.get() == 0
+    assert read == [b"go", b""]
+
+
 def test_a_handler_that_only_attaches_listeners_is_over_when_it_returns(net: Net) -> None:
     def handler(sock: gnet.Socket) -> None:
         sock.on("data", sock.write)

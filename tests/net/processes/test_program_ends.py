@@ -12,7 +12,7 @@ import pytest
 from gevent import socket
 
 from tests.helpers.blackhole import blackhole
-from tests.helpers.peers import python, running
+from tests.helpers.peers import python, run, running
 from tests.helpers.servers import receive_all
 from tests.net.conftest import Net
 
@@ -197,3 +197,24 @@ print(os.wait()[1], flush=True)
 def test_the_pure_form_does_the_same(tcp: Net, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GNET_PURE", "1")
     test_everything_arrives_that_was_written(tcp, "behind close()")
+
+
+@pytest.mark.limit(60)
+@pytest.mark.parametrize("pure", ["", "1"], ids=["compiled", "pure"])
+def test_a_socket_that_is_left_open_says_nothing_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, pure: str
+) -> None:
+    """On libuv the loop keeps it until the modules are cleared away."""
+    monkeypatch.setenv("GNET_PURE", pure)
+    program = """
+import sys
+from socket import socketpair
+if "patched" in sys.argv:
+    import gevent.monkey
+    gevent.monkey.patch_all()
+import gnet
+sock = gnet.Socket(handle=socketpair()[0])
+"""
+    for arguments in [], ["patched"]:
+        outcome = run(*python(program, *arguments))
+        assert (outcome.status, outcome.complaints) == (0, b"")
