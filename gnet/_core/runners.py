@@ -33,7 +33,11 @@ def _handle(sock: Connection) -> None:
             listener(sock)  # type: ignore[operator]
     except BaseException as exc:
         failure = exc
-    _handled(sock, generation, failure)
+    try:
+        _handled(sock, generation, failure)
+    finally:
+        # Its traceback refers to this frame, which would keep the socket.
+        failure = None
 
 
 def _handled(sock: Connection, generation: int, failure: BaseException | None) -> None:
@@ -48,6 +52,7 @@ def _handled(sock: Connection, generation: int, failure: BaseException | None) -
             sock._listener_failed(failure, generation)
             sock._close_failed()
     finally:
+        failure = None
         # The connection's own: a forked child gives the server another one.
         sock._loop.returned(sock)
 

@@ -15,14 +15,13 @@ import _socket
 import sys
 from collections.abc import Iterator
 from itertools import islice
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gevent
 
 from .._values.addresses import is_ip
 from ..errors import late_import, lookup_error, printable, type_error, value_error
-from .counted import counted, hit
+from .counted import counted
 from .names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup
 from .records import CAA, MX, NAPTR, SOA, SRV
 
@@ -47,11 +46,6 @@ _FAMILY = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
 _ANSWERED_FAMILY = {4: 4, 6: 6, "IPv4": 4, "IPv6": 6}
 # Nobody tries as many addresses, and looking at each takes a few microseconds.
 _MAX_ANSWER = 1024
-# What the system calls localhost is kept for so many seconds: whoever connects to it again and
-# again need not wait for a thread each time.
-_LOCALHOST_SECONDS = 1.0
-# The answers, by their questions, and how long they hold.
-_localhost: dict[tuple[Any, ...], tuple[float, Any]] = {}
 # Stands for the family of an address that came without one.
 _UNSAID: Any = object()
 
@@ -74,8 +68,8 @@ def lookup(
     """Look a host name up with the resolver of gevent's hub.
 
     That is ``getaddrinfo`` in a thread, unless gevent was told otherwise
-    (``GEVENT_RESOLVER``); only the calling greenlet waits, and what it says of ``localhost``
-    is kept for a second. An IP address is its own answer, whatever the family.
+    (``GEVENT_RESOLVER``); only the calling greenlet waits. An IP address is its own answer,
+    whatever the family.
 
     :param hostname: a name, or an IP address.
     :param family: ``4`` or ``6`` (``"IPv4"``, ``"IPv6"``), or ``0`` for both.
@@ -130,15 +124,9 @@ def _getaddrinfo(resolver: Any, *question: Any) -> Any:
     threaded = sys.modules.get("gevent.resolver.thread")
     if threaded is None or type(resolver) is not threaded.Resolver:
         return resolver.getaddrinfo(*question)
-    until, known = _localhost.get(question, (0.0, None))
-    if monotonic() < until:
-        hit()
-        return known
     answer = resolver.pool.apply(_outcome, question)
     if isinstance(answer, BaseException):
         raise answer
-    if question[0] == "localhost":
-        _localhost[question] = monotonic() + _LOCALHOST_SECONDS, answer
     return answer
 
 

@@ -123,44 +123,6 @@ def test_a_connection_made_so_is_noticed_to_be_over(net: Net) -> None:
 # -- the name of this machine ---------------------------------------------------------------------
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names that the system was asked for; it knows all of them."""
-    from gevent.resolver.thread import Resolver
-
-    names: list[str] = []
-
-    def answer(name: str, *rest: Any) -> Any:
-        names.append(name)
-        return [(2, 1, 6, "", ("127.0.0.1", 0))]
-
-    monkeypatch.setattr(gevent.get_hub(), "resolver", Resolver())
-    monkeypatch.setattr(dns, "_outcome", answer)
-    monkeypatch.setattr(dns, "_localhost", {})
-    return names
-
-
-def test_localhost_is_asked_for_once_in_a_while(
-    asked: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(3):
-        assert dns.lookup("localhost") == ("127.0.0.1", 4)
-    assert asked == ["localhost"]
-    # Another question is another answer.
-    dns.lookup("localhost", family=4)
-    assert asked == ["localhost"] * 2
-    later = dns.monotonic() + 2
-    monkeypatch.setattr(dns, "monotonic", lambda: later)
-    dns.lookup("localhost")
-    assert asked == ["localhost"] * 3
-
-
-def test_other_names_are_asked_for_each_time(asked: list[str]) -> None:
-    for _ in range(2):
-        dns.lookup("name.test")
-    assert asked == ["name.test"] * 2
-
-
 def test_a_resolver_of_the_programs_own_is_asked_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
