@@ -190,7 +190,8 @@ class RuleStore:
             deadline, key = heapq.heappop(self._due)
             if self._deadlines.get(key) == deadline:
                 gone.append(key)
-        self._drop(gone)
+        # Once each: a rule that was added again in the same tick of the clock is due twice.
+        self._drop([*dict.fromkeys(gone)])
 
     def _set_table(self, gone: list[str], new: list[Rule]) -> None:
         """The table without some rules of the list, and with others."""

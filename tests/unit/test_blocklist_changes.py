@@ -511,6 +511,19 @@ def test_the_later_ttl_holds(block_list: BlockList, clock: Clock) -> None:
         block_list.clear()
 
 
+def test_a_rule_that_was_added_twice_in_one_tick_ends_once(
+    block_list: BlockList, clock: Clock
+) -> None:
+    for _ in range(2):
+        block_list.add_address("1.1.1.1", ttl=5)
+        block_list.add_cidr("::/0", ttl=5)
+    block_list.add_address("2.2.2.2")
+    clock.now += 5
+    assert block_list.rules == ["Address: IPv4 2.2.2.2"]
+    assert [block_list.check(each) for each in ("1.1.1.1", "2.2.2.2")] == [False, True]
+    assert not block_list.check("::1", "ipv6")
+
+
 def test_hits_begin_anew_with_a_rule_that_had_ended(block_list: BlockList, clock: Clock) -> None:
     block_list.add_address("1.1.1.1", ttl=1)
     assert block_list.check("1.1.1.1")
