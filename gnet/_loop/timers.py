@@ -109,7 +109,10 @@ class IdleTimer:
         """Tell the owner."""
         owner = self._owner() if self._owner is not None else None
         if owner is not None:
-            owner._idle_expired()
+            self._tell(owner)
+
+    def _tell(self, owner: Any) -> None:
+        owner._idle_expired()
 
 
 class IdleTimers:
@@ -203,7 +206,5 @@ class Deadline(IdleTimer):
         super().__init__(timers, owner, seconds)
         self._name = name
 
-    def expire(self) -> None:
-        owner = self._owner() if self._owner is not None else None
-        if owner is not None:
-            getattr(owner, self._name)()
+    def _tell(self, owner: Any) -> None:
+        getattr(owner, self._name)()

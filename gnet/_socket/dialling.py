@@ -21,6 +21,7 @@ from .._loop.loops import look_around
 from .._transport import tcp_options
 from .._transport.protocol import Transport
 from .._values.publish import publish, subscribers
+from ..errors import AbortError
 from .contest import Contest
 from .dial import Connector
 from .facts import Facts
@@ -75,7 +76,7 @@ class Dialling(Facts):
         if connector.aborted or connector.done:
             return
         if self._signal is not None and self._signal.is_ready():
-            self._aborted()
+            self.destroy(AbortError())
             return
         try:
             wire, remote = connector.connect()
@@ -183,10 +184,6 @@ class Dialling(Facts):
     def _apply_options(self) -> None:
         if self._wire is not None:
             tcp_options.apply(self._wire, self._remembered)
-
-    def _aborted(self) -> None:
-        """In the hub: the signal has become ready."""
-        raise NotImplementedError
 
 
 def dial(socket: ref[Dialling], plan: Plan, limit: float | None) -> None:

@@ -366,6 +366,20 @@ def test_close_sends_what_is_queued_and_ends(net: Net) -> None:
     assert net.closed(sock) is False
 
 
+def assert_arrives(peer: Any, answer: bytes, more: bytes) -> None:
+    """The peer receives an answer and an end; it goes on sending ``more`` while it reads."""
+    received = bytearray()
+    while len(received) < len(answer):
+        if more:
+            peer.send(more)
+        chunk = peer.recv(65536)
+        assert chunk
+        received += chunk
+    assert received == answer
+    assert peer.recv(1) == b""
+    peer.close()
+
+
 def test_close_with_unread_input_destroys_none_of_the_last_bytes(net: Net) -> None:
     """A descriptor that is closed with something unread makes TCP reset the connection."""
     sock, peer = net.accepted()
@@ -375,16 +389,7 @@ def test_close_with_unread_input_destroys_none_of_the_last_bytes(net: Net) -> No
     sock.write(answer)
     sock.close()
     net.turns()
-    received = bytearray()
-    while len(received) < len(answer):
-        # The peer goes on sending while it reads.
-        peer.send(b"more")
-        chunk = peer.recv(65536)
-        assert chunk
-        received += chunk
-    assert received == answer
-    assert peer.recv(1) == b""
-    peer.close()
+    assert_arrives(peer, answer, b"more")
     assert net.closed(sock) is False
 
 
@@ -524,8 +529,7 @@ def test_an_answer_behind_the_servers_shutdown_arrives_though_its_peer_goes_on_s
             return b"".join(sock)
         if call == "non-blocking":
             # By then the server shuts down.
-            gevent.sleep(0)
-            gevent.sleep(0)
+            net.turns()
             sock.settimeout(0)
             return b"".join(iter(sock.recv, b""))
         chunks: list[bytes] = []
@@ -548,16 +552,7 @@ def test_an_answer_behind_the_servers_shutdown_arrives_though_its_peer_goes_on_s
     begun.wait()
     stopping = gevent.spawn(server.shutdown, 10)
     answering.wait()
-    received = bytearray()
-    while len(received) < len(answer):
-        if call != "listeners":
-            peer.send(b"more")
-        chunk = peer.recv(65536)
-        assert chunk
-        received += chunk
-    assert received == answer
-    assert peer.recv(1) == b""
-    peer.close()
+    assert_arrives(peer, answer, b"" if call == "listeners" else b"more")
     assert stopping.get() == 0
     assert read == [b"go", b""]
 
