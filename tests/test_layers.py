@@ -43,8 +43,8 @@ ROOMS = {
     "_core": """
         __init__ address_table rule_store block_list emitter states outbox watchdog ledger
         noted dispatcher acceptor held host waiting sending out_file pipe writing on_read departure
-        inbound flowing reading rare connection losing runners tally tls_watcher tls_sizes
-        tls_engine tls_wire
+        inbound flowing reading rare connection losing runners reception tally tls_watcher
+        tls_sizes tls_engine tls_wire
     """,
     "_socket": """
         __init__ text_file makefile messages framing descriptors python_calls secure changing

@@ -142,6 +142,14 @@ class Acceptor:
 
     def _accept(self) -> None:
         """In the hub: connections are waiting."""
+        self._loop.gather()
+        try:
+            self._accept_some()
+        finally:
+            # Their listeners run in this turn.
+            self._loop.dispatch()
+
+    def _accept_some(self) -> None:
         for number in range(self._max):
             if self._watcher is None:
                 return

@@ -3,7 +3,7 @@ from .dispatcher cimport Dispatcher
 from .reading cimport Reading
 
 cdef int CLOSED, CONNECTING, END_MET, FAILED, HALF_OPEN, HASTY, IDLE, LEFT, LISTENERS, OPEN, QUEUED
-cdef int SENT, SHARED, SHUT, UNMADE, UNWATCHED, WAITING, WRITABLE
+cdef int SENT, SHARED, SHUT, UNMADE, UNSETTLED, UNWATCHED, WAITING, WRITABLE
 
 
 cdef class Connection(Reading):
@@ -13,11 +13,19 @@ cdef class Connection(Reading):
     cdef public object _remote
     cdef public object _signal
     cdef public object _tls
-    cpdef _listening(self, event)
+    cdef _listening(self, event)
     cpdef bint _holds(self)
     cdef int _facts(self)
     cdef bint _must_keep(self)
     cpdef _local_name(self)
-    cpdef _begin(self, Dispatcher loop, high_water_mark)
+    cdef _be_new(self, Dispatcher loop, high_water_mark)
     cpdef _renew(self, Dispatcher loop)
+    cdef _come_in(self, Dispatcher loop, server, wire, local, remote)
     cdef list _dismantle(self)
+    cpdef _dismantle_rare(self, rare)
+    cpdef bint _ends_unheard(self, str event)
+    cdef bint _failed_idle(self)
+    cdef _listeners_changed(self)
+    cdef bint _survives(self, error)
+    cpdef _release(self)
+    cpdef _stop_timers(self)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from sys import is_finalizing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._loop.timers import Deadline
 from .._transport import stream_socket
@@ -36,15 +36,13 @@ from .states import (
     SHARED,
     SHUT,
     UNMADE,
+    UNSETTLED,
     UNWATCHED,
     WAITING,
     WRITABLE,
     learn,
 )
 from .watchdog import Watchdog
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["LINGER_SECONDS", "Connection"]
 
@@ -72,8 +70,12 @@ class Connection(Reading):
     # -- the beginning ------------------------------------------------------------------------
 
     def _begin(self, loop: Dispatcher, high_water_mark: int) -> None:
-        """Be as new. What is set here is the program's to change, and stays from then on."""
+        """Be as new, where it may already be in use."""
         self._check_unused()
+        self._be_new(loop, high_water_mark)
+
+    def _be_new(self, loop: Dispatcher, high_water_mark: int) -> None:
+        """What is set here is the program's to change, and stays from then on."""
         self._listeners = {}
         self._refed = True
         self._holding = False
@@ -119,22 +121,22 @@ class Connection(Reading):
         self.bytes_read: int = 0
         self.server: Any = None
 
-    @classmethod
-    def _accepted(cls, server: Any, wire: Transport, local: Any, remote: Any) -> Self:
-        """The socket of a connection that a server has accepted."""
-        sock = cls.__new__(cls)
-        sock._begin(server._loop, server.high_water_mark)
-        sock.allow_half_open = server.allow_half_open
-        sock.server = server
-        sock._local = local
-        sock._remote = remote
-        sock._wire = wire
-        sock._begun = stream_socket.coarse_now()
-        sock._step("adopt")
+    def _come_in(
+        self, loop: Dispatcher, server: Any, wire: Transport, local: Any, remote: Any
+    ) -> None:
+        """Be the socket of a connection that a server has accepted."""
+        self._be_new(loop, server.high_water_mark)
+        self._watching = UNSETTLED
+        self.allow_half_open = server.allow_half_open
+        self.server = server
+        self._local = local
+        self._remote = remote
+        self._wire = wire
+        self._begun = stream_socket.coarse_now()
+        self._step("adopt")
         if server.limits is not None:
-            sock._watchdog = Watchdog(sock, server.limits)
-            sock._watchdog.opened()
-        return sock
+            self._watchdog = Watchdog(self, server.limits)
+            self._watchdog.opened()
 
     def _need_rare(self) -> Rare:
         """What few connections have, and this one from now on."""
@@ -163,8 +165,7 @@ class Connection(Reading):
     # -- listeners and references -------------------------------------------------------------
 
     def _listening(self, event: str) -> None:
-        if (self.server is None or self._is_blocking()) and self._life != IDLE:
-            self._update_kept()
+        self._listeners_changed()
         if event == "data":
             if self._flow is None:
                 self._set_flow(True)
@@ -172,10 +173,19 @@ class Connection(Reading):
             self._watch_peer()
         elif event == "session" and self._tls is not None:
             self._listen_to_sessions()
+        elif event == "fds":
+            self._expect_fds()
 
-    def _unlistened(self, event: str) -> None:
+    def _listeners_changed(self) -> None:
         if (self.server is None or self._is_blocking()) and self._life != IDLE:
             self._update_kept()
+
+    def _expect_fds(self) -> None:
+        """Somebody wants the descriptors that come with the data."""
+        raise NotImplementedError
+
+    def _unlistened(self, event: str) -> None:
+        self._listeners_changed()
         if event == "data" and self._flow is True and self._onread is None:
             self._set_flow(None)
 
@@ -218,6 +228,29 @@ class Connection(Reading):
                 self._report_unheard()
             return
         self._step("close")
+
+    def _ends_unheard(self, event: str) -> bool:
+        """Close at once, if the connection ends with its peer and nobody listens to the ends.
+
+        :returns: whether it has closed.
+        """
+        listeners = self._listeners
+        if (
+            self._life != OPEN or "end" in listeners or "finish" in listeners
+            or self._end_callbacks is not None or self._decoder is not None
+            or self._peer is not None or self._survives(None)
+        ):  # fmt: skip
+            return False
+        self._step(event)
+        if self._life != SHUT:
+            return False
+        # There was nothing in between that anybody could have heard of.
+        self._step("tell_close")
+        return True
+
+    def _survives(self, error: BaseException | None) -> bool:
+        """Whether the socket may dial again after this; ``None`` is the peer's end."""
+        raise NotImplementedError
 
     def _linger(self) -> None:
         """Everything is sent: the peer has some time to end as well."""
@@ -273,7 +306,8 @@ class Connection(Reading):
             pipe.release()
         # The watchers go before the descriptor: its number may be another's at once.
         if self._read_watcher is not None:
-            self._unwatch()
+            self._forget_noted()
+            self._watching = UNWATCHED
             self._read_watcher.close()
             self._read_watcher = None
         if self._write_watcher is not None:

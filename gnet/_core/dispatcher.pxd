@@ -7,6 +7,7 @@ cdef class Dispatcher:
     cdef public list _batch
     cdef public object _asked
     cdef public set _forsaken
+    cdef public bint _gathering
     cdef public dict _handled
     cdef public Py_ssize_t _holds
     cdef public list _idle
@@ -34,5 +35,8 @@ cdef class Dispatcher:
     cdef public object timers
 
     cdef _schedule(self)
+    cdef gather(self)
+    cdef dispatch(self)
+    cpdef _dispatch(self)
     cdef bint _is_quiet(self)
     cpdef defer(self, job)

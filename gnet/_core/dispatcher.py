@@ -85,10 +85,10 @@ class Dispatcher:
     """
 
     __slots__ = (
-        "__weakref__", "_asked", "_batch", "_forsaken", "_handled", "_holds", "_idle", "_jobs",
-        "_joining", "_quiet", "_turn", "_workers", "calls", "gone", "hub", "kept", "ledger",
-        "lookers", "loop", "members", "noted", "others", "peers", "running", "sharers", "since",
-        "splicer", "thread", "timers",
+        "__weakref__", "_asked", "_batch", "_forsaken", "_gathering", "_handled", "_holds",
+        "_idle", "_jobs", "_joining", "_quiet", "_turn", "_workers", "calls", "gone", "hub",
+        "kept", "ledger", "lookers", "loop", "members", "noted", "others", "peers", "running",
+        "sharers", "since", "splicer", "thread", "timers",
     )  # fmt: skip
 
     def __init__(self, hub: Any) -> None:
@@ -120,6 +120,8 @@ class Dispatcher:
         self.sharers: int = 0
         self.lookers: deque[Any] = deque()
         self._jobs: list[Job] = []
+        # Whether the jobs are dispatched by who defers them now.
+        self._gathering = False
         self._batch: list[Job] = []
         self._idle: list[greenlet] = []
         self._workers = 0
@@ -140,8 +142,19 @@ class Dispatcher:
         if self.gone:
             # There is no greenlet any more that it could run in.
             return
-        self._schedule()
+        if not self._gathering:
+            self._schedule()
         self._jobs.append(job)
+
+    def gather(self) -> None:
+        """In the hub: what is deferred from now on waits for :meth:`dispatch`."""
+        self._gathering = True
+
+    def dispatch(self) -> None:
+        """In the hub: run what was gathered, which saves a callback of the loop."""
+        self._gathering = False
+        if self._jobs:
+            self._dispatch()
 
     def ask(self, job: Job) -> None:
         """:meth:`defer`, from any thread. The jobs of one start in the order of its calls.

@@ -11,5 +11,5 @@ cdef class EventEmitter:
     cdef bint _emit(self, event, tuple args) except -1
     cpdef tuple _entries(self, event)
     cpdef _listen(self, event, listener, bint once, bint first)
-    cpdef _listening(self, event)
+    cdef _listening(self, event)
     cdef _store(self, event, tuple entries)

@@ -81,13 +81,16 @@ class Flowing(Inbound):
                 return
             while reads < MAX_READS:
                 reading = True
-                data = stream_socket.receive(wire, READ_BYTES)
+                data = stream_socket.receive_now(wire, READ_BYTES)
+                if data is None:
+                    return
                 self._active = stream_socket.coarse_now()
                 if self._idle is not None:
                     self._idle.touch()
                 size = len(data)
                 if not size:
-                    self._serve_end()
+                    if not self._ends_unheard("end_unheard"):
+                        self._serve_end()
                     return
                 self.bytes_read += size
                 reading = False
@@ -228,10 +231,14 @@ class Flowing(Inbound):
         self.bytes_read: int = self.bytes_read + size
         return size
 
+    def _ends_unheard(self, event: str) -> bool:
+        """Close at once, if the connection ends with its peer and nobody listens to the ends."""
+        raise NotImplementedError
+
     def _serve_end(self, event: str = "meet_end") -> None:
         """The peer has ended: tell the listeners, then end the other side (rule 8)."""
         generation = self._generation
-        self._meet_end(event, told=False)
+        self._meet_end(event, False)
         if self._decoder is not None:
             self._emit_text(b"", final=True)
         if self._generation == generation and self._life == OPEN:
@@ -266,6 +273,14 @@ class Flowing(Inbound):
         finally:
             if self._generation == generation:
                 self._serving = None
+
+    def _end_met(self) -> None:
+        """In the hub: a blocking call has met the peer's end."""
+        if "end" in self._listeners or self._ends_with_peer():
+            self._loop.defer(self._emit_end)
+        else:
+            # What follows is its caller's to say, and nobody is told.
+            self._emit_end()
 
     def _emit_end(self) -> None:
         self._step("tell_end")

@@ -10,5 +10,8 @@ cdef class Held(EventEmitter):
     cdef public bint _refed
     cpdef _check_thread(self)
     cpdef bint _holds(self)
+    cdef _listening(self, event)
     cpdef _listen(self, event, listener, bint once, bint first)
+    cpdef tuple _counts(self)
+    cdef _join(self, Dispatcher loop)
     cpdef _update_hold(self)

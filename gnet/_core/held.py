@@ -80,7 +80,9 @@ class Held(EventEmitter):
         raise NotImplementedError
 
     def emit(self, event: str, *args: Any) -> bool:
-        self._check_thread()
+        # By hand: servers and sockets have one method each, between which Cython would look.
+        if self._loop.thread != stream_socket.this_thread():
+            self._foreign()
         return self._emit(event, args)
 
     emit.__doc__ = EventEmitter.emit.__doc__
@@ -100,9 +102,16 @@ class Held(EventEmitter):
     remove_all_listeners.__doc__ = EventEmitter.remove_all_listeners.__doc__
 
     def _listen(self, event: str, listener: Any, once: bool, first: bool) -> Any:
-        self._check_thread()
+        if self._loop.thread != stream_socket.this_thread():
+            self._foreign()
         # By its name: super() looks it up anew for each listener.
         return EventEmitter._listen(self, event, listener, once, first)
+
+    def _listening(self, event: str) -> None:
+        self._first_listener(event)
+
+    def _first_listener(self, event: str) -> None:
+        """An event has got its first listener; for those that are not compiled."""
 
     # -- what keeps the program ---------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 cimport cython
 
 from .held cimport Held
+from .ledger cimport Ledger
 from .states cimport step
 
 # So they are variables of C's, as in the modules below: each use is a lookup by name otherwise.
@@ -33,6 +34,18 @@ cdef class Host(Held):
     cpdef _publish_closed(self)
     @cython.locals(loop=object)
     cpdef _publish_failed(self)
+    cpdef _close_failed(self)
+    @cython.locals(ledger=Ledger)
+    cpdef _deliver_close(self)
+    cpdef _emit_error(self)
+    cpdef _fail(self, error)
+    cpdef _interrupt(self)
+    cpdef _listener_failed(self, exc, Py_ssize_t generation)
+    cpdef _own(self, error)
+    cpdef _report_unheard(self)
+    cpdef _tell_close(self)
+    cpdef _tell_close_later(self)
+    cpdef _tell_error_later(self)
     cpdef bint _is_blocking(self)
     cpdef bint _is_handlers(self)
     cpdef _shut(self, error=*, bint heard=*)

@@ -287,7 +287,7 @@ class Host(Held):
 
     def _deliver_close(self) -> None:
         ledger = self._loop.ledger if self.server is None else self.server._ledger
-        ledger.settle(self, *self._counts())
+        ledger.settle(self, self._counts())
         if self.server is not None:
             self.server._connection_closed(self)
         else:

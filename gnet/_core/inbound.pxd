@@ -1,6 +1,6 @@
 from .departure cimport Departure
 
-cdef int DISCARD, END_MET, END_TOLD, FLOW, LEFT, OPEN, SHUT, UNREAD, UNWATCHED, WRITABLE
+cdef int DISCARD, END_MET, END_TOLD, FLOW, LEFT, OPEN, SHUT, UNREAD, UNSETTLED, UNWATCHED, WRITABLE
 
 
 cdef class Inbound(Departure):
@@ -19,4 +19,6 @@ cdef class Inbound(Departure):
     cpdef _rearm(self)
     cpdef _set_flow(self, flow)
     cpdef _unwatch(self)
+    cpdef _serve(self)
+    cpdef _watch(self, int whom, callback, tuple args=*)
     cpdef _watch_unread(self)

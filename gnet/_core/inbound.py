@@ -37,6 +37,7 @@ from .states import (
     OPEN,
     SHUT,
     UNREAD,
+    UNSETTLED,
     UNWATCHED,
     WRITABLE,
 )
@@ -183,8 +184,8 @@ class Inbound(Departure):
 
     # -- the watcher --------------------------------------------------------------------------
 
-    def _watch(self, whom: int, callback: Callback, *args: object) -> None:
-        if self._watching:
+    def _watch(self, whom: int, callback: Callback, args: tuple[object, ...] = ()) -> None:
+        if self._watching and self._watching != UNSETTLED:
             self._forget_noted()
             self._read_watcher.callback = callback
             self._read_watcher.args = args
@@ -196,7 +197,7 @@ class Inbound(Departure):
 
     def _watch_unread(self) -> None:
         """Have noted what comes, for a blocked call or nobody; it does not keep the socket."""
-        self._watch(UNREAD, self._loop.noted.unread(), ref(self))
+        self._watch(UNREAD, self._loop.noted.unread(), (ref(self),))
 
     def _forget_noted(self) -> None:
         """The watcher is stopped, or notes for somebody else."""
@@ -209,23 +210,24 @@ class Inbound(Departure):
         if self._watching:
             self._forget_noted()
             self._watching = UNWATCHED
-            self._read_watcher.stop()
+            if self._read_watcher is not None:
+                self._read_watcher.stop()
 
     def _rearm(self) -> None:
         """Make the watcher fit who wants the data now."""
-        if self._life != OPEN or self._receiving >= END_MET:
+        if self._life != OPEN or self._receiving >= END_MET or self._watching == UNSETTLED:
             return
         if self._owner >= LEFT:
             if self._wire.SHARED:  # type: ignore[union-attr]
                 self._unwatch()
             else:
                 # Not directly: a signal's exception in it would stop the watcher for ever.
-                self._watch(DISCARD, self._loop.loop.run_callback, self._discard)
+                self._watch(DISCARD, self._loop.loop.run_callback, (self._discard,))
         elif self._serving is None and self._reader is None:
             if self._flow:
                 if self._is_cut():
                     self._end_cut()
-                self._watch(FLOW, self._loop.noted.flow(), self._serve)
+                self._watch(FLOW, self._loop.noted.flow(), (self._serve,))
                 if self._ahead:
                     self._loop.defer(self._serve)
             else:
@@ -265,8 +267,19 @@ class Inbound(Departure):
 
     def _settle(self) -> None:
         """A new connection has been given to its listeners, and perhaps nobody reads it."""
+        if self._watching == UNSETTLED:
+            self._watching = UNWATCHED
         if not self._watching:
             self._rearm()
+
+    def _settle_flow(self) -> None:
+        """In a borrowed greenlet: the same, where its listeners may have begun a flow."""
+        if self._watching == UNSETTLED and self._flow:
+            self._watching = UNWATCHED
+            # Mostly the client has spoken by now, and is heard without a turn of the loop.
+            self._serve()
+        else:
+            self._settle()
 
     def _noted(self) -> greenlet | None:
         """In the hub: the watcher has noted something. Gives the greenlet that waits for it."""

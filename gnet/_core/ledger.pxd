@@ -1,3 +1,6 @@
+cimport cython
+
+
 cdef class Ledger:
     cdef public long long accepted
     cdef public object durations
@@ -9,6 +12,11 @@ cdef class Ledger:
     cdef public long long pauses
     cdef public dict refused
     cdef public tuple settled
+
+    cpdef accept(self)
+    cpdef left(self)
+    @cython.locals(ledger=Ledger, place=Py_ssize_t)
+    cpdef settle(self, leaving, tuple counts)
 
 
 cdef class ThreadLedger(Ledger):

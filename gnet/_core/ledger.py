@@ -17,8 +17,11 @@ from .._values.durations import DURATION_BOUNDS, SHORT_BOUNDS, Histogram
 
 __all__ = ["Closed", "Ledger", "Settled", "ThreadLedger", "forget", "of_thread", "thread_ledgers"]
 
-# What is known of a connection that has closed: the arguments of Ledger.settle() but the first.
+# What is known of a connection that has closed: see Ledger.settle().
 Closed = tuple[int, int, float | None, int]
+
+# Most are over before it is worth a search.
+SHORTEST = DURATION_BOUNDS[0]
 
 
 class Settled(NamedTuple):
@@ -83,22 +86,25 @@ class Ledger:
         if self.parent is not None:
             self.parent.refuse(reason)
 
-    def settle(
-        self, leaving: Any, bytes_in: int, bytes_out: int, seconds: float | None, longest: int
-    ) -> None:
+    def settle(self, leaving: Any, counts: Closed) -> None:
         """A connection has closed, and is still among the living until :meth:`left`.
 
         :param leaving: the connection.
-        :param seconds: how long it has lasted; ``None``: it was never made.
-        :param longest: the most bytes that were queued on it.
+        :param counts: what was received and sent on it; how many seconds it has lasted, or
+            ``None``: it was never made; and the most bytes that were queued on it.
         """
+        bytes_in, bytes_out, seconds, longest = counts
+        # They all have the same bounds.
+        place = 0
+        if seconds is not None and seconds > SHORTEST:
+            place = bisect_left(DURATION_BOUNDS, seconds)
         ledger: Ledger | None = self
         while ledger is not None:
             closed, received, sent, _ = ledger.settled
             if seconds is not None:
                 closed += 1
                 durations = ledger.durations
-                durations.counts[bisect_left(durations.bounds, seconds)] += 1
+                durations.counts[place] += 1
                 durations.seconds += seconds
             ledger.settled = (closed, received + bytes_in, sent + bytes_out, leaving)
             if longest > ledger.longest_queue:
@@ -210,7 +216,7 @@ class ThreadLedger(Ledger):
         """Count what was collected among what has closed. For the ledger's own thread."""
         while self.collected:
             # The first of them is in two places meanwhile.
-            self.settle(self.collected, *self.collected[0])
+            self.settle(self.collected, self.collected[0])
             self.collected.popleft()
             self.left()
 

@@ -4,4 +4,7 @@ cdef int CONNECTING, LEFT, OPEN, UNTOLD, WRITABLE
 
 
 cdef class Losing(Connection):
-    pass
+    cpdef _dismantle_rare(self, rare)
+    cpdef _fail(self, error)
+    cdef _meet_end(self, str event, bint told)
+    cdef bint _survives(self, error)

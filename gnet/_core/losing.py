@@ -89,7 +89,7 @@ class Losing(Connection):
 
     def _meet_end(self, event: str, told: bool) -> None:
         if not (self._survives(None) and self._lose(None, told)):
-            super()._meet_end(event, told)
+            Connection._meet_end(self, event, told)
 
     def _lose(self, error: BaseException | None, told: bool = False) -> bool:
         """The network has ended the connection, or a dial: dial again, in a while.
@@ -150,7 +150,7 @@ class Losing(Connection):
         blocking = self._is_blocking()
         self._generation += 1
         ledger = self._loop.ledger
-        ledger.settle(self, *self._counts())
+        ledger.settle(self, self._counts())
         self._renew(self._loop)
         ledger.left()
         self._begun = monotonic()
@@ -167,7 +167,7 @@ class Losing(Connection):
         return data
 
     def _dismantle_rare(self, rare: Rare) -> None:
-        super()._dismantle_rare(rare)
+        Connection._dismantle_rare(self, rare)
         redial, rare.redial = rare.redial, None
         if redial is not None:
             redial.cancel()

@@ -14,6 +14,7 @@ cdef bint _is_plain(runner)
 
 cdef class Reading(Flowing):
     cdef _await_readable(self, int flags)
+    cpdef tuple _counts(self)
     @cython.locals(waking=list, sock=Inbound)
     cdef _leave(self, me)
     cdef _receive_one(self, Py_ssize_t wanted, int flags, view, call)

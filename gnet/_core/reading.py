@@ -281,9 +281,10 @@ class Reading(Flowing):
         else:
             # A listener's end is answered as any other when it has returned.
             mine = self._serving is getcurrent()
-            self._meet_end("meet_end" if mine else "caller_meets_end", told=True)
+            self._meet_end("meet_end" if mine else "caller_meets_end", True)
             if self._serving is None:
-                self._loop.defer(self._emit_end)
+                # In the hub, as mostly nobody listens to it: that costs no greenlet.
+                self._loop.loop.run_callback(self._end_met)
 
     def _receive_failed(self, exc: OSError, flags: int) -> None:
         """There was nothing yet, which the caller waits for; or the connection has failed."""

@@ -44,7 +44,8 @@ def _handled(sock: Connection, generation: int, failure: BaseException | None) -
     """The listener that owns a connection has returned, or failed."""
     try:
         try:
-            if failure is None and sock._generation == generation:
+            left = failure is None and sock._generation == generation
+            if left and not sock._ends_unheard("return_unheard"):
                 sock._give_up()
         except BaseException as exc:
             failure = exc

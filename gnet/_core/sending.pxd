@@ -13,3 +13,11 @@ cdef class Sending(Waiting):
     cdef public object _write_watcher
     cdef public long long _written
     cdef public object high_water_mark
+    cpdef _deliver_finish(self)
+    cdef list _drop_queued(self)
+    cdef _emptied(self)
+    cpdef _flush(self)
+    cpdef _heard_finish(self)
+    cdef bint _may_end(self)
+    cpdef _send_end(self)
+    cpdef _tell_finish(self)

@@ -48,6 +48,7 @@ __all__ = [
     "TABLE",
     "UNMADE",
     "UNREAD",
+    "UNSETTLED",
     "UNTOLD",
     "UNWATCHED",
     "WAITING",
@@ -76,8 +77,9 @@ WRITABLE, ENDING, SENT, FINISH_TOLD = range(4)
 LISTENERS, CALLS, CALLER, HANDLER, UNTOLD, LEFT, LEFT_BY_CALLS, LEFT_BY_HANDLER = range(8)
 
 # The read watcher is stopped; serves a blocked read, or looks for the peer's end while nobody
-# reads; serves the listeners; or throws away what arrives after close().
-UNWATCHED, UNREAD, FLOW, DISCARD = range(4)
+# reads; serves the listeners; or throws away what arrives after close(). Or there is none so far,
+# as the connection has just come in, and its listeners are still to say what they want of it.
+UNWATCHED, UNREAD, FLOW, DISCARD, UNSETTLED = range(5)
 
 LADDERS = {
     "life": ("idle", "connecting", "open", "shut", "closed"),
@@ -171,6 +173,16 @@ TABLE: tuple[Row, ...] = (
     Row("meet_end caller_meets_end",
         when(life=OPEN, receiving=READABLE, owner=_GIVEN_UP, sending=_ALL_SENT),
         to(), "shut_later"),
+    # Nobody listens to either end, so that nothing comes between the peer's and the close.
+    Row("end_unheard",
+        when(life=OPEN, receiving=READABLE, sending=WRITABLE, owner=LISTENERS, half_open=False,
+             queued=False),
+        to(life=SHUT, receiving=END_TOLD, sending=FINISH_TOLD),
+        "publish_closed stop_timers release update_hold"),
+    Row("return_unheard",
+        when(life=OPEN, receiving=END_MET, sending=WRITABLE, owner=HANDLER, queued=False),
+        to(life=SHUT, receiving=END_TOLD, sending=FINISH_TOLD, owner=LEFT_BY_HANDLER),
+        "publish_closed stop_timers release update_hold"),
     Row("tell_end", when(life=(OPEN, SHUT), receiving=END_MET),
         to(receiving=END_TOLD), "deliver_end"),
     # Both sides are over: the close itself sends the end, without a shutdown before it.

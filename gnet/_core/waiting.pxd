@@ -7,3 +7,5 @@ cdef class Waiting(Host):
     cdef public double _active
     cdef public double _begun
     cdef public double _ended
+    cpdef _counted(self)
+    cpdef _stop_idle_timer(self)

@@ -18,37 +18,38 @@ __all__ = ["Accepted", "Arrivals"]
 class Arrivals:
     """The connections that were accepted and that nobody has got yet, in their order.
 
+    :ivar sockets: they, as the keys.
     :ivar most: so many may wait here; the others wait in the kernel's queue.
     :ivar claimed: whether somebody has begun to take them.
     """
 
-    __slots__ = ("_sockets", "_waiters", "claimed", "most")
+    __slots__ = ("_waiters", "claimed", "most", "sockets")
 
     def __init__(self) -> None:
         self.most = 0
         self.claimed = False
-        self._sockets: dict[Socket, None] = {}
+        self.sockets: dict[Socket, None] = {}
         self._waiters: deque[AsyncResult[None]] = deque()
 
     @property
     def is_full(self) -> bool:
         """Whether there is no room for another one."""
-        return len(self._sockets) >= self.most
+        return len(self.sockets) >= self.most
 
     def add(self, sock: Socket) -> None:
         """A connection has come that no listener is there for."""
-        self._sockets[sock] = None
+        self.sockets[sock] = None
         if self.claimed:
             _claim(sock)
 
     def discard(self, sock: Socket) -> bool:
         """Somebody else has it, or it has closed; tells whether it was here."""
-        return self._sockets.pop(sock, self) is None
+        return self.sockets.pop(sock, self) is None
 
     def claim(self) -> None:
         """From now on they are for blocking calls: an end that one meets is its caller's."""
         self.claimed = True
-        for sock in self._sockets:
+        for sock in self.sockets:
             _claim(sock)
 
     def tell(self) -> None:
@@ -63,13 +64,13 @@ class Arrivals:
 
     def forget(self) -> None:
         """They are nobody's any more."""
-        self._sockets.clear()
+        self.sockets.clear()
         self.wake()
 
     def take(self) -> Socket | None:
         """The next one, if there is one."""
-        for sock in self._sockets:
-            del self._sockets[sock]
+        for sock in self.sockets:
+            del self.sockets[sock]
             return sock
         return None
 

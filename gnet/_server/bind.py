@@ -14,8 +14,8 @@ from .. import dns
 from .._transport import binding, unix_path
 from .._transport.bound_socket import BoundSocket
 from .._transport.early_options import NOTHING, EarlyOptions
-from .._transport.protocol import Listener
-from .._transport.stream_socket import Wire, refuse_tls
+from .._transport.protocol import Listener, refuse_tls
+from .._transport.stream_socket import Wire
 from .._values.addresses import AddressInfo, is_ip
 from ..errors import annotate, system_error
 

@@ -21,14 +21,15 @@ class Ending:
     :ivar closing: whether it listens no more, and its ``'close'`` waits for connections.
     :ivar period: how often it has listened.
     :ivar closed_period: which of these times was the last to emit its ``'close'``.
+    :ivar drained: what a shutdown waits in for one connection less; ``None``: none does.
     :ivar leaving: the connections whose listeners are in ``shutdown()``.
     """
 
-    __slots__ = ("_connections", "_drained", "closed_period", "closing", "leaving", "period")
+    __slots__ = ("_connections", "closed_period", "closing", "drained", "leaving", "period")
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._drained: Event | None = None
+        self.drained: Event | None = None
         self.closing = False
         self.period = 0
         self.closed_period = -1
@@ -53,16 +54,16 @@ class Ending:
         deadline = None if limit is None else monotonic() + limit
         while left := set(self._connections) - leaving:
             seconds = None if deadline is None else max(0.0, deadline - monotonic())
-            if self._drained is None:
-                self._drained = Event()
-            if not wait_patiently(self._drained, seconds):
+            if self.drained is None:
+                self.drained = Event()
+            if not wait_patiently(self.drained, seconds):
                 return set(self._connections) - leaving
         return left
 
     def wake(self) -> None:
         """A shutdown may have one connection less to wait for."""
-        if self._drained is not None:
-            drained, self._drained = self._drained, None
+        drained, self.drained = self.drained, None
+        if drained is not None:
             drained.set()
 
     def forget(self) -> None:
@@ -71,4 +72,4 @@ class Ending:
         if self.period:
             self.closed_period = self.period
         self.leaving.clear()
-        self._drained = None
+        self.drained = None

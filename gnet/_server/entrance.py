@@ -198,6 +198,10 @@ class Entrance:
         self._all: tuple[Stage, ...] = ()
         self.stages: tuple[Stage, ...] = ()
 
+    def enter(self, wire: Transport, remote: Any) -> None:
+        """In the hub: a connection was accepted, which has the stages ahead."""
+        Entrant(self, wire, remote).go_on()
+
     def arrange(self, stages: Iterable[Stage]) -> None:
         """Have these stages, in this order."""
         self._all = tuple(stages)

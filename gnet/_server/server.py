@@ -20,6 +20,7 @@ from .._core.acceptor import Acceptor
 from .._core.block_list import BlockList
 from .._core.dispatcher import dispatcher
 from .._core.emitter import EventEmitter, Listener
+from .._core.reception import Reception
 from .._core.runners import Runners
 from .._core.writing import HIGH_WATER_BYTES
 from .._loop.abort_signal import Signal
@@ -28,16 +29,12 @@ from .._loop.signals import signals_heard
 from .._loop.timers import Deadline
 from .._socket.socket import Socket
 from .._transport.protocol import Transport
-from .._transport.tcp_options import (
-    NODES_KEEP_ALIVE,
-    address_info,
-    common_address,
-)
+from .._transport.tcp_options import address_info, common_address
 from .._values import arguments
 from .._values.addresses import AddressInfo
 from .._values.durations import watchers
 from .._values.prefix import checked_prefix
-from .._values.publish import publish, subscribers
+from .._values.publish import publish
 from .._values.report import guarded
 from .._values.suggestions import suggesting
 from .._values.token_buckets import SharedRate, checked_rate
@@ -145,9 +142,9 @@ class Server(ServerBase):
         "_end_on_return",
         "_ending",
         "_last_grace",
-        "_local",
         "_log",
         "_offer",
+        "_reception",
         "_room",
         "_signal",
         "allow_half_open",
@@ -237,13 +234,21 @@ class Server(ServerBase):
         self._arrivals = Arrivals()
         self._bound: bind.Bound | None = None
         self._acceptor: Acceptor | None = None
-        # The local address of every connection, where they all have the same.
-        self._local: Any = None
         self._drop_max_connection = False
         self._binding: object | None = None
         self._signal: Signal | None = None
         self._offer: Any = None
         self._runners = Runners(self._entrance.connections)
+        self._reception = Reception(
+            self,
+            Socket,
+            self._entrance,
+            self._ledger,
+            self._runners,
+            self._await_claim,
+            self._end_on_return,
+            self._tls_gate is not None,
+        )
         self._ending = Ending(self._entrance.connections)
         self._last_grace: Deadline | None = None
         if connection_listener is not None:
@@ -423,13 +428,14 @@ class Server(ServerBase):
         self._acceptor = Acceptor(
             self._loop,
             bound.wire,
-            self._arrived,
+            self._way_in(),
             self._accept_failed,
             self._exhausted,
             full,
             bound.share is not None,
         )
-        self._local = common_address(bound.wire.local_name())
+        self._reception.local = common_address(bound.wire.local_name())
+        self._reception.inherited = bound.no_delay
         self._begin_counting()
         self._loop.kept.add(self)
         self._update_hold()
@@ -462,48 +468,16 @@ class Server(ServerBase):
 
     # -- accepting ----------------------------------------------------------------------------
 
-    def _arrived(self, wire: Transport, remote: Any) -> None:
-        """In the hub: a connection was accepted."""
-        if self._entrance.stages:
-            Entrant(self._entrance, wire, remote).go_on()
-        else:
-            self._begin(Socket._accepted(self, wire, self._local, remote))
+    def _way_in(self) -> Callable[[Transport, Any], object]:
+        """What is called, in the hub, with a connection that was accepted."""
+        return self._reception.arrive
 
     def _entered(self, entrant: Entrant) -> None:
         """Every stage of the entrance has let a connection pass."""
-        local = self._local if entrant.local is None else entrant.local
-        sock = Socket._accepted(self, entrant.wire, local, entrant.remote)
+        local = self._reception.local if entrant.local is None else entrant.local
+        sock = self._reception.take_in(entrant.wire, local, entrant.remote)
         if entrant.proxy is not None:
             sock._need_rare().proxy = entrant.proxy
-        self._begin(sock)
-
-    def _begin(self, sock: Socket) -> None:
-        """Take a connection in, set it up, and give it to its listeners."""
-        self._entrance.connections.add(sock)
-        self._ledger.accept()
-        try:
-            bound = self._bound
-            sock._set_up(self.no_delay, bound is not None and bound.no_delay)
-            if self.keep_alive:
-                sock.set_keep_alive(True, self.keep_alive_initial_delay, *NODES_KEEP_ALIVE)
-            if self.pause_on_connect:
-                sock.pause()
-            loop = self._loop
-            if subscribers:
-                publish(loop.defer, "ConnectionAccepted", self, sock)
-            if self._tls_gate is not None:
-                sock._let_in_secure()
-            if self._end_on_return:
-                sock._step("handle")
-                loop.handle(sock, self._runners.spawn(sock))
-            elif "connection" in self._listeners:
-                loop.defer(partial(self._runners.run, sock, self.emit))
-            else:
-                self._await_claim(sock)
-            loop.defer(sock._settle)
-        except BaseException as exc:
-            # An option that the kernel does not take, or what a signal's handler has raised.
-            sock._listener_failed(exc, sock._generation)
 
     def _await_claim(self, sock: Socket) -> None:
         """A connection has come, and no listener is there for it, so far."""
@@ -512,8 +486,7 @@ class Server(ServerBase):
             self._acceptor.ask(self._leaves_waiting)
         self._loop.defer(partial(self._offer_arrival, sock))
 
-    def _listening(self, event: str) -> None:
-        super()._listening(event)
+    def _first_listener(self, event: str) -> None:
         if event == "connection":
             # It gets those that wait in the kernel, where nobody has taken the others.
             self._take_again()
@@ -700,11 +673,14 @@ class Server(ServerBase):
         entrance = self._entrance
         if entrance.connections.remove(sock) and entrance.stages:
             entrance.release(sock._remote)
-        self._arrivals.discard(sock)
-        self._ending.wake()
+        if self._arrivals.sockets:
+            self._arrivals.discard(sock)
         if self._acceptor is not None and self._acceptor.waiting:
             self._acceptor.resume()
-        if self._ending.closing:
+        ending = self._ending
+        if ending.drained is not None:
+            ending.wake()
+        if ending.closing:
             self._close_if_drained()
 
     # -- closing ------------------------------------------------------------------------------

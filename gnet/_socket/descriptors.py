@@ -88,11 +88,6 @@ class Descriptors(Framing):
         close_fds(fds[maxfds:])
         return data, fds[:maxfds], told, address
 
-    def _listening(self, event: str) -> None:
-        super()._listening(event)
-        if event == "fds":
-            self._expect_fds()
-
     def _expect_fds(self) -> None:
         """From now on the listeners of ``'fds'`` get what comes."""
         wire = self._wire

@@ -27,8 +27,8 @@ from .._loop.paced_wire import checked_byte_rate, paced
 from .._transport import tcp_options
 from .._transport.bound_socket import BoundSocket
 from .._transport.early_options import EarlyOptions
-from .._transport.protocol import Transport
-from .._transport.stream_socket import refuse_tls, wire_of_fd
+from .._transport.protocol import Transport, refuse_tls
+from .._transport.stream_socket import wire_of_fd
 from .._values import arguments, targets
 from .._values.reconnect import Reconnect
 from .._values.suggestions import suggesting
@@ -502,10 +502,6 @@ class Socket(SocketBase):
         if self._life == OPEN and self._wire is not None:
             tcp_options.apply(self._wire, ((name, value),))
         return self
-
-    def _set_up(self, no_delay: bool, inherited: bool) -> None:
-        """Have the settings of the server that has accepted the connection."""
-        self._remembered = tcp_options.begin(self._wire, no_delay, inherited)  # type: ignore[arg-type]
 
     # -- ends ---------------------------------------------------------------------------------
 

@@ -17,7 +17,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
-__all__ = ["READ", "WRITE", "Listener", "Transport", "Watcher", "refuse"]
+from ..errors import type_error
+
+__all__ = ["READ", "WRITE", "Listener", "Transport", "Watcher", "refuse", "refuse_tls"]
 
 READ = 1
 WRITE = 2
@@ -259,3 +261,22 @@ def refuse(number: int) -> NoReturn:
     :param number: an ``errno``.
     """
     raise OSError(number, os.strerror(number))
+
+
+def refuse_tls(name: str, handle: Any) -> None:
+    """Refuse a socket of Python's ``ssl``, or of another library that has made it that way.
+
+    Its descriptor alone would go on in the clear.
+
+    :param name: what the caller calls it.
+    :raises TypeError: it is one.
+    """
+    if getattr(handle, "encrypted", None) is False:
+        # A socket of gnet's has all these names, encrypted or not.
+        return
+    if all(callable(getattr(handle, each, None)) for each in ("unwrap", "cipher", "fileno")):
+        raise type_error(
+            f'The "{name}" argument must be a socket without TLS, since what is sent by its '
+            "descriptor is not encrypted. Give the plain socket, and have gnet do the TLS: with "
+            f"the option tls=, or by start_tls(). Received {handle!r}"
+        )

@@ -8,7 +8,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.object cimport PyObject
-from libc.errno cimport EINTR, errno
+from libc.errno cimport EAGAIN, EINTR, errno
 
 cdef extern from "<sys/socket.h>":
     Py_ssize_t system_recv "recv"(int, void*, size_t, int)
@@ -29,6 +29,18 @@ cdef extern from *:
     # The first field of every version's PySocketSockObject.
     ctypedef class _socket.socket [object GnetSocketHead, check_size ignore]:
         cdef int sock_fd
+
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    static int gnet_nothing(void) {
+        errno = EAGAIN;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    """
+    int gnet_nothing() except -1
 
 
 cdef extern from "pythread.h":
@@ -115,21 +127,41 @@ cdef extern from *:
     char* start_of "PyBytes_AS_STRING"(PyObject*)
 
 
-cdef inline bytes receive(object wire, Py_ssize_t size, int flags=0):
-    """``wire.recv(size, flags)``"""
+cdef inline bytes take(object wire, Py_ssize_t size, int flags):
+    """What is there; ``None`` if nothing is"""
     cdef Py_ssize_t count
-    cdef PyObject* room
-    if size <= 0 or not isinstance(wire, socket):
-        return wire.recv(size, flags)
-    room = take_room(size)
+    cdef PyObject* room = take_room(size)
     try:
         while True:
             count = system_recv((<socket> wire).sock_fd, start_of(room), size, flags)
             if count >= 0:
                 return received(&room, count)
+            if errno == EAGAIN:
+                return None
             raise_unless_interrupted()
     finally:
         leave_room(room)
+
+
+cdef inline bytes receive(object wire, Py_ssize_t size, int flags=0):
+    """``wire.recv(size, flags)``"""
+    cdef bytes data
+    if size <= 0 or not isinstance(wire, socket):
+        return wire.recv(size, flags)
+    data = take(wire, size, flags)
+    if data is None:
+        gnet_nothing()
+    return data
+
+
+cdef inline bytes receive_now(object wire, Py_ssize_t size):
+    """``wire.recv(size)``; ``None`` if nothing is there"""
+    if isinstance(wire, socket):
+        return take(wire, size, 0)
+    try:
+        return wire.recv(size)
+    except BlockingIOError:
+        return None
 
 
 cdef inline Py_ssize_t send(object wire, object data, int flags=0) except? -1:

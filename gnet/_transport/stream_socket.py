@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any
 
 from .._values.threads import of_threads
-from ..errors import annotate, system_error, type_error, value_error
+from ..errors import annotate, system_error, value_error
 from .protocol import Listener, Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL
 from .watchers import RestartingWatcher
@@ -38,7 +38,7 @@ __all__ = [
     "is_libuv",
     "of_threads",
     "receive",
-    "refuse_tls",
+    "receive_now",
     "send",
     "sockaddr",
     "this_thread",
@@ -326,6 +326,14 @@ def receive(wire: Transport, size: int, flags: int = 0) -> bytes:
     return wire.recv(size, flags)
 
 
+def receive_now(wire: Transport, size: int) -> bytes | None:
+    """The same; ``None`` if nothing is there, for which most need no exception."""
+    try:
+        return wire.recv(size)
+    except BlockingIOError:
+        return None
+
+
 def send(wire: Transport, data: Any, flags: int = 0) -> int:
     """``wire.send(data, flags)``. What is compiled has that of the ``.pxd`` beside instead."""
     return wire.send(data, flags | NO_SIGNAL)
@@ -339,25 +347,6 @@ this_thread: Callable[[], int] = of_threads("get_ident")
 #: When something is done, by :func:`time.monotonic`. Modules that are compiled have
 #: :file:`stream_socket.pxd`'s instead, which may be some milliseconds behind.
 coarse_now: Callable[[], float] = monotonic
-
-
-def refuse_tls(name: str, handle: Any) -> None:
-    """Refuse a socket of Python's ``ssl``, or of another library that has made it that way.
-
-    Its descriptor alone would go on in the clear.
-
-    :param name: what the caller calls it.
-    :raises TypeError: it is one.
-    """
-    if getattr(handle, "encrypted", None) is False:
-        # A socket of gnet's has all these names, encrypted or not.
-        return
-    if all(callable(getattr(handle, each, None)) for each in ("unwrap", "cipher", "fileno")):
-        raise type_error(
-            f'The "{name}" argument must be a socket without TLS, since what is sent by its '
-            "descriptor is not encrypted. Give the plain socket, and have gnet do the TLS: with "
-            f"the option tls=, or by start_tls(). Received {handle!r}"
-        )
 
 
 def wire_of_fd(fd: int) -> Transport:

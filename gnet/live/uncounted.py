@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .._server.server import Server
@@ -22,9 +23,12 @@ class Uncounted(Server):
         super().__init__(connection_listener, **options)
         self._uncounted()
 
+    def _way_in(self) -> Callable[[Transport, Any], object]:
+        return self._arrived
+
     def _arrived(self, wire: Transport, remote: Any) -> None:
         if unix_path.is_peer_trusted(wire):
-            super()._arrived(wire, remote)
+            self._reception.arrive(wire, remote)
         else:
             wire.close()
 
@@ -33,6 +37,5 @@ class Uncounted(Server):
 
         :param fd: its descriptor, which is the socket's from now on.
         """
-        sock = Socket._accepted(self, Wire.adopt(fd), None, None)
-        self._begin(sock)
+        sock: Socket = self._reception.take_in(Wire.adopt(fd), None, None)
         return sock
