@@ -411,7 +411,8 @@ class OneObject(RuleBasedStateMachine):
         position = self.position()
         self.expect(position <= len(link.given), "more came than was sent")
         if self.unseen:
-            link.position = position
+            # What a read has in its hands it may give back to a listener, when its time is over.
+            link.position = self.passed_on()
         elif self.reader is None and not link.serving:
             self.expect(link.position == position, "bytes went to nobody")
         self.look_who_gets_it()
