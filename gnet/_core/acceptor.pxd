@@ -18,4 +18,3 @@ cdef class Acceptor:
     cdef public object _watcher
     cdef public object _wire
     cdef public bint waiting
-    cdef _accept_some(self)

@@ -105,7 +105,7 @@ class Acceptor:
         # gevent stops a watcher whose callback has raised, be it what a signal's handler raises
         # somewhere in it. This callback is in C, and what it has called later may raise: the
         # watcher fires again.
-        self._watcher.start(self._loop.loop.run_callback, self._accept)
+        self._watcher.start(self._loop.loop.run_callback, self._loop.gather, self._accept)
 
     def stop(self) -> None:
         """Accept no more."""
@@ -141,15 +141,7 @@ class Acceptor:
             self._accept_again()
 
     def _accept(self) -> None:
-        """In the hub: connections are waiting."""
-        self._loop.gather()
-        try:
-            self._accept_some()
-        finally:
-            # Their listeners run in this turn.
-            self._loop.dispatch()
-
-    def _accept_some(self) -> None:
+        """In the hub: connections are waiting. Their listeners run in this turn."""
         for number in range(self._max):
             if self._watcher is None:
                 return

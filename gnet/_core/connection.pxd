@@ -1,9 +1,12 @@
+cimport cython
+
 from .._transport cimport stream_socket
 from .dispatcher cimport Dispatcher
+from .ledger cimport Ledger
 from .reading cimport Reading
 
 cdef int CLOSED, CONNECTING, END_MET, FAILED, HALF_OPEN, HASTY, IDLE, LEFT, LISTENERS, OPEN, QUEUED
-cdef int SENT, SHARED, SHUT, UNMADE, UNSETTLED, UNWATCHED, WAITING, WRITABLE
+cdef int SHARED, SHUT, UNMADE, UNSETTLED, UNWATCHED, WAITING, WRITABLE
 
 
 cdef class Connection(Reading):
@@ -21,11 +24,15 @@ cdef class Connection(Reading):
     cdef _be_new(self, Dispatcher loop, high_water_mark)
     cpdef _renew(self, Dispatcher loop)
     cdef _come_in(self, Dispatcher loop, server, wire, local, remote)
+    cpdef tuple _counts(self)
+    @cython.locals(ledger=Ledger)
+    cpdef _deliver_close(self)
     cdef list _dismantle(self)
     cpdef _dismantle_rare(self, rare)
     cpdef bint _ends_unheard(self, str event)
     cdef bint _failed_idle(self)
     cdef _listeners_changed(self)
     cdef bint _survives(self, error)
+    cpdef _publish_closed(self)
     cpdef _release(self)
     cpdef _stop_timers(self)

@@ -9,15 +9,16 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from sys import is_finalizing
+from time import monotonic
 from typing import Any
 
 from .._loop.timers import Deadline
 from .._transport import stream_socket
 from .._transport.protocol import Transport
+from .._values.publish import publish, subscribers
 from .._values.report import guarded
-from ..errors import annotate
 from .dispatcher import Dispatcher
-from .inbound import MAX_READS, READ_BYTES
+from .ledger import Closed
 from .rare import Rare
 from .reading import Reading
 from .states import (
@@ -32,7 +33,6 @@ from .states import (
     LISTENERS,
     OPEN,
     QUEUED,
-    SENT,
     SHARED,
     SHUT,
     UNMADE,
@@ -48,9 +48,6 @@ __all__ = ["LINGER_SECONDS", "Connection"]
 
 #: How long ``close()`` waits for the peer's end when everything is sent, in seconds.
 LINGER_SECONDS = 2.0
-
-# What arrives after close() goes here. One for all: nobody looks at it.
-_scratch = bytearray(READ_BYTES)
 
 
 class Connection(Reading):
@@ -106,15 +103,11 @@ class Connection(Reading):
         self._wire = self._failed_wire = None
         self._local = self._remote = self._rare = None
         self._blocked = self._idle = self._peer = None
-        self._outbox = None
-        self._written = 0
-        self._unsent = 0
+        self._outbox = self._end_callbacks = self._ahead = self._pipes = None
+        self._written = self._unsent = 0
         self._begun = self._active = self._ended = 0.0
         self._destroy_when_sent = False
-        self._end_callbacks = None
-        self._ahead = None
         self._more = True
-        self._pipes = None
         self._read_watcher = self._write_watcher = None
         self._serving = None
         self._watching = UNWATCHED
@@ -177,7 +170,7 @@ class Connection(Reading):
             self._expect_fds()
 
     def _listeners_changed(self) -> None:
-        if (self.server is None or self._is_blocking()) and self._life != IDLE:
+        if self._life != IDLE:
             self._update_kept()
 
     def _expect_fds(self) -> None:
@@ -203,7 +196,7 @@ class Connection(Reading):
             and (self._owner >= LEFT or bool(self._listeners) or bool(self._outbox))
         )
 
-    # -- the end --------------------------------------------------------------------------------
+    # -- the end ------------------------------------------------------------------------------
 
     def _finish_up(self) -> None:
         """The server shuts down: the connection ends, in a way that leaves time to answer."""
@@ -259,27 +252,13 @@ class Connection(Reading):
             if rare.linger_timer is None:
                 rare.linger_timer = Deadline(self._loop.timers, LINGER_SECONDS, self, "_shut")
 
-    def _discard(self) -> None:
-        """In the hub: something arrived after ``close()``."""
-        wire = self._wire
-        if wire is None or self._receiving >= END_MET or self._owner < LEFT:
-            return
-        try:
-            for _ in range(MAX_READS):
-                if not wire.recv_into(_scratch):
-                    break
-            else:
-                return
-        except BlockingIOError:
-            return
-        except OSError as exc:
-            # Nobody is there to hear of it, unless data of the program's was still to be sent.
-            self._shut(self._own(annotate(exc, "read")), heard=self._sending >= SENT)
-            return
-        self._step("meet_end")
+    def _publish_closed(self) -> None:
+        if subscribers:
+            publish(self._loop.defer, "ConnectionClosed", self, self._error)
 
     def _stop_timers(self) -> None:
-        self._stop_idle_timer()
+        if self._idle is not None:
+            self._stop_idle_timer()
         if self._watchdog is not None:
             self._watchdog.stop()
 
@@ -300,7 +279,8 @@ class Connection(Reading):
         if self._local is None:
             # 'close' listeners may ask for the address when the descriptor is gone.
             self._local_name()
-        self._leave_peer()
+        if self._peer is not None:
+            self._leave_peer(self._peer)
         for pipe in self._pipes or ():
             # Whatever becomes of their listeners.
             pipe.release()
@@ -319,6 +299,8 @@ class Connection(Reading):
                 self._failed_wire = wire
             else:
                 wire.close()
+        if self._outbox is None and self._end_callbacks is None:
+            return []
         return self._drop_queued()
 
     def _dismantle_rare(self, rare: Rare) -> None:
@@ -334,11 +316,28 @@ class Connection(Reading):
     def _failed_idle(self) -> bool:
         """Whether the network has ended it between two blocking calls: no one knows of it yet."""
         return (
-            self._is_blocking()
-            and not (self._owner >= LEFT or self._blocked)
+            LISTENERS < self._owner < LEFT
+            and not self._blocked
             and self._reader is None
             and getattr(self._error, "syscall", None) in ("read", "write")
         )
+
+    def _counts(self) -> Closed:
+        seconds = None
+        if self._receiving != UNMADE:
+            seconds = (self._ended or monotonic()) - self._begun
+        return self.bytes_read, self._written - self._unsent, seconds, 0
+
+    def _deliver_close(self) -> None:
+        ledger = self._loop.ledger if self.server is None else self.server._ledger
+        ledger.settle(self, self._counts())
+        if self.server is not None:
+            self.server._connection_closed(self)
+        else:
+            self._loop.kept.discard(self)
+            self._loop.others.discard(self)
+        ledger.left()
+        self._deliver("close", self._error is not None)
 
     def _local_name(self) -> Any:
         """The local address in the system's form, or ``None``."""

@@ -130,9 +130,8 @@ class Departure(Writing):
         if blocked in peer.greenlets:
             blocked.throw(self._own(PeerEndError()))
 
-    def _leave_peer(self) -> None:
+    def _leave_peer(self, peer: _Peer) -> None:
         """The connection is over: a reset is the peer's leaving, too."""
-        if self._peer is not None:
-            self._unwatch_peer()
-            reset = isinstance(self._error, ConnectionError) and self._owner < LEFT
-            self._peer_is_gone(self._peer, tell=reset)
+        self._unwatch_peer()
+        reset = isinstance(self._error, ConnectionError) and self._owner < LEFT
+        self._peer_is_gone(peer, tell=reset)

@@ -34,9 +34,6 @@ cdef class Dispatcher:
     cdef public unsigned long thread
     cdef public object timers
 
-    cdef _schedule(self)
-    cdef gather(self)
-    cdef dispatch(self)
     cpdef _dispatch(self)
     cdef bint _is_quiet(self)
     cpdef defer(self, job)

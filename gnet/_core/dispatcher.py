@@ -120,7 +120,7 @@ class Dispatcher:
         self.sharers: int = 0
         self.lookers: deque[Any] = deque()
         self._jobs: list[Job] = []
-        # Whether the jobs are dispatched by who defers them now.
+        # Whether who defers jobs now has them dispatched: gather().
         self._gathering = False
         self._batch: list[Job] = []
         self._idle: list[greenlet] = []
@@ -142,19 +142,23 @@ class Dispatcher:
         if self.gone:
             # There is no greenlet any more that it could run in.
             return
-        if not self._gathering:
-            self._schedule()
+        # What a signal's handler has raised may have come in the place of a dispatch.
+        if not (self._gathering or (self._jobs and self._turn.pending)):
+            self._turn = self.loop.run_callback(self._dispatch)
         self._jobs.append(job)
 
-    def gather(self) -> None:
-        """In the hub: what is deferred from now on waits for :meth:`dispatch`."""
-        self._gathering = True
+    def gather(self, work: Callable[[], object]) -> None:
+        """In the hub: do some work, and run what it defers in this turn.
 
-    def dispatch(self) -> None:
-        """In the hub: run what was gathered, which saves a callback of the loop."""
-        self._gathering = False
-        if self._jobs:
-            self._dispatch()
+        That saves a callback of the loop.
+        """
+        self._gathering = True
+        try:
+            work()
+        finally:
+            self._gathering = False
+            if self._jobs:
+                self._dispatch()
 
     def ask(self, job: Job) -> None:
         """:meth:`defer`, from any thread. The jobs of one start in the order of its calls.
@@ -191,11 +195,6 @@ class Dispatcher:
         with suppress(Exception):
             self.peers.abandon()
         self._forget_jobs()
-
-    def _schedule(self) -> None:
-        # What a signal's handler has raised may have come in the place of a dispatch.
-        if not (self._jobs and self._turn.pending):
-            self._turn = self.loop.run_callback(self._dispatch)
 
     def share(self) -> None:
         """Let the others have their turn, when blocking calls go on and on without a wait.
@@ -334,7 +333,7 @@ class Dispatcher:
             self._check_quiet()
 
     def _put_back(self, batch: list[Job]) -> None:
-        self._schedule()
+        self._turn = self.loop.run_callback(self._dispatch)
         self._jobs[:0] = reversed(batch)
         batch.clear()
 

@@ -120,7 +120,9 @@ class Flowing(Inbound):
                 self._serving = None
                 # The watcher was stopped if it fired meanwhile, or has served a blocked read; and
                 # the flow may have been stopped, too.
-                if self._watching != FLOW or not self._flow or self._ahead:
+                if (
+                    self._watching != FLOW or not self._flow or self._ahead
+                ) and self._life == OPEN:  # fmt: skip
                     self._served()
 
     def _goes_on(self, wire: Transport) -> bool:
@@ -134,7 +136,7 @@ class Flowing(Inbound):
 
     def _served(self) -> None:
         """The listeners have returned: what was held back meanwhile goes on."""
-        if self._receiving >= END_MET and self._receiving < END_TOLD and self._life == OPEN:
+        if self._receiving >= END_MET and self._receiving < END_TOLD:
             # One of them has read up to the end; behind close() it was thrown away with the rest.
             if self._owner < LEFT:
                 self._loop.defer(self._emit_end)

@@ -1,7 +1,6 @@
 cimport cython
 
 from .held cimport Held
-from .ledger cimport Ledger
 from .states cimport step
 
 # So they are variables of C's, as in the modules below: each use is a lookup by name otherwise.
@@ -31,12 +30,8 @@ cdef class Host(Held):
     cdef bint _must_keep(self)
     cdef bint _never_waits(self)
     @cython.locals(loop=object)
-    cpdef _publish_closed(self)
-    @cython.locals(loop=object)
     cpdef _publish_failed(self)
     cpdef _close_failed(self)
-    @cython.locals(ledger=Ledger)
-    cpdef _deliver_close(self)
     cpdef _emit_error(self)
     cpdef _fail(self, error)
     cpdef _interrupt(self)

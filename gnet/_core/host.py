@@ -18,7 +18,6 @@ from greenlet import GreenletExit, greenlet
 from .._loop.timers import IdleTimer
 from .._transport.protocol import Transport
 from .._values import arguments
-from .._values.publish import publish
 from .._values.report import handler_failed, report
 from ..errors import SocketClosedError, StreamDestroyedError, system_error
 from .held import Held
@@ -175,10 +174,6 @@ class Host(Held):
         # A socket's, which counts them as well. What is here is called by the steps in its place.
         def _publish_failed(self) -> None: ...
 
-    def _publish_closed(self) -> None:
-        loop = self._loop
-        publish(loop.defer, "ConnectionClosed", self, self._error)
-
     def _close_failed(self) -> None:
         """Close what was kept of a connection that has failed."""
         wire, self._failed_wire = self._failed_wire, None
@@ -219,7 +214,11 @@ class Host(Held):
     def _deliver(self, event: str, *args: Any) -> None:
         """Emit in a borrowed greenlet; what a listener raises costs this connection only."""
         if event in self._listeners:
-            self._call(partial(self.emit, event), *args)
+            generation = self._generation
+            try:
+                self.emit(event, *args)
+            except BaseException as exc:
+                self._listener_failed(exc, generation)
 
     def _report_later(self, event: str, *args: Any) -> None:
         """Emit in the next turn of the loop: whoever listens right after the call hears it."""
@@ -284,17 +283,6 @@ class Host(Held):
 
     def _tell_close(self) -> None:
         self._step("tell_close")
-
-    def _deliver_close(self) -> None:
-        ledger = self._loop.ledger if self.server is None else self.server._ledger
-        ledger.settle(self, self._counts())
-        if self.server is not None:
-            self.server._connection_closed(self)
-        else:
-            self._loop.kept.discard(self)
-            self._loop.others.discard(self)
-        ledger.left()
-        self._deliver("close", self._error is not None)
 
     # -- blocked greenlets --------------------------------------------------------------------
 
@@ -376,21 +364,12 @@ class Host(Held):
 
     # -- references (rule 11) -----------------------------------------------------------------
 
-    def _update_hold(self) -> None:
-        Held._update_hold(self)
-        # A server refers to its connections in event style itself.
-        if self.server is None or self._is_blocking():
-            self._update_kept()
-
-    def _update_kept_by_server(self) -> None:
-        if self.server is not None:
-            self._update_kept()
-
     def _update_kept(self) -> None:
         if self.server is not None:
-            # One in blocking style is the program's, which may forget it: a server that kept it
-            # would do so for ever. A handler's is its own until it returns, which closes it.
-            if not self._is_handlers():
+            # A server refers to its connections in event style itself. One in blocking style is
+            # the program's, which may forget it: a server that kept it would do so for ever. A
+            # handler's is its own until it returns, which closes it.
+            if self._is_blocking() and not self._is_handlers():
                 self.server._keep(self, self._must_keep())
         elif self._must_keep():
             self._loop.kept.add(self)

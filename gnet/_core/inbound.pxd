@@ -1,6 +1,7 @@
 from .departure cimport Departure
 
-cdef int DISCARD, END_MET, END_TOLD, FLOW, LEFT, OPEN, SHUT, UNREAD, UNSETTLED, UNWATCHED, WRITABLE
+cdef int DISCARD, END_MET, END_TOLD, FLOW, LEFT, OPEN, SENT, SHUT, UNREAD, UNSETTLED
+cdef int UNWATCHED, WRITABLE
 
 
 cdef class Inbound(Departure):

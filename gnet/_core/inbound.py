@@ -35,6 +35,7 @@ from .states import (
     FLOW,
     LEFT,
     OPEN,
+    SENT,
     SHUT,
     UNREAD,
     UNSETTLED,
@@ -55,6 +56,9 @@ READ_BYTES = 262144
 bytes(1 << 22)
 # So many full reads before the other connections get their turn.
 MAX_READS = 4
+
+# What arrives after close() goes here. One for all: nobody looks at it.
+_scratch = bytearray(READ_BYTES)
 
 
 class Inbound(Departure):
@@ -319,7 +323,22 @@ class Inbound(Departure):
 
     def _discard(self) -> None:
         """In the hub: something arrived after ``close()``."""
-        raise NotImplementedError
+        wire = self._wire
+        if wire is None or self._receiving >= END_MET or self._owner < LEFT:
+            return
+        try:
+            for _ in range(MAX_READS):
+                if not wire.recv_into(_scratch):
+                    break
+            else:
+                return
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            # Nobody is there to hear of it, unless data of the program's was still to be sent.
+            self._shut(self._own(annotate(exc, "read")), heard=self._sending >= SENT)
+            return
+        self._step("meet_end")
 
     def _listen_to_sessions(self) -> None:
         """Somebody wants what a connection with TLS can be resumed by."""

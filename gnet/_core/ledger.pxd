@@ -13,7 +13,9 @@ cdef class Ledger:
     cdef public dict refused
     cdef public tuple settled
 
+    @cython.locals(ledger=Ledger)
     cpdef accept(self)
+    @cython.locals(ledger=Ledger)
     cpdef left(self)
     @cython.locals(ledger=Ledger, place=Py_ssize_t)
     cpdef settle(self, leaving, tuple counts)

@@ -76,9 +76,10 @@ class Ledger:
 
     def accept(self) -> None:
         """A connection was let in."""
-        self.accepted += 1
-        if self.parent is not None:
-            self.parent.accept()
+        ledger: Ledger | None = self
+        while ledger is not None:
+            ledger.accepted += 1
+            ledger = ledger.parent
 
     def refuse(self, reason: str) -> None:
         """A connection was not let in."""

@@ -216,6 +216,7 @@ class Losing(Connection):
             self._outbox.unshift(message)
             self._written += len(message)
             self._update_hold()
+            self._update_kept()
 
     def _dial_again(self) -> None:
         """In the hub: the delay is over."""

@@ -6,7 +6,7 @@ from .inbound cimport Inbound
 
 cdef int CONNECTING, END_MET, LEFT, LISTENERS
 cdef Py_ssize_t UNMEASURED_CALLS
-cdef int UNMADE, UNREAD, UNTOLD
+cdef int UNREAD, UNTOLD
 cdef int _ASIDE
 
 cdef bint _is_plain(runner)
@@ -14,7 +14,6 @@ cdef bint _is_plain(runner)
 
 cdef class Reading(Flowing):
     cdef _await_readable(self, int flags)
-    cpdef tuple _counts(self)
     @cython.locals(waking=list, sock=Inbound)
     cdef _leave(self, me)
     cdef _receive_one(self, Py_ssize_t wanted, int flags, view, call)

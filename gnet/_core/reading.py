@@ -5,7 +5,6 @@ from __future__ import annotations
 import _socket
 import errno
 from collections.abc import Callable, Iterator
-from time import monotonic
 from typing import Any, TypeVar
 
 from gevent import Greenlet
@@ -17,9 +16,8 @@ from ..errors import annotate, coded, would_block
 from .dispatcher import UNMEASURED_CALLS
 from .flowing import Flowing
 from .inbound import Inbound
-from .ledger import Closed
 from .on_read import writable_view
-from .states import CONNECTING, END_MET, LEFT, LISTENERS, UNMADE, UNREAD, UNTOLD
+from .states import CONNECTING, END_MET, LEFT, LISTENERS, UNREAD, UNTOLD
 
 __all__ = ["RECV_BYTES", "Handler", "Reading"]
 
@@ -232,12 +230,6 @@ class Reading(Flowing):
                 self._step("call")
             return self._take(bufsize, bool(flags & _socket.MSG_PEEK))
         return None if self._may_read() and bufsize else b""
-
-    def _counts(self) -> Closed:
-        seconds = None
-        if self._receiving != UNMADE:
-            seconds = (self._ended or monotonic()) - self._begun
-        return self.bytes_read, self._written - self._unsent, seconds, 0
 
     def _check_flow(self, flags: int) -> None:
         """Wait for the connection; what flows goes to the listeners, unless one reads itself."""

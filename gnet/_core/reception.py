@@ -84,7 +84,8 @@ class Reception:
         self._keep(sock)
         self._ledger.accept()
         try:
-            sock._remembered = begin(wire, server.no_delay, self.inherited)
+            if server.no_delay or self.inherited:
+                sock._remembered = begin(wire, server.no_delay, self.inherited)
             if server.keep_alive:
                 sock.set_keep_alive(True, server.keep_alive_initial_delay, *NODES_KEEP_ALIVE)
             if server.pause_on_connect:

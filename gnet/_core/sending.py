@@ -83,6 +83,7 @@ class Sending(Waiting):
         chunk = out.push(data, callback)
         if first:
             self._update_hold()
+            self._update_kept()
             if self._life == OPEN and not out.corks:
                 self._watch_writable()
         return chunk
@@ -281,6 +282,7 @@ class Sending(Waiting):
             if not out.corks:
                 self._outbox = None
             self._update_hold()
+            self._update_kept()
             if self._watchdog is not None:
                 self._watchdog.unstalled()
             if full and self._sending == WRITABLE:

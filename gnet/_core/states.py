@@ -142,12 +142,13 @@ _ALL_SENT = (SENT, FINISH_TOLD)
 
 TABLE: tuple[Row, ...] = (
     # -- the life -----------------------------------------------------------------------------
-    Row("connect", when(life=IDLE), to(life=CONNECTING), "update_hold"),
+    Row("connect", when(life=IDLE), to(life=CONNECTING), "update_hold update_kept"),
     # A closed socket may dial again, as in Node.
     Row("connect", when(life=CLOSED),
-        to(life=CONNECTING, receiving=UNMADE, sending=WRITABLE, owner=LISTENERS), "update_hold"),
+        to(life=CONNECTING, receiving=UNMADE, sending=WRITABLE, owner=LISTENERS),
+        "update_hold update_kept"),
     Row("connected", when(life=CONNECTING), to(life=OPEN, receiving=READABLE),
-        "update_hold opened"),
+        "update_hold update_kept opened"),
     # end() was called before there was a connection to end.
     Row("connected", when(life=CONNECTING, sending=_ALL_SENT), to(), "send_end"),
     Row("connected", when(life=CONNECTING, sending=WRITABLE, queued=True), to(), "flush"),
@@ -216,7 +217,7 @@ TABLE: tuple[Row, ...] = (
     Row("tell_finish", when(life=SHUT, sending=SENT, failed=False),
         to(sending=FINISH_TOLD), "deliver_finish"),
     # -- the owner ----------------------------------------------------------------------------
-    Row("call", when(owner=LISTENERS), to(owner=CALLS), "update_kept_by_server"),
+    Row("call", when(owner=LISTENERS), to(owner=CALLS), "update_kept"),
     Row("handle", when(owner=LISTENERS), to(owner=HANDLER)),
     # The next call hears that the former connection was lost, as none has yet.
     Row("owe_loss", when(life=CONNECTING, owner=CALLS), to(owner=UNTOLD)),
@@ -243,14 +244,14 @@ TABLE: tuple[Row, ...] = (
     Row("close", when(life=OPEN, sending=WRITABLE, queued=False, over=True),
         to(sending=SENT), "tell_finish_later shut"),
     Row("close", when(life=OPEN, sending=WRITABLE, queued=True, over=True),
-        to(sending=ENDING), "update_hold take_corks flush rearm"),
+        to(sending=ENDING), "update_hold update_kept take_corks flush rearm"),
     Row("close", when(life=OPEN, sending=WRITABLE, over=False),
-        to(sending=ENDING), "update_hold take_corks flush rearm"),
-    Row("close", when(life=OPEN, sending=ENDING), to(), "update_hold rearm"),
+        to(sending=ENDING), "update_hold update_kept take_corks flush rearm"),
+    Row("close", when(life=OPEN, sending=ENDING), to(), "update_hold update_kept rearm"),
     Row("close", when(life=OPEN, sending=_ALL_SENT, over=True), to(),
-        "update_hold rearm shut_later"),
+        "update_hold update_kept rearm shut_later"),
     Row("close", when(life=OPEN, sending=_ALL_SENT, over=False), to(),
-        "update_hold rearm linger"),
+        "update_hold update_kept rearm linger"),
 )  # fmt: skip
 
 #: Rows for the state that the others have led to.

@@ -181,8 +181,6 @@ def begin(wire: Transport, no_delay: bool, inherited: bool) -> Settings:
     :param no_delay: that of the server.
     :param inherited: whether it has ``TCP_NODELAY`` from the listening socket.
     """
-    if not (no_delay or inherited):
-        return ()
     settings = _BEGINNINGS[no_delay]
     if not (no_delay and inherited):
         apply(wire, settings)

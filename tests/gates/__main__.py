@@ -31,7 +31,7 @@ def _ways() -> None:
     print("calls of gnet's functions, and the most returns to a file")
     for name, way in ways.measure().items():
         _say(name, len(way.calls), limits.CALLS[name])
-        _say(f"{name}: returns to one file", way.most_returns, limits.RETURNS)
+        _say(f"{name}: returns to one file", way.most_returns, limits.RETURNS[name])
 
 
 def _memory() -> None:

@@ -137,13 +137,13 @@ def test_nothing_happens_to_what_is_closed_but_a_new_connection() -> None:
     for state, event, done in STEPS:
         if state.life == CLOSED and event != "connect":
             assert done.life == CLOSED
-            assert set(done.actions) <= {"_update_kept_by_server"}
+            assert set(done.actions) <= {"_update_kept"}
             assert done.receiving == state.receiving
             assert done.sending == state.sending
 
 
 def test_what_has_shut_has_nothing_more_to_do_than_to_tell() -> None:
-    telling = {"_deliver_end", "_deliver_finish", "_deliver_close", "_update_kept_by_server"}
+    telling = {"_deliver_end", "_deliver_finish", "_deliver_close", "_update_kept"}
     for state, event, done in STEPS:
         if state.life == SHUT and event != "abandon":
             assert set(done.actions) <= telling
