@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import errno
 import os
+import signal
 import struct
 import sys
 from collections.abc import Iterator
@@ -154,6 +155,9 @@ def shell() -> Iterator[Terminal]:
         try:
             yield terminal
         finally:
+            # A shell passes it on to its jobs, which would outlive a shell that is killed.
+            terminal.signal(signal.SIGHUP)
+            terminal.wait()
             terminal.close()
 
 
