@@ -431,7 +431,8 @@ def test_the_environment_switches_it_on(place: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GNET_LIVE", place)
     with running(*python(START + SERVE)) as program:
         port = int(program.line())
-        until(lambda: os.path.exists(place))
+        # A path that nobody listens at yet is not enough.
+        until(lambda: folder.answers(place))
         [server] = listing(There(place)).servers
         assert server["address"] == f"127.0.0.1:{port}"
         assert os.path.samefile(choose(str(program.pid)).path, place)
