@@ -13,7 +13,8 @@ cdef class Host(Held):
     cdef public list _blocked
     cdef public object _error
     cdef public object _failed_wire
-    cdef public Py_ssize_t _generation
+    # Beside each other the two take a word.
+    cdef public unsigned int _generation
     cdef public bint _heard
     cdef public object _idle
     cdef public int _life

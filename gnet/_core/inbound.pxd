@@ -8,12 +8,13 @@ cdef class Inbound(Departure):
     cdef public bytearray _ahead
     cdef public object _decoder
     cdef public object _flow
-    cdef public bint _more
     cdef public object _onread
     cdef public list _pipes
     cdef public object _read_watcher
     cdef public object _serving
-    cdef public int _watching
+    # The three take a word, as bytes: a socket takes 400 bytes with that, and 416 without.
+    cdef public unsigned char _more
+    cdef public unsigned char _watching
     cdef public bint allow_half_open
     cdef public long long bytes_read
     cpdef _forget_noted(self)

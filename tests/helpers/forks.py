@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import pickle
@@ -57,6 +58,10 @@ class Child:
         try:
             while chunk := gevent.os.nb_read(self._results, 65536):
                 received += chunk
+        except gevent.Timeout:
+            # It says where it hangs.
+            os.kill(self.pid, signal.SIGALRM)
+            raise
         finally:
             close(self._results)
             reap(self.pid)
@@ -77,6 +82,7 @@ def _run(task: Task, there: int) -> None:
     """In the child: never returns into the parent's test."""
     # One whose loop does not come back ends as well: its parent waits for it.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    faulthandler.register(signal.SIGALRM, file=2, chain=True)
     signal.alarm(LIMIT)
     try:
         answer = pickle.dumps((None, task()))
