@@ -25,7 +25,7 @@ ROOMS = {
         proxy_header client_hello tls_errors backoff buffers prefix token_buckets reconnect
     """,
     "dns": """
-        counted names turns destinations records services hosts resolv_conf search wire answer
+        counted libc names turns destinations records services hosts resolv_conf search wire answer
         cache nameserver questions settings resolver __init__
     """,
     "_transport": """

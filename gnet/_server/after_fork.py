@@ -45,6 +45,7 @@ from .._transport.descriptors import close_descriptor
 from .._transport.protocol import Transport
 from .._transport.stream_socket import is_libuv
 from .._values import lookups
+from ..dns import libc
 from ..errors import SocketClosedError
 from .server import Server
 
@@ -61,6 +62,7 @@ def close_inherited() -> None:
     hub: Any = get_hub_if_exists()
     ledger.forget()
     lookups.forget()
+    libc.forget()
     dispatchers.clear()
     found = _referrers(Socket, Server, ThreadPool, ThreadResult)
     inherited = [each for each in found if _is_whole(each)]
@@ -181,5 +183,6 @@ def _let_go(wire: Transport) -> None:
 
 def install() -> None:
     """Have every fork of this process do it."""
+    libc.install()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=close_inherited)

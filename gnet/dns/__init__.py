@@ -12,7 +12,6 @@ From Node's ``dns``: *dns.lookup()*, *Supported getaddrinfo flags*, *Class: dns.
 from __future__ import annotations
 
 import _socket
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -21,6 +20,7 @@ import gevent
 
 from .._values.addresses import is_ip
 from ..errors import late_import, lookup_error, printable, type_error, value_error
+from . import libc
 from .counted import counted
 from .names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup
 from .records import CAA, MX, NAPTR, SOA, SRV
@@ -106,7 +106,7 @@ def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:
     try:
         # The hub imports it when first asked, for which a descriptor may be lacking.
         resolver = gevent.get_hub().resolver
-        answer = _getaddrinfo(resolver, name, 0, _AF[family], _socket.SOCK_STREAM, 0, hints)
+        answer = libc.ask(resolver, name, 0, _AF[family], _socket.SOCK_STREAM, 0, hints)
     except OSError as exc:
         lookup_error(exc, hostname)
         raise
@@ -116,26 +116,6 @@ def _ask_hub(hostname: str, family: int, hints: int) -> list[Address]:
     if not found:
         raise lookup_error("ENOTFOUND", hostname)
     return list(found)
-
-
-def _getaddrinfo(resolver: Any, *question: Any) -> Any:
-    """Ask the resolver of a hub."""
-    # Its class is there by now: the hub has imported the module of the one that it made.
-    threaded = sys.modules.get("gevent.resolver.thread")
-    if threaded is None or type(resolver) is not threaded.Resolver:
-        return resolver.getaddrinfo(*question)
-    answer = resolver.pool.apply(_outcome, question)
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
-
-
-def _outcome(*question: Any) -> Any:
-    """In a thread of gevent's pool, which prints what it is raised: an answer, or the error."""
-    try:
-        return _socket.getaddrinfo(*question)
-    except Exception as exc:
-        return exc
 
 
 def check_answer(answer: Any, hostname: str, port: int, *, family: int = 0) -> list[Address]:

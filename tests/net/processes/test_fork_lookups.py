@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 from typing import Any
 
@@ -9,10 +10,11 @@ import gevent
 import pytest
 from gevent import socket
 from gevent.event import Event
+from gevent.monkey import get_original
 
 import gnet
 from gnet import dns
-from gnet.dns import Resolver
+from gnet.dns import Resolver, libc
 from tests.helpers import forks
 from tests.helpers.dnsserver import DNSServer, honest, released, silent, wait_for_queries
 from tests.helpers.forks import Child, In
@@ -69,6 +71,53 @@ def test_a_lookup_that_is_under_way_is_the_parents(child: In) -> None:
     gevent.sleep(0)
     assert child(look_up) == LOCAL
     assert [each.get(timeout=10) for each in busy] == [LOCAL] * 20
+
+
+def test_a_fork_comes_when_no_question_is_inside_libc(
+    child: In, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As glibc does with its own lock, which a child would have as it is at the fork.
+    inside = get_original("_thread", "allocate_lock")()
+
+    def answer(*question: Any) -> Any:
+        with inside:
+            get_original("time", "sleep")(0.002)
+            return getaddrinfo(*question)
+
+    getaddrinfo = _socket.getaddrinfo
+    monkeypatch.setattr(_socket, "getaddrinfo", answer)
+    # A busy machine does not count.
+    monkeypatch.setattr(libc, "_PATIENCE", 10)
+    for _ in range(5):
+        busy = [gevent.spawn(look_up) for _ in range(20)]
+        while not inside.locked():
+            gevent.sleep(0)
+        assert child(look_up) == LOCAL
+        assert [each.get(timeout=10) for each in busy] == [LOCAL] * 20
+
+
+def test_a_fork_does_not_wait_for_a_question_of_the_network(
+    child: In, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = get_original("_thread", "allocate_lock")()
+    parent = os.getpid()
+
+    def answer(*question: Any) -> Any:
+        if os.getpid() == parent:
+            with answered:
+                pass
+        return getaddrinfo(*question)
+
+    getaddrinfo = _socket.getaddrinfo
+    monkeypatch.setattr(_socket, "getaddrinfo", answer)
+    with answered:
+        asking = [gevent.spawn(look_up) for _ in range(3)]
+        while len(libc._asked) < 3:
+            gevent.sleep(0)
+        assert child(look_up) == LOCAL
+        assert not any(each.ready() for each in asking)
+    assert [each.get(timeout=10) for each in asking] == [LOCAL] * 3
+    assert not libc._asked
 
 
 def test_a_child_connects_by_name(net: Net, child: In) -> None:
