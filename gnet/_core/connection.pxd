@@ -3,6 +3,7 @@ cimport cython
 from .._transport cimport stream_socket
 from .dispatcher cimport Dispatcher
 from .ledger cimport Ledger
+from .rare cimport Rare
 from .reading cimport Reading
 
 cdef int CLOSED, CONNECTING, END_MET, FAILED, HALF_OPEN, HASTY, IDLE, LEFT, LISTENERS, OPEN, QUEUED
@@ -11,7 +12,7 @@ cdef int SHARED, SHUT, UNMADE, UNSETTLED, UNWATCHED, WAITING, WRITABLE
 
 cdef class Connection(Reading):
     cdef public object _local
-    cdef public object _rare
+    cdef public Rare _rare
     cdef public object _remembered
     cdef public object _remote
     cdef public object _signal
@@ -28,7 +29,8 @@ cdef class Connection(Reading):
     @cython.locals(ledger=Ledger)
     cpdef _deliver_close(self)
     cdef list _dismantle(self)
-    cpdef _dismantle_rare(self, rare)
+    cpdef _dismantle_rare(self, Rare rare)
+    cpdef Rare _need_rare(self)
     cpdef bint _ends_unheard(self, str event)
     cdef bint _failed_idle(self)
     cdef _listeners_changed(self)

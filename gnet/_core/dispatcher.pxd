@@ -21,7 +21,7 @@ cdef class Dispatcher:
     cdef public object hub
     cdef public set kept
     cdef public object ledger
-    cdef public object lookers
+    cdef public object lookout
     cdef public object loop
     cdef public object members
     cdef public Noted noted

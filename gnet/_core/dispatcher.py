@@ -27,7 +27,7 @@ from gevent.event import Event
 from gevent.exceptions import LoopExit
 from greenlet import getcurrent, greenlet
 
-from .._loop.loops import gone_error, prepare
+from .._loop.loops import Lookout, gone_error, prepare
 from .._loop.peer_watch import PeerWatch
 from .._loop.splicer import Splicer
 from .._loop.timers import IdleTimers, wait_patiently
@@ -76,7 +76,7 @@ class Dispatcher:
     :ivar calls: how many blocking calls have come since one had to wait; each counts itself.
     :ivar since: when the first of those came that is looked at.
     :ivar running: the borrowed greenlet that has begun the latest job.
-    :ivar lookers: those of its greenlets that let the loop look for events.
+    :ivar lookout: where its greenlets let the loop look for events.
     :ivar sharers: how many greenlets wait in :meth:`share` for their next turn.
     :ivar noted: what the read watchers have found.
     :ivar kept: the sockets and servers that the loop refers to (contract, rule 11).
@@ -87,7 +87,7 @@ class Dispatcher:
     __slots__ = (
         "__weakref__", "_asked", "_batch", "_forsaken", "_gathering", "_handled", "_holds",
         "_idle", "_jobs", "_joining", "_quiet", "_turn", "_workers", "calls", "gone", "hub",
-        "kept", "ledger", "lookers", "loop", "members", "noted", "others", "peers", "running",
+        "kept", "ledger", "lookout", "loop", "members", "noted", "others", "peers", "running",
         "sharers", "since", "splicer", "thread", "timers",
     )  # fmt: skip
 
@@ -118,15 +118,13 @@ class Dispatcher:
         self.running: greenlet | None = None
         self.since: float = 0.0
         self.sharers: int = 0
-        self.lookers: deque[Any] = deque()
+        self.lookout: Lookout = Lookout(hub)
         self._jobs: list[Job] = []
         # Whether who defers jobs now has them dispatched: gather().
         self._gathering = False
         self._batch: list[Job] = []
         self._idle: list[greenlet] = []
-        self._workers = 0
-        self._holds = 0
-        self._joining = 0
+        self._workers = self._holds = self._joining = 0
         self._quiet: Event | None = None
         self._turn: Any = None
         self.noted: Noted = Noted(hub, self._serve)
@@ -290,6 +288,7 @@ class Dispatcher:
     def _forget_jobs(self) -> None:
         with suppress(Exception):
             self.noted.forget()
+            self.lookout.forget()
         self._asked.clear()
         self._jobs.clear()
         self._batch.clear()

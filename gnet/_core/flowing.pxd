@@ -10,7 +10,6 @@ cdef Py_ssize_t MAX_READS, READ_BYTES
 cdef class Flowing(Inbound):
     cdef bint _ends_with_peer(self)
     cdef bint _goes_on(self, object wire)
-    cpdef bint _ends_unheard(self, str event)
 
     cpdef _emit_end(self)
     cpdef _end_met(self)

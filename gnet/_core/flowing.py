@@ -233,10 +233,6 @@ class Flowing(Inbound):
         self.bytes_read: int = self.bytes_read + size
         return size
 
-    def _ends_unheard(self, event: str) -> bool:
-        """Close at once, if the connection ends with its peer and nobody listens to the ends."""
-        raise NotImplementedError
-
     def _serve_end(self, event: str = "meet_end") -> None:
         """The peer has ended: tell the listeners, then end the other side (rule 8)."""
         generation = self._generation
@@ -278,7 +274,7 @@ class Flowing(Inbound):
 
     def _end_met(self) -> None:
         """In the hub: a blocking call has met the peer's end."""
-        if "end" in self._listeners or self._ends_with_peer():
+        if self.listener_count("end") or self._ends_with_peer():
             self._loop.defer(self._emit_end)
         else:
             # What follows is its caller's to say, and nobody is told.

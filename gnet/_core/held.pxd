@@ -9,7 +9,9 @@ cdef class Held(EventEmitter):
     cdef public Dispatcher _loop
     cdef public bint _refed
     cpdef _check_thread(self)
+    cpdef _check_unused(self)
     cpdef bint _holds(self)
+    cpdef bint _in_use(self)
     cdef _listening(self, event)
     cpdef _listen(self, event, listener, bint once, bint first)
     cpdef tuple _counts(self)

@@ -28,6 +28,7 @@ cdef class Host(Held):
     cdef public object _wire
     cdef public object server
     cdef int _facts(self)
+    cpdef bint _in_use(self)
     cdef bint _must_keep(self)
     cdef bint _never_waits(self)
     @cython.locals(loop=object)

@@ -17,6 +17,7 @@ cdef class Inbound(Departure):
     cdef public unsigned char _watching
     cdef public bint allow_half_open
     cdef public long long bytes_read
+    cpdef bint _ends_unheard(self, str event)
     cpdef _forget_noted(self)
     cpdef _rearm(self)
     cpdef _set_flow(self, flow)

@@ -338,7 +338,13 @@ class Inbound(Departure):
             # Nobody is there to hear of it, unless data of the program's was still to be sent.
             self._shut(self._own(annotate(exc, "read")), heard=self._sending >= SENT)
             return
-        self._step("meet_end")
+        # A listener of 'close' needs a greenlet.
+        if self.listener_count("close") or not self._ends_unheard("discard_unheard"):
+            self._step("meet_end")
+
+    def _ends_unheard(self, event: str) -> bool:
+        """Close at once, if the connection ends with its peer and nobody listens to the ends."""
+        raise NotImplementedError
 
     def _listen_to_sessions(self) -> None:
         """Somebody wants what a connection with TLS can be resumed by."""

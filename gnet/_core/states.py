@@ -184,6 +184,11 @@ TABLE: tuple[Row, ...] = (
         when(life=OPEN, receiving=END_MET, sending=WRITABLE, owner=HANDLER, queued=False),
         to(life=SHUT, receiving=END_TOLD, sending=FINISH_TOLD, owner=LEFT_BY_HANDLER),
         "publish_closed stop_timers release update_hold"),
+    # After close(): this end was sent before.
+    Row("discard_unheard",
+        when(life=OPEN, receiving=READABLE, sending=_ALL_SENT, owner=_GIVEN_UP, queued=False),
+        to(life=SHUT, receiving=END_MET, sending=FINISH_TOLD),
+        "publish_closed stop_timers release update_hold"),
     Row("tell_end", when(life=(OPEN, SHUT), receiving=END_MET),
         to(receiving=END_TOLD), "deliver_end"),
     # Both sides are over: the close itself sends the end, without a shutdown before it.

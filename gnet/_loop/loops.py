@@ -13,7 +13,7 @@ from .._transport.descriptors import close_descriptor
 from .._transport.stream_socket import is_libuv
 from ..errors import annotate, coded
 
-__all__ = ["check_descriptors", "each_turn", "gone_error", "look_around", "prepare"]
+__all__ = ["Lookout", "check_descriptors", "each_turn", "gone_error", "prepare"]
 
 
 def prepare(loop: Any) -> None:
@@ -46,32 +46,57 @@ def each_turn(loop: Any) -> Any:
     return loop.check(ref=False) if is_libuv(loop) else loop.prepare(ref=False)
 
 
-def look_around(hub: Any, lookers: deque[Any]) -> None:
-    """Block until the loop has looked for events, and who waited for those has been told.
+class Lookout:
+    """Where greenlets of a hub let its loop look for events.
 
-    :param hub: the hub of the calling greenlet.
-    :param lookers: who else of the hub's is in here; they go on in the order of their calls.
+    :param hub: the hub.
     """
-    loop = hub.loop
-    waiter: Any = Waiter(hub)
-    lookers.append(waiter)
-    with loop.idle() as busy, loop.check() as looked:
+
+    __slots__ = ("_hub", "_kept", "_lookers")
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+        # Who is in here; they go on in the order of their calls.
+        self._lookers: deque[Any] = deque()
+        # The watchers of one of them, for the next.
+        self._kept: tuple[Any, Any] | None = None
+
+    def look(self) -> None:
+        """Block until the loop has looked for events, and who waited for those has been told."""
+        loop = self._hub.loop
+        lookers = self._lookers
+        waiter: Any = Waiter(self._hub)
+        lookers.append(waiter)
+        watchers, self._kept = self._kept, None
+        if watchers is None:
+            watchers = loop.idle(), loop.check()
+        busy, looked = watchers
         # So it does not wait for any.
         busy.start(int)
         # What the descriptors' watchers hand to the loop comes behind the first of these calls,
         # and ahead of the second.
-        looked.start(loop.run_callback, loop.run_callback, _let_go, lookers)
+        looked.start(loop.run_callback, loop.run_callback, self._let_go)
         try:
             waiter.get()
         finally:
+            busy.stop()
+            looked.stop()
+            # Those of others that were in here at the same time are closed.
+            self.forget()
+            self._kept = watchers
             if waiter in lookers:
                 lookers.remove(waiter)
 
+    def forget(self) -> None:
+        """Close what is kept: the hub goes, or is another process'."""
+        watchers, self._kept = self._kept, None
+        for watcher in watchers or ():
+            watcher.close()
 
-def _let_go(lookers: deque[Any]) -> None:
-    """In the hub: one of them has looked around. The watchers fire in no order of theirs."""
-    if lookers:
-        lookers.popleft().switch(None)
+    def _let_go(self) -> None:
+        """In the hub: one has looked around. The watchers fire in no order of theirs."""
+        if self._lookers:
+            self._lookers.popleft().switch(None)
 
 
 def gone_error() -> RuntimeError:

@@ -39,7 +39,7 @@ def create_connection(
         raise option_error("connect()", options, _OPTIONS)
     rest: Any = options
     timeout = arguments.seconds("timeout", rest.pop("timeout", None))
-    mine = {name: rest.pop(name) for name in rest.keys() & _SOCKET_OPTIONS}
+    mine = {name: rest.pop(name) for name in _SOCKET_OPTIONS.intersection(rest)}
     if "fd" in mine or "handle" in mine:
         # What is refused must not cost the caller a descriptor.
         HandleRehearsal().connect(target, host, connect_listener, **rest)

@@ -324,7 +324,7 @@ class Connector:
     def _start(self, place: Any, at_once: bool = False) -> Any:
         """Start an attempt; gives what has ``settled`` in the end, perhaps with an ``error``.
 
-        :param at_once: whether it may have at once.
+        :param at_once: whether it may have at once, while nobody listens.
         """
         target: Any = self.target
         address, family = place
@@ -332,9 +332,13 @@ class Connector:
         self._attempts.append(attempt)
         self.attempted.append(f"{address}:{target.port}")
         self.family = _TCP_FAMILIES[family]
-        self._tell("connection_attempt", address, target.port, family)
+        if not at_once:
+            self._tell("connection_attempt", address, target.port, family)
         try:
-            attempt.wire = wire = self._new_wire(FAMILIES[family], target.early.mptcp)
+            wire, self._wire = self._wire, None
+            if not isinstance(wire, Wire):
+                wire = Wire.open(FAMILIES[family], target.early.mptcp)
+            attempt.wire = wire
             if target.early is not NOTHING:
                 target.early.apply(wire)
             if target.local_address is not None or target.local_port:
@@ -345,10 +349,6 @@ class Connector:
         if not attempt.settled:
             attempt.watch(self._loop.loop, self._writable)
         return attempt
-
-    def _new_wire(self, family: int, mptcp: bool = False) -> Wire:
-        given, self._wire = self._wire, None
-        return given if isinstance(given, Wire) else Wire.open(family, mptcp)
 
     def _writable(self, attempt: Attempt) -> None:
         """In the hub: the kernel knows how an attempt has ended."""

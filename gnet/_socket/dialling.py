@@ -17,7 +17,6 @@ from .._core.dispatcher import dispatcher
 from .._core.pipe import leave_former
 from .._core.states import CONNECTING, SHUT
 from .._core.watchdog import Watchdog
-from .._loop.loops import look_around
 from .._transport import tcp_options
 from .._transport.protocol import Transport
 from .._values.publish import publish, subscribers
@@ -103,13 +102,15 @@ class Dialling(Facts):
     def _await_connection(self) -> None:
         # Where nobody is told of it, it need not wait for the loop.
         if self._life == CONNECTING and not self._listeners and self._signal is None:
-            connector = self._rare.connector if self._rare is not None else None
+            rare = self._rare
+            connector = None if rare is None else rare.connector
             made = None if connector is None else connector.at_once()
             if made is not None:
                 self._open(*made)
+                # The loop is about to look, and wakes who waits for what it has found.
+                self._more = False
                 # But the others have their turn, a server at the other end for one.
-                loop = self._loop
-                look_around(loop.hub, loop.lookers)
+                self._loop.lookout.look()
         super()._await_connection()
 
     def _open(self, wire: Transport, remote: Any) -> None:

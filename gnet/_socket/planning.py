@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import is_not
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._core.block_list import BlockList
@@ -60,19 +59,12 @@ class Plan(NamedTuple):
     races: bool = True
 
 
-# What is told of hosts where nothing is: by it alone, as 0 is False.
-_NOTHING = (0, 0, None, None, None, None, None, None)
+# The default of ``family`` and ``hints``: by it alone, as 0 is False.
+_ANY = 0
 
 
-def tcp_options_of(early: EarlyOptions, *given: Any) -> TcpOptions:
-    """What ``connect()`` is told of hosts: the options from ``family`` to ``block_list``."""
-    if any(map(is_not, given, _NOTHING)):
-        return *_checked(*given), early
-    select, timeout = Defaults.auto_select_family, Defaults.attempt_timeout
-    return 0, 0, None, 0, None, select, timeout, None, early
-
-
-def _checked(
+def tcp_options_of(
+    early: EarlyOptions,
     family: Any,
     hints: Any,
     local_address: Any,
@@ -82,7 +74,14 @@ def _checked(
     attempt_timeout: Any,
     block_list: Any,
 ) -> TcpOptions:
+    """What ``connect()`` is told of hosts."""
     select = Defaults.auto_select_family
+    if (
+        family is hints is _ANY
+        and local_address is local_port is lookup is None
+        and auto_select_family is attempt_timeout is block_list is None
+    ):
+        return 0, 0, None, 0, None, select, Defaults.attempt_timeout, None, early
     if auto_select_family is not None:
         select = arguments.flag("auto_select_family", auto_select_family)
     port = 0 if local_port is None else arguments.port_number("local_port", local_port)
@@ -95,6 +94,7 @@ def _checked(
         select,
         _attempt_timeout(attempt_timeout),
         _block_list(block_list),
+        early,
     )
 
 
@@ -131,9 +131,9 @@ def plan_of(
         service = Service.parse(srv, resolver, options, server_hostname is not None)
     handshakes: Sequence[ClientTLS | None]
     if tls is None or tls is False:
-        for name, value in (("server_hostname", server_hostname), ("session", session)):
-            if value is not None:
-                raise type_error(f'The "{name}" argument needs the option tls=')
+        if server_hostname is not None or session is not None:
+            name = "session" if server_hostname is None else "server_hostname"
+            raise type_error(f'The "{name}" argument needs the option tls=')
         handshakes = (None,) * len(goals or (service,))
     else:
         if session is not None and len(goals) != 1:

@@ -10,7 +10,6 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import is_not
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
@@ -141,15 +140,21 @@ class Socket(SocketBase):
         congestion: str | None = None,
         rate: float | None = None,
     ) -> None:
-        given = (
-            allow_half_open, high_water_mark, onread, readable, writable, signal, tls_strict,
-            write_limit, when_over, first_byte_timeout, write_timeout, lifetime,
-            type_of_service, user_timeout, congestion, rate,
-        )  # fmt: skip
-        if any(map(is_not, given, _DEFAULTS)):
-            self._begin_with(*given)
-        else:
+        # By the defaults alone, as 0 is False.
+        if (
+            allow_half_open is tls_strict is False and readable is writable is None
+            and onread is signal is None and congestion is None
+            and write_limit is first_byte_timeout is write_timeout is lifetime is None
+            and type_of_service is user_timeout is rate is None
+            and high_water_mark is HIGH_WATER_BYTES and when_over == "destroy"
+        ):  # fmt: skip
             self._begin(dispatcher(), HIGH_WATER_BYTES)
+        else:
+            self._begin_with(
+                allow_half_open, high_water_mark, onread, readable, writable, signal, tls_strict,
+                write_limit, when_over, first_byte_timeout, write_timeout, lifetime,
+                type_of_service, user_timeout, congestion, rate,
+            )  # fmt: skip
         # Behind whatever refuses an argument, or the object: they stay their owner's.
         wire = None if fd is handle is None else _wire_of(fd, handle)
         if signal is not None:
@@ -412,7 +417,7 @@ class Socket(SocketBase):
         rare = self._need_rare()
         no_delay, keep_alive, delay = settings
         if no_delay:
-            self.set_no_delay(True)
+            self._set_option("no_delay", True)
         if keep_alive:
             self.set_keep_alive(True, delay, *tcp_options.NODES_KEEP_ALIVE)
         if listener is not None:
@@ -560,14 +565,6 @@ class HandleRehearsal(Rehearsal):
 
     def _has_handle(self) -> bool:
         return True
-
-
-# What __init__() hands on to _begin_with(), where nothing was given: by it alone, as 0 is False.
-_DEFAULTS = (
-    False, HIGH_WATER_BYTES, None, None, None, None, False,
-    None, "destroy", None, None, None,
-    None, None, None, None,
-)  # fmt: skip
 
 
 # -- arguments --------------------------------------------------------------------------------

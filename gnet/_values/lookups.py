@@ -25,11 +25,6 @@ class Lookups:
         self.failed_lookups = 0
         self.lookup_seconds = Histogram(SHORT_BOUNDS)
 
-    def ended(self, seconds: float, failed: bool) -> None:
-        """A lookup has ended."""
-        self.failed_lookups += failed
-        self.lookup_seconds.add(seconds)
-
 
 # A patched one gives the number of the greenlet.
 _this_thread = of_threads("get_ident")

@@ -70,7 +70,9 @@ def parse(
     elif target is not None:
         if port is not None or path is not None:
             raise type_error(BOTH_WAYS)
-        if isinstance(target, (str, os.PathLike)) and not _is_digits(target):
+        # os.PathLike takes long to look at what is none.
+        number = isinstance(target, int) or _is_digits(target)
+        if not number and isinstance(target, (str, os.PathLike)):
             return Target(None, None, _path(target, host), listener)
         port = target
     host = None if host is None else arguments.string("host", host)

@@ -26,7 +26,8 @@ def counted() -> Iterator[None]:
         raise
     finally:
         seconds = monotonic() - begun
-        lookups.ended(seconds, error is not None)
+        lookups.failed_lookups += error is not None
+        lookups.lookup_seconds.add(seconds)
         if watchers:
             record("lookup", seconds, error=error)
 

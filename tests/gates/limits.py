@@ -30,7 +30,7 @@ IDLE_EVENT_BYTES = 1_400
 IDLE_BLOCKING_FACTOR = 1.00
 
 #: Calls of gnet's own functions until the listener's.
-CALLS = {"accept": 25, "reset": 50, "connect": 128}
+CALLS = {"accept": 25, "reset": 50, "connect": 126}
 #: How often such a way may come back to a file that it has left.
 RETURNS = {"accept": 2, "reset": 5, "connect": 11}
 
