@@ -15,28 +15,22 @@ from typing import TYPE_CHECKING, Any
 from ._values import namesake  # noqa: F401  # isort: skip
 from . import dns, errors
 from ._core import dispatcher as dispatchers
-from ._core.block_list import BlockList
 from ._core.emitter import EventEmitter
 from ._core.on_read import OnRead
 from ._server import after_fork, at_exit, threads
 from ._server.dropped import DropInfo
-from ._server.inherited import InheritedListener, inherited_listeners
 from ._server.notify import notify
 from ._server.serve import run as _run
 from ._server.serve import serve
 from ._server.server import Server
 from ._server.threads import call_in
-from ._sight.process import stats
 from ._socket.creating import create_connection
 from ._socket.facts import PeerCredentials
 from ._socket.planning import MIN_ATTEMPT_SECONDS, Defaults
-from ._socket.pool import Pool, PoolStats
-from ._socket.relay import relay
 from ._socket.socket import Socket
 from ._transport.bound_socket import BoundSocket
 from ._values import arguments
 from ._values.addresses import AddressInfo, SocketAddress, is_ip, is_ipv4, is_ipv6
-from ._values.reconnect import Reconnect
 from .errors import AggregateError
 
 if TYPE_CHECKING:
@@ -45,8 +39,14 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from . import events
+    from ._core.block_list import BlockList
     from ._server.handover import take_over
+    from ._server.inherited import InheritedListener, inherited_listeners
     from ._server.options import ServerOptions
+    from ._sight.process import stats
+    from ._socket.pool import Pool, PoolStats
+    from ._socket.relay import relay
+    from ._values.reconnect import Reconnect
     from ._values.stats import ConnectStats, LookupStats, ProcessStats, ServerStats, SocketStats
 
 __all__ = [
@@ -95,13 +95,28 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# What is imported when it is first asked for.
+# The modules that are imported when they are first asked for. gnet.events needs dataclasses, and
+# gnet.tls OpenSSL, which take longer to import than all the rest; the others are for few programs.
 _LATE = ("cluster", "events", "live", "testing", "tls")
 # What a program imports by itself.
 _MODULES = ("logging", "metrics", "monkey", "shared", "wsgi")
-
-# They are dataclasses, too.
-_STATS = ("ConnectStats", "LookupStats", "ProcessStats", "ServerStats", "SocketStats")
+# The names that few programs ask for, and what they are imported from then.
+_FROM = {
+    "BlockList": "_core.block_list",
+    "ConnectStats": "_values.stats",
+    "InheritedListener": "_server.inherited",
+    "LookupStats": "_values.stats",
+    "Pool": "_socket.pool",
+    "PoolStats": "_socket.pool",
+    "ProcessStats": "_values.stats",
+    "Reconnect": "_values.reconnect",
+    "ServerStats": "_values.stats",
+    "SocketStats": "_values.stats",
+    "inherited_listeners": "_server.inherited",
+    "relay": "_socket.relay",
+    "stats": "_sight.process",
+    "take_over": "_server.handover",
+}
 
 after_fork.install()
 at_exit.install()
@@ -126,15 +141,13 @@ dispatchers.begun = _look_for_live
 
 
 def __getattr__(name: str) -> Any:
-    # gnet.events needs dataclasses, and gnet.tls OpenSSL, which take longer to import than all the
-    # rest; and gnet.cluster is for programs of several processes.
     with errors.late_import():
         if name in _LATE:
             return import_module(f".{name}", __name__)
-        if name in _STATS:
-            return getattr(import_module("._values.stats", __name__), name)
-        if name == "take_over":
-            return import_module("._server.handover", __name__).take_over
+        if name in _FROM:
+            found = getattr(import_module(f".{_FROM[name]}", __name__), name)
+            globals()[name] = found
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

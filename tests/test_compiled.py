@@ -92,7 +92,8 @@ def test_what_is_compiled_is_newer_than_its_source() -> None:
 
 def files() -> list[str]:
     """The names of the files from which a new interpreter has the modules of the core."""
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import gnet._core.tls_wire; " + (
+    modules = ", ".join(f"gnet._core.{name}" for name in core())
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {modules}; " + (
         "print(*(m.__file__ for name, m in sys.modules.items() if name.startswith('gnet._core.')))"
     )
     done = run(sys.executable, "-c", program)

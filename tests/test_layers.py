@@ -21,7 +21,7 @@ ROOMS = {
     "events": "",
     "_values": """
         __init__ namesake suggestions event_names arguments addresses packed bare block_rules
-        publish report threads durations lookups stats weak_sets race encodings targets
+        publish report originals durations lookups stats weak_sets race encodings targets
         proxy_header client_hello tls_errors backoff buffers prefix token_buckets reconnect
     """,
     "dns": """

@@ -32,7 +32,7 @@ from .._loop.peer_watch import PeerWatch
 from .._loop.splicer import Splicer
 from .._loop.timers import IdleTimers, wait_patiently
 from .._transport import stream_socket
-from .._transport.stream_socket import of_threads
+from .._values.originals import original
 from .._values.report import job_failed
 from .ledger import ThreadLedger, of_thread
 from .noted import Noted
@@ -57,7 +57,7 @@ LEAST_TURN_SECONDS = TURN_SECONDS / 10
 UNMEASURED_CALLS = 2
 
 # What each thread of the system's has of its own.
-_locals: Any = of_threads("_local")()
+_locals: Any = original("_thread", "_local")()
 
 #: Closes the sockets and servers of a dispatcher that goes: :mod:`gnet._server.threads`.
 leave: Callable[[Dispatcher], object] | None = None

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from .._loop.timers import Deadline
 from .._values import encodings
-from .._values.reconnect import Reconnect, Tries
 from ..errors import coded, late_import
 from .connection import Connection
 from .outbox import Outbox
@@ -24,6 +23,7 @@ from .rare import Rare
 from .states import CONNECTING, LEFT, OPEN, UNTOLD, WRITABLE
 
 if TYPE_CHECKING:
+    from .._values.reconnect import Tries
     from .pipe import Pipe
 
 __all__ = ["Losing", "Redial"]
@@ -32,17 +32,16 @@ __all__ = ["Losing", "Redial"]
 class Redial:
     """How a socket dials again.
 
-    :param policy: when.
+    :param tries: the tries since a connection was good, and when there is another.
     :param begin: begins a dial.
-    :ivar tries: the tries since a connection was good.
     :ivar begun: when the latest connection was made.
     :ivar loss: what has ended it; ``None`` for the peer's end.
     """
 
     __slots__ = ("_timer", "begin", "begun", "loss", "tries")
 
-    def __init__(self, policy: Reconnect, begin: Callable[[], object]) -> None:
-        self.tries = Tries(policy)
+    def __init__(self, tries: Tries, begin: Callable[[], object]) -> None:
+        self.tries = tries
         self.begin = begin
         self.begun = 0.0
         self.loss: BaseException | None = None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import _socket
 import errno
-import math
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,7 +55,7 @@ def checked_byte_rate(name: str, value: Any) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise arguments.wrong_kind(name, value, "a number of bytes a second")
-    if not 1 <= value < math.inf:
+    if not 1 <= value < float("inf"):
         right = "1 byte a second or more"
         raise arguments.wrong_value(name, value, right, "ERR_OUT_OF_RANGE")
     return float(value)

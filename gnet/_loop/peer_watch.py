@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from weakref import ref
 
 from .._transport.protocol import READ, Transport
+from .._values.originals import original
 
 __all__ = ["AVAILABLE", "PeerWatch"]
 
@@ -46,10 +47,7 @@ class PeerWatch:
     def _add(self, fd: int, socket: ref[_Watched]) -> None:
         if self._epoll is None:
             # A patched program has none: it would block the hub, where it is asked to wait.
-            # Here, as it brings logging along: a sixth of what importing gnet would take.
-            from gevent.monkey import get_original
-
-            self._epoll = get_original("select", "epoll")()
+            self._epoll = original("select", "epoll")()
             self._watcher = self._loop.io(self._epoll.fileno(), READ, ref=False)
             # Not directly: a signal's exception in it would stop the watcher for ever.
             self._watcher.start(self._loop.run_callback, self._look)

@@ -8,36 +8,47 @@ it, a lookup for example, waits for ever.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from gevent.threadpool import ThreadPool, ThreadResult
+__all__ = ["kinds", "renew"]
 
-__all__ = ["ThreadPool", "ThreadResult", "renew"]
+_MODULE = "gevent.threadpool"
 
 
-def renew(hub: Any, pools: Iterable[Any], results: Iterable[Any]) -> None:
+def kinds() -> tuple[type, ...]:
+    """The classes of pools, and of what their threads are to answer; none if there is no pool."""
+    # Whoever has one has imported it, which takes half as long as importing gnet does.
+    module = sys.modules.get(_MODULE)
+    found = (getattr(module, name, None) for name in ("ThreadPool", "ThreadResult"))
+    return tuple(filter(None, found))
+
+
+def renew(hub: Any, found: Iterable[Any]) -> None:
     """In a forked child: give the pools of a hub their own state, ahead of ``gevent.reinit()``.
 
     :param hub: the calling thread's.
-    :param pools: the process' pools; those of other hubs, stay as they are.
-    :param results: what the pools' threads were to answer.
+    :param found: the process' instances of :func:`kinds`; those of other hubs stay as they are.
     """
-    for result in results:
+    module: Any = sys.modules.get(_MODULE)
+    # One that was not made whole has none.
+    mine = [each for each in found if getattr(each, "hub", None) is hub]
+    for each in mine:
         # No thread is left that would send it, and a watcher that waits for it keeps the loop from
         # ending. One that has been sent is the parent's.
-        if getattr(result, "hub", None) is hub:
-            result.destroy_in_main_thread()
-    for pool in pools:
-        if getattr(pool, "hub", None) is hub:
-            for worker in list(pool._worker_greenlets):
+        if isinstance(each, module.ThreadResult):
+            each.destroy_in_main_thread()
+    for each in mine:
+        if isinstance(each, module.ThreadPool):
+            for worker in list(each._worker_greenlets):
                 _bury(worker, hub)
             # gevent makes another and drops this one as it is. libuv keeps the watcher in a list,
             # and runs through what has come to its place in memory: without an end, or to a crash.
-            pool.fork_watcher.stop()
-            pool.fork_watcher.close()
-            pool._on_fork()
+            each.fork_watcher.stop()
+            each.fork_watcher.close()
+            each._on_fork()
 
 
 def _bury(worker: Any, hub: Any) -> None:

@@ -39,7 +39,6 @@ from .._core import ledger
 from .._core.dispatcher import Dispatcher, dispatcher, dispatchers
 from .._core.states import IDLE
 from .._loop import thread_pools
-from .._loop.thread_pools import ThreadPool, ThreadResult
 from .._socket.socket import Socket
 from .._transport.descriptors import close_descriptor
 from .._transport.protocol import Transport
@@ -64,7 +63,8 @@ def close_inherited() -> None:
     lookups.forget()
     libc.forget()
     dispatchers.clear()
-    found = _referrers(Socket, Server, ThreadPool, ThreadResult)
+    pools = thread_pools.kinds()
+    found = _referrers(Socket, Server, *pools)
     inherited = [each for each in found if _is_whole(each)]
     parents = getattr(hub, "gnet_dispatcher", None)
     theirs = {each._loop for each in inherited}
@@ -86,11 +86,7 @@ def close_inherited() -> None:
             # The hub's loop first: what the pools start on it is the child's.
             hub.loop.reinit()
             _look_at_once(hub.loop)
-            thread_pools.renew(
-                hub,
-                [each for each in found if isinstance(each, ThreadPool)],
-                [each for each in found if isinstance(each, ThreadResult)],
-            )
+            thread_pools.renew(hub, [each for each in found if isinstance(each, pools)])
         with _gathered(troubles):
             # gevent's fork() does the same again behind this, and may.
             gevent.reinit(hub)

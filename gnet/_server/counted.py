@@ -12,7 +12,6 @@ from .._core.dispatcher import Dispatcher
 from .._core.held import Held
 from .._core.ledger import Ledger
 from .._core.runners import Runners
-from .._core.tally import consistent, tally
 from .._values import arguments
 from .._values.addresses import AddressInfo, place_text
 from .._values.durations import record_later
@@ -137,6 +136,7 @@ class Counted(Held):
             whatever closes.
         """
         with late_import():
+            from .._core.tally import consistent, tally
             from .._values.stats import AGES, ServerStats
 
         ledger = self._ledger

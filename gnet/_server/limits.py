@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._core.block_list import BlockList
 from .._loop.timers import start_timer
 from .._values import arguments
 from .._values.prefix import Prefix
 from .._values.token_buckets import Buckets, Rate, SharedRate
+from ..errors import late_import
 from .entrance import Entrant, Stage, Step
+
+if TYPE_CHECKING:
+    from .._core.block_list import BlockList
 
 __all__ = ["Blocked", "PerAddress", "Rates", "Room", "host_of"]
 
@@ -81,8 +84,13 @@ class Blocked(Stage):
     reason = "block_list"
 
     def __init__(self, block_list: BlockList | None) -> None:
-        if block_list is not None and not isinstance(block_list, BlockList):
-            raise arguments.wrong_kind("block_list", block_list, "a gnet.BlockList")
+        if block_list is not None:
+            # Whoever has one has imported it.
+            with late_import():
+                from .._core.block_list import BlockList
+
+            if not isinstance(block_list, BlockList):
+                raise arguments.wrong_kind("block_list", block_list, "a gnet.BlockList")
         self.block_list = block_list
 
     @property

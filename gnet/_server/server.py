@@ -17,7 +17,6 @@ from greenlet import getcurrent
 
 from .._core import watchdog
 from .._core.acceptor import Acceptor
-from .._core.block_list import BlockList
 from .._core.dispatcher import dispatcher
 from .._core.emitter import EventEmitter, Listener
 from .._core.reception import Reception
@@ -56,10 +55,11 @@ from .limits import Blocked, PerAddress, Rates, Room
 from .listen_request import ListenRequest
 from .options import ListeningOptions, ServerOptions
 from .pacing import Pacing
-from .proxy_gate import ProxyGate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .._core.block_list import BlockList
 
     # Its events, each with the arguments of its listeners.
     from .server_events import ServerBase
@@ -218,11 +218,13 @@ class Server(ServerBase):
         arguments.optional_function("connection_listener", connection_listener)
         # Ahead of a header who comes does not matter, and a client that never says so must not
         # cost anything; behind it the limit may have become another one.
-        gate: list[Stage] = (
-            []
-            if proxy_protocol is None
-            else [self._room, ProxyGate(proxy_protocol, trusted_proxies)]
-        )
+        gate: list[Stage] = []
+        if proxy_protocol is not None:
+            # As of TLS: few servers have it.
+            with late_import():
+                from .proxy_gate import ProxyGate
+
+            gate = [self._room, ProxyGate(proxy_protocol, trusted_proxies)]
         strict = flag("tls_strict", tls_strict)
         self._tls_gate = self._gate(tls, sni_callback, handshake_timeout, max_handshakes, strict)
         pacing = Pacing(checked_byte_rate("rate", rate))

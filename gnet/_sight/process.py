@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +37,8 @@ def stats() -> ProcessStats:
     if not living and not ended:
         return own
     with late_import():
+        from dataclasses import replace
+
         from .sums import added
 
     return replace(added([own, *living.values()], ended), workers=living)

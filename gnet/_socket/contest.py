@@ -17,10 +17,10 @@ from ..errors import AggregateError
 from .dial import Connector, Made
 from .goals import TcpTarget
 from .planning import Plan
-from .services import Service
 
 if TYPE_CHECKING:
     from .secure import ClientTLS
+    from .services import Service
 
 __all__ = ["Contest"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _socket
 import errno
-from array import array
+import struct
 from collections.abc import Iterable
 from typing import Any
 from weakref import ref
@@ -55,12 +55,13 @@ class Descriptors(Framing):
         message = bytes(encodings.byte_view(data))
         if not message:
             raise arguments.wrong_value("data", data, "of one byte or more, which they go with")
-        numbers = array("i", [_number(each) for each in fds])
+        numbers = [_number(each) for each in fds]
         if len(numbers) > MOST_FDS:
             raise arguments.wrong_value("fds", len(numbers), f"at most {MOST_FDS} descriptors")
         if not has_fds(self._open_wire()):
             raise system_error(errno.EOPNOTSUPP, "sendmsg")
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, numbers)  # type: ignore[attr-defined,unused-ignore]
+        packed = struct.pack(f"{len(numbers)}i", *numbers)
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)  # type: ignore[attr-defined,unused-ignore]
         return self.sendmsg([message], [rights] if numbers else ())
 
     def recv_fds(

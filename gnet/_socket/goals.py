@@ -1,12 +1,14 @@
 """Where one dial goes, and how."""
 
-from __future__ import annotations
+# Without "annotations" of __future__: with them as text these take three times as long to import.
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._core.block_list import BlockList
 from .._transport.early_options import NOTHING, EarlyOptions
+
+if TYPE_CHECKING:
+    from .._core.block_list import BlockList
 
 __all__ = ["PathTarget", "TcpTarget"]
 
@@ -30,5 +32,5 @@ class TcpTarget(NamedTuple):
     lookup: Callable[..., Any] | None = None
     auto_select_family: bool = True
     attempt_timeout: float = 0.25
-    block_list: BlockList | None = None
+    block_list: "BlockList | None" = None
     early: EarlyOptions = NOTHING

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import _socket
 import errno
-from array import array
 from collections.abc import Iterable
 from typing import Any
 
 from .._core.losing import Losing
 from .._core.on_read import writable_view
 from .._core.states import LEFT, LISTENERS, OPEN, SHUT, UNMADE
+from .._transport.fds_wire import close_fds, fds_of
 from .._transport.protocol import Transport
 from .._transport.sigpipe import NO_SIGNAL
 from .._values import arguments
@@ -54,12 +54,7 @@ class _Ancillary:
         return taken, 0
 
     def __del__(self) -> None:
-        for level, kind, data in self.items:
-            if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):  # type: ignore[attr-defined,unused-ignore]
-                descriptors = array("i")
-                descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-                for fd in descriptors:
-                    _socket.close(fd)
+        close_fds(fds_of(self.items))
 
 
 class Messages(Losing):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._core.block_list import BlockList
 from .._transport.early_options import EarlyOptions
 from .._values import arguments
 from .._values.addresses import is_ip
@@ -13,10 +12,11 @@ from .._values.targets import Target
 from ..dns.names import check_hints
 from ..errors import late_import, type_error
 from .goals import PathTarget, TcpTarget
-from .services import Service
 
 if TYPE_CHECKING:
+    from .._core.block_list import BlockList
     from .secure import ClientTLS
+    from .services import Service
 
 __all__ = [
     "MIN_ATTEMPT_SECONDS",
@@ -128,6 +128,10 @@ def plan_of(
     service = None
     if srv is not None:
         assert options is not None
+        # As of TLS: few programs have one.
+        with late_import():
+            from .services import Service
+
         service = Service.parse(srv, resolver, options, server_hostname is not None)
     handshakes: Sequence[ClientTLS | None]
     if tls is None or tls is False:
@@ -179,6 +183,12 @@ def _attempt_timeout(value: Any) -> float:
 
 
 def _block_list(value: Any) -> BlockList | None:
-    if value is not None and not isinstance(value, BlockList):
+    if value is None:
+        return None
+    # Whoever has one has imported it.
+    with late_import():
+        from .._core.block_list import BlockList
+
+    if not isinstance(value, BlockList):
         raise arguments.wrong_kind("block_list", value, "a gnet.BlockList")
     return value

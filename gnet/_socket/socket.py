@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import ref
 
 from .._core import watchdog
-from .._core.block_list import BlockList
 from .._core.dispatcher import dispatcher
 from .._core.losing import Redial
 from .._core.on_read import OnRead
@@ -29,13 +28,13 @@ from .._transport.early_options import EarlyOptions
 from .._transport.protocol import Transport, refuse_tls
 from .._transport.stream_socket import wire_of_fd
 from .._values import arguments, targets
-from .._values.reconnect import Reconnect
 from .._values.suggestions import suggesting
 from ..errors import (
     AbortError,
     HandleTypeError,
     SocketClosedError,
     annotate,
+    late_import,
     system_error,
     type_error,
 )
@@ -47,6 +46,9 @@ from .planning import Plan, TcpOptions, plan_of, tcp_options_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .._core.block_list import BlockList
+    from .._values.reconnect import Reconnect
 
     # Its events, each with the arguments of its listeners.
     from .socket_events import SocketBase
@@ -377,6 +379,10 @@ class Socket(SocketBase):
         return self
 
     def _check_reconnect(self, reconnect: Any) -> None:
+        # Whoever has a policy has imported it.
+        with late_import():
+            from .._values.reconnect import Reconnect
+
         if not isinstance(reconnect, Reconnect):
             raise arguments.wrong_kind("reconnect", reconnect, "a gnet.Reconnect")
         if self.server is not None:
@@ -427,8 +433,10 @@ class Socket(SocketBase):
             rare.connect_listener = self._entries(event)[-1]
         wire, self._wire = self._wire, None
         if reconnect is not None:
+            from .._values.reconnect import Tries
+
             # By the object: a method would make a circle, which keeps the socket.
-            rare.redial = Redial(reconnect, partial(dial, ref(self), plan, limit))
+            rare.redial = Redial(Tries(reconnect), partial(dial, ref(self), plan, limit))
         self._dial(plan, limit, wire)
         self._step("connect")
         if self._timeout:

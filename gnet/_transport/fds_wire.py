@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import _socket
 import errno
-from array import array
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +17,7 @@ __all__ = ["MOST_FDS", "FdsWire", "close_fds", "fds_of", "has_fds"]
 #: The most descriptors of one message: SCM_MAX_FD of Linux.
 MOST_FDS = 253
 
-_INT_BYTES = array("i").itemsize
+_INT_BYTES = struct.calcsize("i")
 _ROOM = MOST_FDS * _INT_BYTES
 # The kernel then never gives one that children would inherit.
 _CLOEXEC: int = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
@@ -37,11 +37,11 @@ def room_for(count: int) -> int:
 
 def fds_of(ancillary: list[Any]) -> list[int]:
     """The descriptors in the ancillary data of a message."""
-    fds = array("i")
+    fds: list[int] = []
     for level, kind, data in ancillary:
         if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):  # type: ignore[attr-defined,unused-ignore]
-            fds.frombytes(data[: len(data) - len(data) % _INT_BYTES])
-    return list(fds)
+            fds += struct.unpack_from(f"{len(data) // _INT_BYTES}i", data)
+    return fds
 
 
 def close_fds(fds: list[int]) -> None:

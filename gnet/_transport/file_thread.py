@@ -21,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from .._values.originals import original
 from .descriptors import close_descriptor
 from .protocol import Watcher, refuse
 from .wakeup import Wakeup
@@ -41,19 +42,12 @@ PATIENCE_SECONDS = 10.0
 _SIGNALS = signal.valid_signals() - {signal.SIGTTIN, signal.SIGTTOU}
 
 
-def _original(module: str, name: str) -> Any:
-    # What a patched program has switches to the hub. Here, as for PeerWatch.
-    from gevent.monkey import get_original
-
-    return get_original(module, name)
-
-
 def events_of(fd: int, wanted: int) -> int:
     """What ``poll()`` has to say of a descriptor at the moment; ``0`` if nothing.
 
     :param wanted: ``POLLIN``, ``POLLOUT``, or ``0`` for its end and failures alone.
     """
-    poller = _original("select", "poll")()
+    poller = original("select", "poll")()
     poller.register(fd, wanted)
     found = poller.poll(0)
     return int(found[0][1]) if found else 0
@@ -171,14 +165,14 @@ class FileThread:
     def _start_thread(self) -> None:
         if self._ask >= 0:
             return
-        allocate_lock = _original("_thread", "allocate_lock")
+        allocate_lock = original("_thread", "allocate_lock")
         self._done, self._ended = allocate_lock(), allocate_lock()
         self._done.acquire()
         self._ended.acquire()
         self._fd = _socket.dup(self._given)
         try:
             self._asked, self._ask = os.pipe()
-            _original("_thread", "start_new_thread")(self._run, ())
+            original("_thread", "start_new_thread")(self._run, ())
         except RuntimeError as exc:
             self.abandon()
             raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from exc
@@ -189,7 +183,7 @@ class FileThread:
     def _run(self) -> None:
         # Signals are for the others; and a reader that has gone is an error of the write.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        poller = _original("select", "poll")()
+        poller = original("select", "poll")()
         poller.register(self._asked, select.POLLIN)
         try:
             while self._turn(poller):

@@ -17,8 +17,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from .._values.threads import of_threads
-from ..errors import annotate, system_error, value_error
+from .._values.originals import original
+from ..errors import annotate, late_import, system_error, value_error
 from .protocol import Listener, Transport, Watcher, refuse
 from .sigpipe import NO_SIGNAL
 from .watchers import RestartingWatcher
@@ -28,15 +28,12 @@ if sys.platform == "win32":
 else:
     from _socket import socket as SystemSocket
 
-    from .blocking_file import file_wire
-
 __all__ = [
     "TcpWire",
     "Wire",
     "accept",
     "coarse_now",
     "is_libuv",
-    "of_threads",
     "receive",
     "receive_now",
     "send",
@@ -341,7 +338,7 @@ def send(wire: Transport, data: Any, flags: int = 0) -> int:
 
 #: The number of the calling thread of the system's; of greenlets a patched ``get_ident()`` gives
 #: that. Modules that are compiled have :file:`stream_socket.pxd`'s instead.
-this_thread: Callable[[], int] = of_threads("get_ident")
+this_thread: Callable[[], int] = original("_thread", "get_ident")
 
 
 #: When something is done, by :func:`time.monotonic`. Modules that are compiled have
@@ -377,6 +374,10 @@ def wire_of_fd(fd: int) -> Transport:
                 return wire
             wire.detach()
         elif stat.S_ISFIFO(mode) or (stat.S_ISCHR(mode) and os.isatty(fd)):
+            # Few programs have one.
+            with late_import():
+                from .blocking_file import file_wire
+
             return file_wire(fd)
     raise value_error(
         f'The "fd" argument must be a stream socket, pipe, FIFO or terminal, and not a '

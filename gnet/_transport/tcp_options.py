@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _socket
 import errno
-import math
 import os
 import sys
 from collections.abc import Callable
@@ -147,7 +146,8 @@ def _user_timeout(value: Any) -> int | None:
         right = f"at most {_MAX_USER_TIMEOUT // 1000} seconds"
         raise arguments.wrong_value("user_timeout", value, right, "ERR_OUT_OF_RANGE")
     _need("user_timeout", "TCP_USER_TIMEOUT")
-    return math.ceil(seconds * 1000)
+    # Up to the next one.
+    return -int(-seconds * 1000 // 1)
 
 
 def _congestion(value: Any) -> bytes | None:

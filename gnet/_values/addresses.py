@@ -25,10 +25,11 @@ IPAddress = IPv4Address | IPv6Address
 
 # The field of RFC 6437 has 20 bits; Node aborts its process above them.
 _MAX_FLOWLABEL = 0xFFFFF
+# Patterns, which re compiles when they are first needed.
 # Names of interfaces, and their numbers. ipaddress itself takes everything but a second "%",
 # blanks and line ends included.
-_ZONE = re.compile(r"[0-9A-Za-z._:~-]+")
-_WITH_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?")
+_ZONE = r"[0-9A-Za-z._:~-]+"
+_WITH_PORT = r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::([0-9]{1,5}))?"
 
 
 class AddressInfo(NamedTuple):
@@ -101,7 +102,7 @@ def _parsed(text: str) -> IPAddress | None:
         if ":" not in text:
             return IPv4Address(text)
         _, zone = split_zone(text)
-        return IPv6Address(text) if zone is None or _ZONE.fullmatch(zone) else None
+        return IPv6Address(text) if zone is None or re.fullmatch(_ZONE, zone) else None
     except ValueError:
         return None
 
@@ -256,7 +257,7 @@ class SocketAddress:
 
         From Node's ``net``: *SocketAddress.parse(input)*.
         """
-        match = _WITH_PORT.fullmatch(arguments.string("text", text))
+        match = re.fullmatch(_WITH_PORT, arguments.string("text", text))
         # What has no such form may still be IPv6 without brackets, and so without a port.
         bracketed, plain, port = match.groups() if match else (None, text, None)
         host, number = bracketed or plain, int(port or 0)

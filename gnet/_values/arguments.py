@@ -7,11 +7,9 @@ names the argument, the value and what is right.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from functools import partial
-from string import whitespace
 from types import CodeType, MethodType
 from typing import Any
 
@@ -28,6 +26,8 @@ MAX_KEEP_ALIVE_COUNT = 127
 # CO_COROUTINE, CO_ITERABLE_COROUTINE and CO_ASYNC_GENERATOR: inspect, *Code Objects Bit Flags*.
 ASYNC_FLAGS = 0x80 | 0x100 | 0x200
 
+# What Python takes for blank in ASCII.
+_BLANKS = " \t\n\r\v\f"
 _FAMILIES = {0: 0, 4: 4, 6: 6, "IPv4": 4, "IPv6": 6}
 
 
@@ -81,7 +81,7 @@ def _bad_port(name: str, value: object) -> ValueError:
 
 def _parse_port(text: str) -> int | None:
     # Not whatever is space to Unicode: U+001F and its kin are none in a number of Node's either.
-    text = text.strip(whitespace).lower()
+    text = text.strip(_BLANKS).lower()
     digits, base = (text[2:], 16) if text.startswith("0x") else (text, 10)
     # int() also takes signs, underscores and other alphabets' digits, which no port has.
     if not digits.isascii() or not digits.isalnum():
@@ -137,7 +137,7 @@ def positive_seconds(name: str, value: Any) -> float:
 def _seconds(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong_kind(name, value, "a number of seconds")
-    if not 0 <= value <= MAX_SECONDS or math.isnan(value):
+    if not 0 <= value <= MAX_SECONDS:
         raise wrong_value(name, value, f"from 0 to {MAX_SECONDS:.0f} seconds", "ERR_OUT_OF_RANGE")
     return float(value)
 

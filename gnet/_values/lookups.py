@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .durations import SHORT_BOUNDS, Histogram
-from .threads import of_threads
+from .originals import original
 
 __all__ = ["Lookups", "forget", "lookups_of_threads", "of_this_thread"]
 
@@ -27,7 +27,7 @@ class Lookups:
 
 
 # A patched one gives the number of the greenlet.
-_this_thread = of_threads("get_ident")
+_this_thread = original("_thread", "get_ident")
 
 # By the thread's number, which a later thread may have again: it goes on in the same object, and
 # of threads that come and go none is left behind.

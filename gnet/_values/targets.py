@@ -21,7 +21,8 @@ ONE_OF_SEVERAL = "host:port, [IPv6]:port, unix:path, a (host, port) tuple, a por
 _UNIX = "unix:"
 
 # What other programs take for an address in one string. A path has a slash, or its NUL.
-_HOST_AND_PORT = re.compile(r"(?:\[([^\[\]/\\\0]+)\]|([^:\[\]/\\\0\s]*)):([0-9]{1,5})")
+# re compiles it when it is first needed.
+_HOST_AND_PORT = r"(?:\[([^\[\]/\\\0]+)\]|([^:\[\]/\\\0\s]*)):([0-9]{1,5})"
 
 
 class Target(NamedTuple):
@@ -121,7 +122,7 @@ def _parse_one(target: Any) -> Target:
     if isinstance(target, str):
         if target.startswith(_UNIX):
             return Target(None, None, arguments.path("target", target[len(_UNIX) :]), None)
-        match = _HOST_AND_PORT.fullmatch(target)
+        match = re.fullmatch(_HOST_AND_PORT, target)
         if match is None or (match[1] is not None and not is_ipv6(match[1])):
             raise arguments.wrong_value("target", target, ONE_OF_SEVERAL)
         return Target(arguments.port(match[3]), match[1] or match[2] or None, None, None)
@@ -156,7 +157,7 @@ def _path(target: Any, host: Any) -> str:
 
 def _check_no_host_and_port(text: str) -> None:
     """Refuse ``host:port``: a Unix socket of that name is not what is meant."""
-    match = _HOST_AND_PORT.fullmatch(text)
+    match = re.fullmatch(_HOST_AND_PORT, text)
     if match is None:
         return
     v6, name, digits = match.groups()

@@ -4,7 +4,7 @@ A ``lookup=`` hook is any callable that takes what :func:`lookup` takes and give
 It may block: only its own greenlet waits.
 
 ``gnet.dns.Resolver`` is imported when it is first asked for, and dnspython with it, so a
-program without it does not pay for it.
+program without it does not pay for it; so are the classes of records.
 
 From Node's ``dns``: *dns.lookup()*, *Supported getaddrinfo flags*, *Class: dns.Resolver*.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _socket
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -23,9 +24,9 @@ from ..errors import late_import, lookup_error, printable, type_error, value_err
 from . import libc
 from .counted import counted
 from .names import ADDRCONFIG, ALL, V4MAPPED, Address, ascii_name, check_lookup
-from .records import CAA, MX, NAPTR, SOA, SRV
 
 if TYPE_CHECKING:
+    from .records import CAA, MX, NAPTR, SOA, SRV
     from .resolver import Resolver
 
 __all__ = [
@@ -46,6 +47,11 @@ _FAMILY = {_socket.AF_INET: 4, _socket.AF_INET6: 6}
 _ANSWERED_FAMILY = {4: 4, 6: 6, "IPv4": 4, "IPv6": 6}
 # Nobody tries as many addresses, and looking at each takes a few microseconds.
 _MAX_ANSWER = 1024
+# What is imported when it is first asked for, and from where.
+_LATE = {
+    "Resolver": "resolver",
+    **dict.fromkeys(("CAA", "MX", "NAPTR", "SOA", "SRV"), "records"),
+}
 # Stands for the family of an address that came without one.
 _UNSAID: Any = object()
 
@@ -191,14 +197,13 @@ def _said_family(family: Any) -> int | None:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Resolver":
+    if name in _LATE:
         with late_import():
-            from .resolver import Resolver
-
-        globals()[name] = Resolver
-        return Resolver
+            found = getattr(import_module(f".{_LATE[name]}", __name__), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | {"Resolver"})
+    return sorted({*globals(), *_LATE})

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from .._values.threads import of_threads
+from .._values.originals import original
 
 __all__ = ["ask", "forget", "install"]
 
@@ -26,7 +26,7 @@ __all__ = ["ask", "forget", "install"]
 _PATIENCE = 0.05
 
 # The threads' own: a patched one would wait for the hub.
-_new_lock = of_threads("allocate_lock")
+_new_lock = original("_thread", "allocate_lock")
 # A fork has it from its beginning to its end, and a question while it begins.
 _turn = _new_lock()
 # A lock for each question that is under way, which ends with it.

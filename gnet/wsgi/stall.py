@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
-from gevent.monkey import get_original
+from .._values.originals import original
 
 __all__ = ["StallWatch"]
 
@@ -21,9 +21,9 @@ LOOKS = 4
 _log = logging.getLogger("gnet")
 
 # The system's own, also where the standard library's are gevent's.
-_allocate_lock = get_original("_thread", "allocate_lock")
-_get_ident = get_original("_thread", "get_ident")
-_start_new_thread = get_original("_thread", "start_new_thread")
+_allocate_lock = original("_thread", "allocate_lock")
+_get_ident = original("_thread", "get_ident")
+_start_new_thread = original("_thread", "start_new_thread")
 
 
 class StallWatch:

@@ -13,16 +13,16 @@ from typing import Any
 
 from gevent.event import Event
 from gevent.hub import get_hub
-from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
+from .._values.originals import original
 from .files import FileWrapper
 from .response import Response
 
 __all__ = ["RemoteResponse", "Threads"]
 
 # The system's own, also where the standard library's is gevent's.
-_allocate_lock = get_original("_thread", "allocate_lock")
+_allocate_lock = original("_thread", "allocate_lock")
 
 
 class _Call:

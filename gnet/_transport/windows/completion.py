@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent.monkey import get_original
 
 assert sys.platform == "win32"
 
 import _overlapped  # type: ignore[import-not-found]  # noqa: E402
 import _winapi  # noqa: E402
+
+from ..._values.originals import original  # noqa: E402
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -74,7 +75,7 @@ class CompletionPort:
         self._wake = self.loop.async_(ref=False)
         self._wake.start(self._deliver)
         # A thread of the system's also where gevent has patched threads into greenlets.
-        get_original("_thread", "start_new_thread")(
+        original("_thread", "start_new_thread")(
             _collect, (self._handle, self._operations, self._done, self._wake.send)
         )
 
