@@ -112,7 +112,7 @@ def _draw_panel(axes: Any, panel: dict[str, Any]) -> None:
     axes.invert_yaxis()
     longest = max(spread["max"] for spread in spreads)
     axes.set_xlim(0, 1.05 * min(LONGEST, longest))
-    axes.set_title(fill(panel["title"], 56), fontsize=LETTERS + 1, loc="left")
+    axes.set_title(fill(panel["title"], 42), fontsize=LETTERS + 1, loc="left")
     better = "" if panel["more_is_better"] else " (less is better)"
     axes.set_xlabel(f"ratio to {panel['base']}{better}")
     axes.spines[["top", "right"]].set_visible(False)
@@ -136,7 +136,7 @@ def _draw_lines(
     axes.set_ylim(0, 1.15 * max(1.0, highest))
     axes.set_xlim(-0.5, len(commits) - 0.5)
     axes.set_xticks(range(len(commits)), commits, rotation=30, ha="right", fontsize=LETTERS - 3)
-    axes.set_title(fill(title, 56), fontsize=LETTERS + 1, loc="left")
+    axes.set_title(fill(title, 42), fontsize=LETTERS + 1, loc="left")
     axes.set_ylabel("processor time")
     axes.legend(fontsize=LETTERS - 2, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
