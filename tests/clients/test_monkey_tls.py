@@ -149,7 +149,7 @@ def test_a_failed_handshake_is_raised_and_nothing_is_left() -> None:
 
 def test_the_timeout_of_the_socket_is_the_handshakes() -> None:
     with serving(lambda sock: sock.wait("end"), end_on_return=True) as server:
-        sock = dial(server, timeout=0.05)
+        sock = dial(server, timeout=0.5)
         with pytest.raises(TimeoutError):
             contexts()[0].wrap_socket(sock, server_hostname="localhost")
         sock.close()
