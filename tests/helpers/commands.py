@@ -141,6 +141,8 @@ def _make_controlling(terminal: int) -> None:
     import fcntl
     import termios
 
+    # Who runs the tests by nohup has it ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # gevent starts a new session only behind this.
     os.setsid()
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
