@@ -74,6 +74,7 @@ SERVERS = (
     _peer("gnet-blocking", "servers/gnet_blocking.py", EVERYTHING, "gnet"),
     _peer("gnet-pipe", "servers/gnet_pipe.py", "echo proxy", "gnet"),
     _peer("gnet-onread", "servers/gnet_onread.py", "echo sink", "gnet"),
+    _peer("gnet-cluster", "servers/gnet_cluster.py", "echo", "gnet"),
     _pure("gnet-event", "servers/gnet_event.py"),
     _pure("gnet-blocking", "servers/gnet_blocking.py"),
     _peer("gevent", "servers/gevent_blocking.py", EVERYTHING, "gevent"),

@@ -97,6 +97,7 @@ TARGETS = (
     *_cheaper("fanout pipelined-10 line", "gnet-event", uvloop_protocol=0.9, node=0.55),
     *_cheaper("echo-1k-10", "gnet-event-pure", uvloop_protocol=1.1),
     *_cheaper("tls-echo-1k", "gnet-event", uvloop_protocol=1.0, node=0.9, gevent=0.65),
+    *_cheaper("echo-1k-1000", "gnet-cluster", gnet_event=1.05),
     _smaller("memory", "gnet-event", "uvloop-protocol", 1.0),
     _smaller("memory", "gnet-blocking", "gevent", 0.95),
     _smaller("tls-memory", "gnet-event", "uvloop-protocol", 1.0),
