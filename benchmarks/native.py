@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,9 +16,11 @@ FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra")
 TLS = ("-DTLS", "-lssl", "-lcrypto")
 
 
-def compiler() -> str | None:
-    """The system's C compiler: ``$CC``, or ``cc``."""
-    return shutil.which(os.environ.get("CC", "cc"))
+def compiler() -> list[str] | None:
+    """The system's C compiler, ``$CC`` or ``cc``, with the arguments that are given there."""
+    name, *arguments = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    program = shutil.which(name)
+    return None if program is None else [program, *arguments]
 
 
 def cache() -> Path:
@@ -49,18 +52,18 @@ def build(source: Path, *more: str) -> Path:
     :raises RuntimeError: as :func:`require`, or with the compiler's messages where it fails.
     """
     require()
-    cc = str(compiler())
-    text = " ".join((cc, *FLAGS, *more)).encode() + source.read_bytes()
+    cc = compiler() or []
+    text = " ".join((*cc, *FLAGS, *more)).encode() + source.read_bytes()
     program = cache() / f"{source.stem}-{hashlib.sha256(text).hexdigest()[:16]}"
     if not program.exists():
         _compile(cc, source, program, more)
     return program
 
 
-def _compile(cc: str, source: Path, program: Path, more: tuple[str, ...]) -> None:
+def _compile(cc: list[str], source: Path, program: Path, more: tuple[str, ...]) -> None:
     # Renamed when it is whole: two runs may build at once.
     unfinished = program.with_suffix(f".{os.getpid()}")
-    command = [cc, *FLAGS, "-o", str(unfinished), str(source), *more]
+    command = [*cc, *FLAGS, "-o", str(unfinished), str(source), *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")

@@ -281,3 +281,10 @@ def test_a_target_is_met_by_the_median_of_its_ratios() -> None:
 def test_a_target_that_was_not_measured_has_no_verdict() -> None:
     target = targets.TARGETS[0]
     assert target.measured({}) is None
+
+
+def test_the_compiler_may_have_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", f"{sys.executable} -I")
+    assert native.compiler() == [sys.executable, "-I"]
+    monkeypatch.setenv("CC", "no-such-compiler -O3")
+    assert native.compiler() is None
