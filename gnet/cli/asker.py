@@ -1,9 +1,11 @@
-"""The thread of ``gnet top`` that asks the program: what draws never waits for an answer."""
+"""The threads of ``gnet top`` that ask the program: what draws never waits for an answer."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -12,10 +14,29 @@ import gevent
 from ..live.client import LiveError, There
 from ..live.table import Listing, Rates, View
 
-__all__ = ["MAX_ROWS", "Asker"]
+__all__ = ["MAX_ROWS", "NAME", "Asker", "await_threads", "tell"]
 
 # More rows are not drawn: a search finds the others.
 MAX_ROWS = 300
+
+#: What each of the threads is called.
+NAME = "gnet-top"
+# How long the end waits for each, in seconds: one whose program hangs waits for longer.
+_PATIENCE = 1.0
+
+
+def tell(node: Any, function: Callable[..., object], *args: Any) -> None:
+    """Have textual's thread call a function, and block until it has, or the application ends."""
+    # Its loop may have ended, or end while the call is waited for.
+    with suppress(RuntimeError, CancelledError):
+        node.app.call_from_thread(function, *args)
+
+
+def await_threads() -> None:
+    """Block until the threads have ended, as the interpreter must not end under their feet."""
+    for thread in threading.enumerate():
+        if thread.name == NAME:
+            thread.join(_PATIENCE)
 
 
 class Asker(threading.Thread):
@@ -34,7 +55,7 @@ class Asker(threading.Thread):
         listed: Callable[[Listing], object],
         failed: Callable[[str], object],
     ) -> None:
-        super().__init__(daemon=True)
+        super().__init__(name=NAME, daemon=True)
         self._program = program
         self._interval = interval
         self._listed = listed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from time import localtime, strftime
 from typing import Any, ClassVar
 
@@ -19,6 +18,7 @@ from textual.widgets import Button, Footer, Label, RichLog, Static
 
 from ..errors import printable
 from ..live.client import LiveError, There
+from .asker import NAME, tell
 
 __all__ = ["Details", "Question", "title_of"]
 
@@ -80,7 +80,7 @@ class Details(ModalScreen[None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        threading.Thread(target=self._follow, daemon=True).start()
+        threading.Thread(target=self._follow, name=NAME, daemon=True).start()
 
     def on_unmount(self) -> None:
         self._over.set()
@@ -93,21 +93,16 @@ class Details(ModalScreen[None]):
         number = self._row["id"]
         try:
             for line in self._program.ask("details", id=number):
-                self._call(self._show, line["connection"])
+                tell(self, self._show, line["connection"])
             for line in self._program.ask("events", id=number):
                 if self._over.is_set():
                     break
                 if "event" in line:
-                    self._call(self._happened, line["event"])
+                    tell(self, self._happened, line["event"])
         except LiveError as exc:
-            self._call(self._happened, {"name": str(exc)})
+            tell(self, self._happened, {"name": str(exc)})
         finally:
             gevent.get_hub().destroy(destroy_loop=True)
-
-    def _call(self, function: Callable[..., object], *args: Any) -> None:
-        # The application may have ended meanwhile.
-        with suppress(RuntimeError):
-            self.app.call_from_thread(function, *args)
 
     def _show(self, facts: Row) -> None:
         stack = facts.pop("stack", None) or ["none at the moment"]

@@ -23,7 +23,7 @@ from textual.widgets import DataTable, Footer, Input, Static
 from ..errors import printable
 from ..live.client import There
 from ..live.table import COLUMNS, NAMES, Listing, cells, duration, size
-from .asker import Asker
+from .asker import Asker, tell
 from .panes import Details, Question, title_of
 
 __all__ = ["Screen"]
@@ -109,12 +109,10 @@ class Screen(App[int]):
     # -- what the thread says -------------------------------------------------------------------
 
     def _listed(self, listing: Listing) -> None:
-        with suppress(RuntimeError):
-            self.call_from_thread(self._show, listing)
+        tell(self, self._show, listing)
 
     def _failed(self, trouble: str) -> None:
-        with suppress(RuntimeError):
-            self.call_from_thread(self._complain, trouble)
+        tell(self, self._complain, trouble)
 
     def _complain(self, trouble: str) -> None:
         self._trouble = trouble

@@ -22,6 +22,7 @@ def top(session: Session, options: argparse.Namespace) -> None:
     """``gnet top``"""
     try:
         # What it needs, textual, the other commands can do without.
+        from .asker import await_threads
         from .screen import Screen
     except ModuleNotFoundError as exc:
         raise CommandError(f'{exc}: pip install "gevent-net[live]"') from exc
@@ -29,6 +30,7 @@ def top(session: Session, options: argparse.Namespace) -> None:
     if not (sys.stdin is not None and sys.stdin.isatty() and session.console.is_terminal):
         raise CommandError("top needs a terminal; gnet ps prints the same once")
     status = Screen(program, options.interval).run()
+    await_threads()
     if status:
         raise SystemExit(status)
 

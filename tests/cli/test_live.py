@@ -186,6 +186,20 @@ def top(*arguments: str) -> Iterator[tuple[Screen, Terminal]]:
         yield Screen(terminal), terminal
 
 
+def test_top_ends_in_good_order_while_its_program_hangs(tmp_path: Path) -> None:
+    path = str(tmp_path / "live")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        with top(path) as (screen, terminal):
+            peer, _ = listener.accept()
+            with peer:
+                assert peer.recv(1024)
+                screen.press("q")
+                assert terminal.wait() == 0
+    assert b"Traceback" not in terminal.shown
+
+
 def test_top_shows_sorts_searches_and_filters(live: str) -> None:
     with echoing() as first, echoing() as second, top() as (screen, terminal):
         clients = [socket.create_connection(("127.0.0.1", each.port)) for each in (first, second)]
