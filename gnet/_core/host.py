@@ -214,6 +214,7 @@ class Host(Held):
     def _deliver(self, event: str, *args: Any) -> None:
         """Emit in a borrowed greenlet; what a listener raises costs this connection only."""
         if event in self._listeners:
+            # Not by _call(): that is an object and a call more for each event.
             generation = self._generation
             try:
                 self.emit(event, *args)

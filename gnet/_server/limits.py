@@ -7,10 +7,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .._loop.timers import start_timer
+from .._socket.planning import checked_block_list
 from .._values import arguments
 from .._values.prefix import Prefix
 from .._values.token_buckets import Buckets, Rate, SharedRate
-from ..errors import late_import
 from .entrance import Entrant, Stage, Step
 
 if TYPE_CHECKING:
@@ -84,14 +84,7 @@ class Blocked(Stage):
     reason = "block_list"
 
     def __init__(self, block_list: BlockList | None) -> None:
-        if block_list is not None:
-            # Whoever has one has imported it.
-            with late_import():
-                from .._core.block_list import BlockList
-
-            if not isinstance(block_list, BlockList):
-                raise arguments.wrong_kind("block_list", block_list, "a gnet.BlockList")
-        self.block_list = block_list
+        self.block_list = checked_block_list(block_list)
 
     @property
     def is_open(self) -> bool:

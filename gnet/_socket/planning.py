@@ -23,6 +23,7 @@ __all__ = [
     "Defaults",
     "Plan",
     "TcpOptions",
+    "checked_block_list",
     "plan_of",
     "tcp_options_of",
 ]
@@ -93,7 +94,7 @@ def tcp_options_of(
         arguments.optional_function("lookup", lookup),
         select,
         _attempt_timeout(attempt_timeout),
-        _block_list(block_list),
+        checked_block_list(block_list),
         early,
     )
 
@@ -182,7 +183,8 @@ def _attempt_timeout(value: Any) -> float:
     return max(MIN_ATTEMPT_SECONDS, arguments.positive_seconds(name, value))
 
 
-def _block_list(value: Any) -> BlockList | None:
+def checked_block_list(value: Any) -> BlockList | None:
+    """The option ``block_list=``, of sockets and of servers."""
     if value is None:
         return None
     # Whoever has one has imported it.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._core.block_list import BlockList
-from .._socket.planning import _block_list, _local_address
+from .._socket.planning import _local_address, checked_block_list
 from .._values import arguments
 
 __all__ = ["Settings", "in_force", "stack"]
@@ -24,7 +24,7 @@ class Settings:
         tls: bool = False,
     ) -> None:
         self.lookup: Callable[..., Any] | None = arguments.optional_function("lookup", lookup)
-        self.block_list: BlockList | None = _block_list(block_list)
+        self.block_list: BlockList | None = checked_block_list(block_list)
         self.auto_select_family: bool | None = (
             None
             if auto_select_family is None

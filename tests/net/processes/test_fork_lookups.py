@@ -18,6 +18,7 @@ from gnet.dns import Resolver, libc
 from tests.helpers import forks
 from tests.helpers.dnsserver import DNSServer, honest, released, silent, wait_for_queries
 from tests.helpers.forks import Child, In
+from tests.helpers.turns import until
 from tests.net.conftest import Net
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -90,8 +91,7 @@ def test_a_fork_comes_when_no_question_is_inside_libc(
     monkeypatch.setattr(libc, "_PATIENCE", 10)
     for _ in range(5):
         busy = [gevent.spawn(look_up) for _ in range(20)]
-        while not inside.locked():
-            gevent.sleep(0)
+        until(inside.locked)
         assert child(look_up) == LOCAL
         assert [each.get(timeout=10) for each in busy] == [LOCAL] * 20
 
@@ -112,8 +112,7 @@ def test_a_fork_does_not_wait_for_a_question_of_the_network(
     monkeypatch.setattr(_socket, "getaddrinfo", answer)
     with answered:
         asking = [gevent.spawn(look_up) for _ in range(3)]
-        while len(libc._asked) < 3:
-            gevent.sleep(0)
+        until(lambda: len(libc._asked) == 3)
         assert child(look_up) == LOCAL
         assert not any(each.ready() for each in asking)
     assert [each.get(timeout=10) for each in asking] == [LOCAL] * 3
