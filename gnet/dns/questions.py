@@ -44,6 +44,8 @@ _MAX_QUESTIONS = 256
 # How long a known address waits for the addresses of the other family. Some servers never
 # answer for AAAA, and the name would take the whole timeout each time.
 _OTHER_FAMILY_SECONDS = 1.0
+# And how long for those that are in the kernel already.
+_LOOK_SECONDS = 0.01
 
 
 class _Question:
@@ -120,7 +122,7 @@ class Questions:
             while questions:
                 enough = any(each.records for each in answers)
                 limit = _OTHER_FAMILY_SECONDS if enough else None
-                if not gevent.wait([each.greenlet for each in questions], limit, 1):
+                if not _await_one([each.greenlet for each in questions], limit):
                     break
                 for question in [each for each in questions if each.greenlet.ready()]:
                     answers.append(question.answer)
@@ -221,6 +223,14 @@ class Questions:
                     return answer
                 failure = worst(failure, answer.code)
         return Answer(failure)
+
+
+def _await_one(greenlets: list[gevent.Greenlet[..., Any]], seconds: float | None) -> bool:
+    """Block until one of them is over, or for so long; tells whether one is."""
+    if gevent.wait(greenlets, seconds, 1):
+        return True
+    # The process may have stood still, and their answers be in the kernel.
+    return bool(gevent.wait(greenlets, _LOOK_SECONDS, 1))
 
 
 def _outcome(

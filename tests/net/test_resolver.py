@@ -11,7 +11,7 @@ from typing import Any
 import dns.message
 import gevent
 import pytest
-from gevent import GreenletExit, socket
+from gevent import GreenletExit, monkey, socket
 from gevent.event import Event
 
 from gnet import dns as gdns
@@ -20,6 +20,7 @@ from gnet.errors import code_of
 from tests.helpers.blackhole import blackhole
 from tests.helpers.counts import descriptors
 from tests.helpers.dnsserver import (
+    Behaviour,
     DNSServer,
     by_type,
     echo,
@@ -97,6 +98,16 @@ def resolver_of(*servers: DNSServer, **options: Any) -> Resolver:
     # One try, which has all of the time: a busy machine would make it two, and tests count them.
     options = {"timeout": 5, "tries": 1, "search": [], "ndots": 1, "hosts": None, **options}
     return Resolver([f"127.0.0.1:{each.port}" for each in servers], **options)
+
+
+def then_standing_still(seconds: float) -> Behaviour:
+    """The right answer, behind which the whole process stands still."""
+
+    def behaviour(query: Any, reply: Any) -> Iterator[bytes]:
+        yield reply.to_wire()
+        monkey.get_original("time", "sleep")(seconds)
+
+    return behaviour
 
 
 def failure(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -566,11 +577,56 @@ def test_an_answer_that_comes_late_is_not_taken_for_the_next_questions(
 ) -> None:
     gate = Event()
     server.udp = [released(gate), silent]
-    resolver = resolver_of(server, tries=2, timeout=0.2, cache=False)
+    # So long that a busy machine asks the second time.
+    resolver = resolver_of(server, tries=2, timeout=2, cache=False)
     first = gevent.spawn(failure, resolver.lookup, "four.test", family=4)
     wait_for_queries(server, 2)
     gate.set()
     assert first.get(timeout=10).code == "ETIMEOUT"
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_an_answer_that_is_there_when_the_time_is_over_is_in_time(
+    server: DNSServer, transport: str
+) -> None:
+    server.udp = [truncated]
+    setattr(server, transport, [then_standing_still(1.1)])
+    resolver = resolver_of(server, timeout=1)
+    assert resolver.lookup("four.test", family=4) == A
+    assert [each[2] for each in server.asked] == ["udp", "tcp"][: 1 + (transport == "tcp")]
+
+
+def test_addresses_of_the_other_family_that_are_there_are_in_time(
+    server: DNSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "_OTHER_FAMILY_SECONDS", 0.2)
+    gate = Event()
+    server.udp = [by_type(AAAA=released(gate, then_standing_still(0.3)))]
+    lookup = gevent.spawn(resolver_of(server).lookup, "both.test", all=True)
+    wait_for_queries(server, 2)
+    # The other answer comes first.
+    gevent.sleep(0.02)
+    gate.set()
+    assert lookup.get() == [AAAA, A]
+
+
+def test_false_answers_do_not_make_the_time_longer(
+    server: DNSServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nameserver, "_MOST_LATE", 3)
+    sent = []
+
+    def flood(query: Any, reply: Any) -> Iterator[bytes]:
+        reply.id ^= 1
+        while True:
+            sent.append(True)
+            yield reply.to_wire()
+            gevent.sleep(0)
+
+    server.udp = [flood]
+    resolver = resolver_of(server, timeout=0.1)
+    assert failure(resolver.lookup, "four.test", family=4).code == "ETIMEOUT"
+    assert len(sent) > 3
 
 
 def test_every_question_has_an_id_and_a_port_of_its_own(server: DNSServer) -> None:
