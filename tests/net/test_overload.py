@@ -19,7 +19,7 @@ from gevent.event import Event
 from gevent.queue import Queue
 
 import gnet
-from gnet._transport.stream_socket import Wire
+from gnet._transport import stream_socket
 from tests.helpers.calls import Calls
 from tests.helpers.peers import python, running
 from tests.helpers.servers import counted_addresses, receive_all
@@ -40,18 +40,23 @@ class Accepting:
         self._numbers: list[int] = []
         self.calls = 0
         self.last = Event()
-        accept = Wire.accept_wire
+        accepting = self
 
-        def failing(wire: Wire) -> Any:
-            self.calls += 1
-            if self._numbers:
-                number = self._numbers.pop(0)
-                if not self._numbers:
-                    self.last.set()
-                raise OSError(number, os.strerror(number))
-            return accept(wire)
+        class Failing(stream_socket.TcpWire):
+            def accept_wire(self) -> Any:
+                accepting.calls += 1
+                accepting.fail_once()
+                return super().accept_wire()
 
-        monkeypatch.setattr(Wire, "accept_wire", failing)
+        # A class of its own: connections of the usual one are not made by its method.
+        monkeypatch.setattr(stream_socket, "_class_of", lambda family, proto: Failing)
+
+    def fail_once(self) -> None:
+        if self._numbers:
+            number = self._numbers.pop(0)
+            if not self._numbers:
+                self.last.set()
+            raise OSError(number, os.strerror(number))
 
     def fail(self, *names: str) -> None:
         for name in names:

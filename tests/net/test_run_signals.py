@@ -12,7 +12,10 @@ import pytest
 import gnet
 from tests.helpers.peers import python, run
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a process cannot signal itself")
+pytestmark = [
+    pytest.mark.limit(40),
+    pytest.mark.skipif(sys.platform == "win32", reason="a process cannot signal itself"),
+]
 
 # Two servers, a connection that its peer keeps open, and the signals in turn.
 PROGRAM = """
@@ -147,7 +150,7 @@ def test_a_signal_is_not_forgotten_while_nothing_else_happens(
     way: str, patched: list[str]
 ) -> None:
     program = SIGNAL_ELSEWHERE + WAYS_TO_SERVE.get(way, WAYS_TO_SERVE["own"])
-    done = run(*python(program, way, *patched), limit=5)
+    done = run(*python(program, way, *patched))
     assert (done.status, done.complaints) == (0, b"")
 
 
