@@ -30,6 +30,7 @@ import pytest
 import zope.event
 from gevent import subprocess
 from gevent.exceptions import LoopExit
+from hypothesis import settings
 
 from gnet._core import flowing
 from tests.helpers import windows
@@ -46,6 +47,10 @@ FIXTURES_LIMIT = 60.0
 HANG_MARGIN = 180.0
 # How often the loop may run what is ready before it has to wait for an event.
 TURNS = 10
+
+# A time limit for each example would be one for the machine.
+settings.register_profile("gnet", deadline=None)
+settings.load_profile("gnet")
 
 FAILED = pytest.StashKey[bool]()
 TEARDOWN_TIMER = pytest.StashKey[Any]()

@@ -57,7 +57,7 @@ def peer_results(*values: float, **more: Any) -> dict[str, Any]:
 
 
 @needs_compiler
-@pytest.mark.limit(60)
+@pytest.mark.limit(120)
 def test_one_command_compares_servers_and_writes_what_it_measured(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     chosen = ("--scenario", "echo-1k-10", "--servers", "gevent,c-epoll", "--base", "gevent")

@@ -205,9 +205,9 @@ class Inbound(Departure):
 
     def _forget_noted(self) -> None:
         """The watcher is stopped, or notes for somebody else."""
-        # Once too often, and nothing is taken any more of what the others note.
-        noting = self._watching == FLOW or self._watching == UNREAD
-        if noting and self._read_watcher.callback is not None:
+        # Once too often, and nothing is taken any more of what the others note. The watcher itself
+        # does not tell: its transport may have closed it.
+        if self._watching == FLOW or self._watching == UNREAD:
             self._loop.noted.undo()
 
     def _unwatch(self) -> None:

@@ -127,12 +127,13 @@ class Session:
         if mode is None or path is None:
             yield
             return
-        # Never is there a moment in which more is allowed.
-        before = os.umask(0o177)
+        # It is made with this mode: there is no moment in which more is allowed, or less.
+        before = os.umask(~mode & 0o777)
         try:
             yield
         finally:
             os.umask(before)
+        # A default access list of its directory goes before the mask.
         os.chmod(path, mode)
 
     def say_where(self, place: Place, address: Any) -> None:

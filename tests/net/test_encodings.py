@@ -48,7 +48,7 @@ def test_most_encodings_are_taken() -> None:
     assert len(ENCODINGS) > 80
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     encoding=st.sampled_from(ENCODINGS),
     chunks=st.lists(

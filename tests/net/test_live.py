@@ -541,7 +541,7 @@ def _is_answered(program: There) -> bool:
 
 
 @posix
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     st.one_of(
         st.binary(max_size=200),

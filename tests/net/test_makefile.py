@@ -365,7 +365,6 @@ TEXT = st.text(st.sampled_from("ab\r\nö€\U0001f600"), max_size=60)
 
 @settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -942,7 +942,6 @@ def test_random_programs_on_one_object(hub_errors: list[BaseException]) -> None:
             settings=settings(
                 max_examples=min(SEARCH, PROGRAMS - first),
                 stateful_step_count=STEPS,
-                deadline=None,
                 report_multiple_bugs=False,
                 suppress_health_check=list(HealthCheck),
             ),

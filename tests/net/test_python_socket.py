@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import socket as std_socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from gevent import socket
 
 import gnet
+from tests.helpers.peers import python, run
 from tests.helpers.servers import (
     closing,
     echoing,
@@ -66,6 +68,42 @@ def test_detach_waits_for_the_connection_and_gives_a_descriptor() -> None:
             plain.sendall(b"echo")
             assert plain.recv(4) == b"echo"
         assert sock.fileno() == sock.detach() == -1
+
+
+# In a process of its own: one connection that notes what comes keeps the hub looking for all.
+DETACHING = """
+import os, sys
+import gevent, gnet
+from gnet._core import noted
+
+made = []
+each_turn = noted.each_turn
+noted.each_turn = lambda loop: made.append(each_turn(loop)) or made[-1]
+
+server = gnet.create_server(lambda sock: None).listen(0, "127.0.0.1")
+sock = gnet.connect(server.port, "127.0.0.1")
+{begin}
+looks = made[0].active
+os.close(sock.detach())
+server.shutdown(0)
+gevent.sleep(0.01)
+print(looks, [each.active for each in made])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the hub is told each time there")
+@pytest.mark.parametrize(
+    "begin",
+    [
+        'sock.wait("connect"); gevent.sleep(0)',
+        'sock.on("data", print).wait("connect"); gevent.sleep(0)',
+        "sock.settimeout(0.01)\ntry: sock.recv()\nexcept TimeoutError: pass",
+    ],
+    ids=["idle", "flowing", "blocking"],
+)
+def test_a_detached_connection_leaves_nothing_that_the_hub_looks_for(begin: str) -> None:
+    done = run(*python(DETACHING.format(begin=begin)))
+    assert (done.output, done.complaints) == (b"True [False]\n", b"")
 
 
 def test_it_says_what_kind_of_socket_it_is(tmp_path: Path) -> None:

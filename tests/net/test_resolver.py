@@ -466,9 +466,9 @@ def test_records_beside_an_error_code_do_not_count(server: DNSServer) -> None:
 def test_silence_is_a_timeout_and_takes_as_long_as_allowed(server: DNSServer) -> None:
     server.udp = [silent]
     start = time.monotonic()
-    error = failure(resolver_of(server, timeout=0.3, tries=2).resolve4, "four.test")
+    error = failure(resolver_of(server, timeout=1, tries=2).resolve4, "four.test")
     assert (error.code, error.syscall) == ("ETIMEOUT", "queryA")
-    assert 0.29 <= time.monotonic() - start < 3
+    assert 0.99 <= time.monotonic() - start < 5
     assert len(server.asked) == 2
 
 

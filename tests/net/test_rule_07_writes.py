@@ -763,7 +763,6 @@ WRITES = st.lists(
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(writes=WRITES)

@@ -288,7 +288,6 @@ class Reader:
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(chunks=CHUNKS, styles=STYLES, turns=st.booleans())

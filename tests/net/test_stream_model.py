@@ -304,7 +304,6 @@ def test_random_programs_lose_nothing() -> None:
             settings=settings(
                 max_examples=min(SEARCH, PROGRAMS - first),
                 stateful_step_count=STEPS,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -326,6 +326,18 @@ def test_a_live_connection_is_not_given_away() -> None:
         assert client.recv() == b"goes on"
 
 
+@pytest.mark.parametrize("event", ["data", "peer_end"])
+def test_one_that_was_to_be_given_away_is_heard_as_before(event: str) -> None:
+    with tls_pair() as (client, server):
+        heard = Event()
+        client.on(event, lambda *_: heard.set())
+        gevent.sleep(0)
+        with pytest.raises(OSError, match="ENOTSUP"):
+            client.detach()
+        server.end(b"goes on")
+        heard.wait()
+
+
 def test_pythons_own_encrypted_sockets_are_refused() -> None:
     here, there = std_socket.socketpair()
     wrapped = client_context().wrap_socket(

@@ -713,9 +713,7 @@ STEPS = st.lists(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, version=st.sampled_from([ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]))
 @pytest.mark.limit(60)
 def test_any_calls_in_any_order(steps: list[tuple[str, Any]], version: ssl.TLSVersion) -> None:

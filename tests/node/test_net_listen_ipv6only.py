@@ -13,8 +13,13 @@ from tests.helpers.servers import place_of
 
 def test_who_comes_by_ipv4_is_refused(tmp_path: Path) -> None:
     place_of("ipv6", tmp_path)
-    with gnet.create_server().listen(0, "::", ipv6_only=True) as server:
+    with (
+        gnet.create_server().listen(0, "::", ipv6_only=True) as server,
+        # Nobody else has the port on IPv4 then; the socket itself does not listen.
+        socket.socket() as taken,
+    ):
         port = server.address().port
+        taken.bind(("127.0.0.1", port))
         with pytest.raises(ConnectionRefusedError) as caught, gnet.connect(port, "127.0.0.1"):
             pass
         assert caught.value.code == "ECONNREFUSED"

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gnet._values.addresses import (
@@ -409,7 +409,6 @@ def test_parse_reads_back_every_ipv4_address_with_its_port(ip: IPv4Address, port
 
 
 @given(ipv6s, st.none() | zones, ports)
-@settings(deadline=None)
 def test_parse_reads_back_every_ipv6_address_with_its_port(
     ip: IPv6Address, zone: str | None, port: int
 ) -> None:

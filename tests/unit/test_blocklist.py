@@ -521,7 +521,7 @@ def edges(rule: Any) -> list[IP]:
 
 
 @given(st.lists(any_rule, max_size=12), st.lists(st.one_of(ipv4s, ipv6s), max_size=4), st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_an_address_is_blocked_if_ipaddress_finds_it_in_a_rule(
     rules: list[Any], others: list[IP], data: st.DataObject
 ) -> None:
@@ -540,7 +540,6 @@ def test_an_address_is_blocked_if_ipaddress_finds_it_in_a_rule(
 
 
 @given(st.lists(any_rule, max_size=20))
-@settings(deadline=None)
 def test_rules_added_one_by_one_between_checks_block_the_same(rules: list[Any]) -> None:
     # Among enough others, a single new rule is inserted; all at once are sorted.
     enough = [IPv6Address(f"2001:db8::{number}:1") for number in range(100)]
@@ -558,7 +557,6 @@ def test_rules_added_one_by_one_between_checks_block_the_same(rules: list[Any]) 
 
 
 @given(st.lists(any_rule, max_size=8))
-@settings(deadline=None)
 def test_a_list_from_json_has_the_same_rules_and_blocks_the_same(rules: list[Any]) -> None:
     block_list, other = BlockList(), BlockList()
     for rule in rules:

@@ -243,9 +243,7 @@ def at(number: int, shown: str) -> IP:
     return IPv4Address(number & 0xFFFFFFFF) if " IPv4 " in shown else IPv6Address(number)
 
 
-AgainstASlowModel.TestCase.settings = settings(
-    deadline=None, max_examples=60, stateful_step_count=40
-)
+AgainstASlowModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestAgainstASlowModel = AgainstASlowModel.TestCase
 
 

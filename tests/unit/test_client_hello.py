@@ -134,7 +134,7 @@ def test_many_small_records_cost_no_more_than_their_bytes() -> None:
     assert outcome == ClientHello(False)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(st.binary(max_size=40), max_size=5), st.integers(0, len(HELLO)), st.binary())
 def test_any_bytes_are_read_without_an_error(
     pieces: list[bytes], place: int, change: bytes

@@ -246,13 +246,13 @@ def mutated(chance: random.Random, seed: bytes) -> bytes:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_bytes_are_refused_or_waited_for(data: bytes) -> None:
     checked(data)
 
 
 @given(st.binary(max_size=300), st.integers(0, 255), st.integers(0, 255))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_binary_header_is_read_or_refused(body: bytes, command: int, kind: int) -> None:
     assert checked(v2(kind, body, command)) is not None
 
@@ -264,7 +264,7 @@ def test_any_binary_header_is_read_or_refused(body: bytes, command: int, kind: i
     st.integers(0, 65535),
     st.binary(max_size=20),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_both_versions_say_the_same_of_any_address(
     source: object, data: st.DataObject, port: int, own_port: int, behind: bytes
 ) -> None:
