@@ -386,6 +386,7 @@ def test_a_socket_that_nobody_refers_to_is_collected() -> None:
         assert [each.category for each in caught] == [ResourceWarning]
 
 
+@pytest.mark.limit(60)
 def test_a_forked_child_leaves_the_connection_alone() -> None:
     with tls_pair() as (client, server):
 
