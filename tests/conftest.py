@@ -39,7 +39,7 @@ from tests.helpers.counts import Holdings
 
 # Seconds for a test that does not say otherwise, and for what it started to come to its end.
 TIME_LIMIT = 10.0
-SETTLING_LIMIT = 5.0
+SETTLING_LIMIT = 15.0
 FAILED_SETTLING_LIMIT = 0.5
 # And for the fixtures of a test before it, and again behind it.
 FIXTURES_LIMIT = 60.0

@@ -134,7 +134,8 @@ WAYS_TO_SERVE = {
     "run": 'server.listen(0, "127.0.0.1"); gnet.run(signals=True)',
     "wsgi": 'from gnet import wsgi; wsgi.serve(lambda *_: [], 0, "127.0.0.1")',
     "own": """
-signal.signal(signal.SIGTERM, lambda *_: server.close())
+# Not in the handler itself: on libuv gevent may be about to call the watcher that is closed there.
+signal.signal(signal.SIGTERM, lambda *_: gevent.spawn(server.close))
 server.listen(0, "127.0.0.1")
 if sys.argv[1:] == ["forever"]:
     server.serve_forever()
