@@ -36,6 +36,15 @@ WAYS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def threads_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that reads a file may be late on a busy machine, and the read is refused then."""
+    if sys.platform != "win32":
+        from gnet._transport import file_thread
+
+        monkeypatch.setattr(file_thread, "HANDOVER_SECONDS", 5.0)
+
+
 @pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}{'-back' * way[1]}")
 def connection(request: pytest.FixtureRequest) -> Iterator[Connection]:
     """Every transport in its turn, and each of its ways."""
