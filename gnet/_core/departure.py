@@ -107,6 +107,19 @@ class Departure(Writing):
             peer.watched = False
             self._loop.peers.remove(self._wire)
 
+    @contextmanager
+    def _peer_unwatched(self) -> Iterator[None]:
+        """For what takes the descriptor away. Where that is refused, the peer is watched again."""
+        peer = self._peer
+        watched = peer is not None and peer.watched
+        self._unwatch_peer()
+        try:
+            yield
+        except OSError:
+            if watched:
+                self._watch_peer()
+            raise
+
     def _note_peer_end(self) -> None:
         self._peer_has_ended()
 

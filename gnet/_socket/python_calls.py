@@ -359,14 +359,8 @@ class PythonSocket(Descriptors):
         if self._wire is None or self._owner >= LEFT:
             return -1
         self._local_name(), self._remote_name()
-        noticed = self._peer is not None and self._peer.watched
-        self._unwatch_peer()
-        try:
+        with self._peer_unwatched():
             fd: int = _annotated("detach", self._wire.detach)
-        except OSError:
-            if noticed:
-                self._watch_peer()
-            raise
         self.destroy()
         return fd
 

@@ -444,11 +444,11 @@ def test_no_number_falls_while_another_thread_looks(tcp: Net) -> None:
             peer.sendall(b"abcd")
             assert peer.recv(4) == b"abcd"
             peer.close()
-        until(lambda: not server.connections)
+        # On a busy machine the thread may come to its first look late.
+        until(lambda: not server.connections and looks > 0)
     finally:
         over = True
         thread.result()
-    assert looks
     assert falls == []
     assert server.stats().bytes_in == 240
 
