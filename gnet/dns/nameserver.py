@@ -159,19 +159,12 @@ def _receive_some(sock: Any, size: int, deadline: float) -> bytes:
 
     :raises TimeoutError: there is nothing.
     """
-    left = deadline - monotonic()
-    data: bytes
-    if left > 0:
-        sock.settimeout(left)
-        with suppress(TimeoutError):
-            data = sock.recv(size)
+    for seconds in max(0.0, deadline - monotonic()), 0.0:
+        sock.settimeout(seconds)
+        with suppress(TimeoutError, BlockingIOError):
+            data: bytes = sock.recv(size)
             return data
-    sock.settimeout(0)
-    try:
-        data = sock.recv(size)
-    except BlockingIOError:
-        raise TimeoutError from None
-    return data
+    raise TimeoutError
 
 
 def _receive(sock: Any, size: int, deadline: float) -> bytes:

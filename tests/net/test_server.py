@@ -12,7 +12,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from gevent.queue import Queue
 
 import gnet
 from tests.helpers.counts import descriptors
+from tests.helpers.servers import port_of, raw_bound
 
 if TYPE_CHECKING:
     from tests.helpers.calls import Call, Calls
@@ -374,14 +374,14 @@ def test_a_client_over_ipv4_has_a_mapped_address_at_a_server_of_both_families(tc
 
 @pytest.mark.parametrize("host", ["::", None])
 def test_ipv6_only_does_not_take_ipv4(server: gnet.Server, host: Any) -> None:
-    server.listen(0, host, ipv6_only=True)
-    port = server.address().port
-    # Whoever has the port on IPv4 is somebody else, if anybody.
-    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-        pass
-    with socket.create_connection(("::1", port)) as peer:
-        assert read_all(peer) == b"hello"
-    assert server.stats().accepted == 1
+    # Nobody else has the port on IPv4 then.
+    with raw_bound() as bound:
+        port = port_of(bound)
+        server.listen(port, host, ipv6_only=True)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        with socket.create_connection(("::1", port)) as peer:
+            assert read_all(peer) == b"hello"
 
 
 def test_ipv6_only_leaves_the_port_to_a_server_on_ipv4(tcp: Net, server: gnet.Server) -> None:

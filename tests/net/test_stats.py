@@ -449,6 +449,7 @@ def test_no_number_falls_while_another_thread_looks(tcp: Net) -> None:
     finally:
         over = True
         thread.result()
+    assert looks
     assert falls == []
     assert server.stats().bytes_in == 240
 

@@ -331,7 +331,6 @@ def test_one_that_was_to_be_given_away_is_heard_as_before(event: str) -> None:
     with tls_pair() as (client, server):
         heard = Event()
         client.on(event, lambda *_: heard.set())
-        gevent.sleep(0)
         with pytest.raises(OSError, match="ENOTSUP"):
             client.detach()
         server.end(b"goes on")

@@ -189,7 +189,7 @@ def test_an_end_wakes_the_reader(connection: Connection) -> None:
     connection.writer.close()
     reading.wait()
     reading.watcher.close()
-    assert receive(connection.reader, 10) == b""
+    assert connection.reader.recv(10) == b""
 
 
 # -- the end --------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_a_side_that_is_shut_down_reads_an_end(connection: Connection) -> None:
     connection.reader.shutdown(socket.SHUT_RD)
     reading.wait()
     reading.watcher.close()
-    assert receive(connection.reader, 10) == b""
+    assert connection.reader.recv(10) == b""
 
 
 def test_a_peer_that_has_closed_takes_nothing_more(connection: Connection) -> None:

@@ -8,18 +8,17 @@ import pytest
 from gevent import socket
 
 import gnet
-from tests.helpers.servers import place_of
+from tests.helpers.servers import place_of, port_of, raw_bound
 
 
 def test_who_comes_by_ipv4_is_refused(tmp_path: Path) -> None:
     place_of("ipv6", tmp_path)
+    # Nobody else has the port on IPv4 then.
     with (
-        gnet.create_server().listen(0, "::", ipv6_only=True) as server,
-        # Nobody else has the port on IPv4 then; the socket itself does not listen.
-        socket.socket() as taken,
+        raw_bound() as bound,
+        gnet.create_server().listen(port_of(bound), "::", ipv6_only=True) as server,
     ):
         port = server.address().port
-        taken.bind(("127.0.0.1", port))
         with pytest.raises(ConnectionRefusedError) as caught, gnet.connect(port, "127.0.0.1"):
             pass
         assert caught.value.code == "ECONNREFUSED"
