@@ -96,6 +96,7 @@ WINDOWS = {
     "net/test_tls_client.py::test_a_path_needs_a_name": _UNIX_PATHS,
     "net/test_tls_server.py::test_a_server_on_a_path*": _UNIX_PATHS,
     "net/test_tls_stream.py::test_a_forked_child*": _FORK,
+    "net/test_tls_stream.py::test_one_that_was_to_be_given*peer_end]": _LEAVING,
     "net/test_tls_tickets.py::test_an_alert_that_was_received*": _AT_ONCE,
     "net/test_tls_wire.py::*": _AT_ONCE,
     "net/test_wsgi.py::test_a_shutdown_answers_those_that_wait*": _DESCRIPTORS,
