@@ -212,11 +212,13 @@ def run_all(names):
 
 
 def main():
-    # One thread for look-ups, from the beginning: the tests count threads.
-    gevent.config.threadpool_size = 1
-    # An idle thread would end after some seconds, and be missed or be one more.
+    # An idle thread would end after some seconds, and be missed or be one more: the tests count.
     gevent.config.threadpool_idle_task_timeout = 3600
-    gevent.get_hub().threadpool.apply(int)
+    # One thread for look-ups, from the beginning. Of a larger pool a second one starts as soon as
+    # the first, which has answered, is not yet back in the queue.
+    threads = gevent.get_hub().threadpool
+    threads.maxsize = 1
+    threads.apply(int)
     shim = types.ModuleType("socket")
     shim.__dict__.update(vars(real))
     shim.__dict__.update(
