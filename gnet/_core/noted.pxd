@@ -5,6 +5,7 @@ cdef class Noted:
     cdef object _note_job
     cdef object _note_socket
     cdef list _sockets
+    cdef bint _asks
     cdef object _turns
     cdef public list jobs
     cdef public list waking

@@ -8,17 +8,22 @@ connection has something, and not for the hub, so that a message costs one switc
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from .._loop.loops import each_turn
+from .._transport.stream_socket import is_libuv
 from .._values.report import report
 
 __all__ = ["Noted"]
 
 Job = Callable[[], object]
+
+# A look that was asked for is lost if a signal's handler raises just there. What is unread is
+# noted anew in each turn, and behind so many there is another look. To ask with each takes libuv a
+# fifth more time for a message.
+ASKED_AGAIN = 16
 
 
 class Noted:
@@ -32,8 +37,8 @@ class Noted:
     """
 
     __slots__ = (
-        "_count", "_dispatch", "_hub", "_note_job", "_note_socket", "_sockets", "_turns", "jobs",
-        "waking",
+        "_asks", "_count", "_dispatch", "_hub", "_note_job", "_note_socket", "_sockets", "_turns",
+        "jobs", "waking",
     )  # fmt: skip
 
     def __init__(self, hub: Any, dispatch: Callable[[list[Job]], object]) -> None:
@@ -47,8 +52,12 @@ class Noted:
         self._note_socket: Callable[[Callable[[], Any]], object] = self._sockets.append
         self._count = 0
         self._turns: Any = None
-        if sys.platform == "win32":
-            # Its watchers are gnet's own, and fire before the loop blocks instead of behind that.
+        self._asks = is_libuv(hub.loop)
+        if self._asks:
+            # A watcher of each turn would fire ahead of gevent's own, which alone knows what to do
+            # with a KeyboardInterrupt: what the first line of any other raises, gevent prints, and
+            # goes on. And Windows' watchers are gnet's: they fire before the loop blocks, not
+            # behind that.
             self._note_job = partial(self._note_now, self.jobs)
             self._note_socket = partial(self._note_now, self._sockets)
 
@@ -72,13 +81,13 @@ class Noted:
 
     def _begin(self) -> None:
         self._count += 1
-        if self._count == 1 and sys.platform != "win32":
+        if self._count == 1 and not self._asks:
             if self._turns is None:
                 self._turns = each_turn(self._hub.loop)
             self._turns.start(self._take)
 
     def _take(self) -> None:
-        """In the hub, once a turn."""
+        """In the hub: once a turn, or when it was asked for."""
         if self._sockets or self.waking:
             self._wake()
         if self.jobs:
@@ -112,8 +121,10 @@ class Noted:
                 report(self._hub, None, exc)
 
     def _note_now(self, noted: list[Any], what: Any) -> None:
+        """Note it, and ask the loop for a look behind what has come in this turn."""
+        if not len(noted) % ASKED_AGAIN:
+            self._hub.loop.run_callback(self._take)
         noted.append(what)
-        self._hub.loop.run_callback(self._take)
 
     def forget(self) -> None:
         """Nothing is noted any more: the hub goes, or is another process'."""

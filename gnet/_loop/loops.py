@@ -10,7 +10,6 @@ from typing import Any
 from gevent.hub import Waiter
 
 from .._transport.descriptors import close_descriptor
-from .._transport.stream_socket import is_libuv
 from ..errors import annotate, coded
 
 __all__ = ["Lookout", "check_descriptors", "each_turn", "gone_error", "prepare"]
@@ -41,9 +40,9 @@ def check_descriptors() -> None:
 
 
 def each_turn(loop: Any) -> Any:
-    """A watcher that fires in each turn of the loop, behind those of descriptors."""
-    # libev's check watchers fire before those, and libuv has no prepare watchers.
-    return loop.check(ref=False) if is_libuv(loop) else loop.prepare(ref=False)
+    """A watcher that fires in each turn of libev's loop, behind those of descriptors."""
+    # Check watchers fire ahead of those.
+    return loop.prepare(ref=False)
 
 
 class Lookout:

@@ -6,7 +6,6 @@ import errno
 import io
 import os
 import socket as std_socket
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from gevent import socket
 
 import gnet
+from gnet._transport.stream_socket import is_libuv
 from tests.helpers.peers import python, run
 from tests.helpers.servers import (
     closing,
@@ -96,9 +96,7 @@ print(looks, [each.active for each in made])
 """
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32", reason="a Windows watcher wakes the hub by itself: it looks for none"
-)
+@pytest.mark.skipif(is_libuv(gevent.get_hub().loop), reason="there the hub looks when it is asked")
 @pytest.mark.parametrize(
     "begin",
     [

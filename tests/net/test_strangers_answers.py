@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from time import thread_time
 from typing import Any
@@ -20,6 +21,9 @@ from tests.helpers.dnsserver import DNSServer, truncated
 
 Record = Callable[[int, int], bytes]
 
+#: So long may a turn take at the most, in seconds of the processor. Windows counts a thread's
+#: by the ticks of its clock: 0.016 seconds, Wine 0.01.
+LONGEST_TURN = 0.06 if sys.platform == "win32" else 0.02
 #: A name of as many labels as there can be.
 LONG = b"".join(b"\1" + bytes([97 + number % 26]) for number in range(126)) + b"\0"
 SUFFIX = LONG[-241:]
@@ -148,7 +152,7 @@ def test_no_answer_holds_the_loop(server: DNSServer, what: str) -> None:
     found = resolver.resolve("shop.example", text)
     took = thread_time() - started
     again = resolver.resolve("shop.example", text)
-    assert watch.stop() < 0.02
+    assert watch.stop() < LONGEST_TURN
     assert took < 2
     assert found
     assert again == found
@@ -160,7 +164,7 @@ def test_a_name_of_4000_addresses_is_looked_up_in_turns(server: DNSServer) -> No
     resolver = resolver_of(server)
     watch = Watch()
     found = resolver.lookup("shop.example", family=4, all=True)
-    assert watch.stop() < 0.02
+    assert watch.stop() < LONGEST_TURN
     assert len(found) > 4000
 
 
@@ -178,7 +182,7 @@ def test_of_a_name_of_4000_addresses_32_are_tried() -> None:
         with pytest.raises(gnet.AggregateError) as caught:
             sock.wait("connect")
         sock.destroy()
-        assert watch.stop() < 0.02
+        assert watch.stop() < LONGEST_TURN
     assert tried == addresses[:32]
     assert len(caught.value.errors) == 32
 
@@ -223,7 +227,7 @@ def test_a_chain_of_aliases_in_one_answer_is_followed_16_times(
     watch = Watch()
     with pytest.raises(socket.gaierror) as caught:
         resolver_of(server).resolve4("0.")
-    assert watch.stop() < 0.02
+    assert watch.stop() < LONGEST_TURN
     error: Any = caught.value
     if length == 16:
         # The end is asked for, and the server sends the same again.

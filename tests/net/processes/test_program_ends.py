@@ -123,7 +123,13 @@ def test_a_connection_that_is_refused_is_reported(tcp: Net) -> None:
 @pytest.mark.usefixtures("patched")
 def test_an_interruption_ends_the_waiting(tcp: Net) -> None:
     listener = tcp.listening_peer()
-    program = BEGIN + PROGRAMS["queued"] + "\nprint('waits', flush=True)"
+    program = (
+        BEGIN
+        # Longer than this program may run.
+        + "import gnet._server.at_exit; gnet._server.at_exit.PATIENCE_SECONDS = 3600\n"
+        + PROGRAMS["queued"]
+        + "\nprint('waits', flush=True)"
+    )
     with running(*python(program, target_of(listener))) as waiting:
         peer = tcp.keep(listener.accept()[0])
         assert waiting.line() == b"waits"
