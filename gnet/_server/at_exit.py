@@ -37,6 +37,9 @@ PATIENCE_SECONDS = 10.0
 
 def install() -> None:
     """Have the end of the program wait for it."""
+    # The interpreter calls the last one first. The sockets ask their threads how far they are,
+    # which is told once: whoever waits for the threads has to come behind that.
+    atexit.register(_let_threads_finish)
     atexit.register(send_last_words)
 
 
@@ -65,6 +68,14 @@ def send_last_words() -> None:
         _cut_off(each)
         if each._loop is loop:
             _hear_out(each)
+
+
+def _let_threads_finish() -> None:
+    """Block until what threads write for the sockets of files is written."""
+    # Imported by the first socket that has one.
+    file_thread = sys.modules.get("gnet._transport.file_thread")
+    if file_thread is not None:
+        file_thread.let_finish()
 
 
 def _has_last_words(sock: Any) -> bool:

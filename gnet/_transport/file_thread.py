@@ -11,7 +11,6 @@ waits until the descriptor is ready, and that reads and writes, when it is told 
 from __future__ import annotations
 
 import _socket
-import atexit
 import errno
 import os
 import select
@@ -28,7 +27,7 @@ from .wakeup import Wakeup
 
 assert sys.platform != "win32"
 
-__all__ = ["FileThread", "events_of"]
+__all__ = ["FileThread", "events_of", "let_finish"]
 
 # So long a caller waits for the thread to carry out what can be done at once, in seconds. It takes
 # longer only where another process was faster, or the machine is busy.
@@ -234,12 +233,11 @@ class FileThread:
 _writing: set[FileThread] = set()
 
 
-def _let_finish() -> None:
-    """At the end of the program: what was taken for written is written."""
+def let_finish() -> None:
+    """At the end of the program, when no socket asks any more: what they gave is written."""
     for each in list(_writing):
         each._done.acquire(timeout=PATIENCE_SECONDS)
 
 
-atexit.register(_let_finish)
 # A child has no such thread.
 os.register_at_fork(after_in_child=_writing.clear)

@@ -381,6 +381,8 @@ def test_a_forked_child_has_no_thread_and_harms_none(form: str, tmp_path: Path) 
 LAST_WORDS = (
     SCRIPT
     + """
+from gnet._transport import file_thread
+file_thread.HANDOVER_SECONDS = float(sys.argv[3])
 sock = gnet.Socket(fd=1)
 sock.write(b"x" * 300_000)
 idle = gnet.Socket(fd=0)
@@ -392,12 +394,16 @@ gevent.sleep(0.01)
 
 
 @pytest.mark.limit(40)
+@pytest.mark.parametrize("handover", ["1", "0"], ids=["at once", "late"])
 @pytest.mark.parametrize("form", ["patched", "plain"])
-def test_a_program_that_ends_has_written_all_and_takes_nothing(form: str, tmp_path: Path) -> None:
+def test_a_program_that_ends_has_written_all_and_takes_nothing(
+    form: str, handover: str, tmp_path: Path
+) -> None:
     with pipe(tmp_path) as (reading, writing):
         outcome = subprocess.run(
-            python(LAST_WORDS, ROOT, form), stdin=reading, stdout=subprocess.PIPE, timeout=30
-        )
+            python(LAST_WORDS, ROOT, form, handover),
+            stdin=reading, stdout=subprocess.PIPE, timeout=30,
+        )  # fmt: skip
         assert outcome.returncode == 0
         assert outcome.stdout == b"x" * 300_000
         os.write(writing, b"for others\n")
