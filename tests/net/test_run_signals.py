@@ -83,6 +83,39 @@ except KeyboardInterrupt:
     assert (done.status, done.output.rstrip(), done.complaints) == (0, b"interrupted", b"")
 
 
+# On libuv gevent loses the exception of a signal's handler that is called ahead of an event.
+BUSY = """
+import os, signal
+import gevent, gnet
+from gevent.monkey import get_original
+
+Socket, sleep = get_original("socket", "socket"), get_original("time", "sleep")
+server = gnet.create_server(lambda sock: list(sock)).listen(0, "127.0.0.1")
+
+def talk(busy=100):
+    with Socket() as sock:
+        sock.connect(("127.0.0.1", server.port))
+        while True:
+            try:
+                sock.send(b"x")
+            except OSError:
+                return
+            sleep(0.001)
+            busy -= 1
+            if not busy:
+                os.kill(os.getpid(), signal.{name})
+
+get_original("_thread", "start_new_thread")(talk, ())
+print(gnet.run(signals=True, grace=0.1))
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_busy_program_hears_a_signal(name: str) -> None:
+    done = run(*python(BUSY.format(name=name)))
+    assert (done.status, done.output.rstrip(), done.complaints) == (0, b"True", b"")
+
+
 @pytest.mark.parametrize(
     ("third", "status", "complaint"),
     [("SIGTERM", -signal.SIGTERM, b""), ("SIGINT", -signal.SIGINT, b"KeyboardInterrupt")],
