@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import gevent
@@ -22,6 +22,7 @@ from gnet._transport.stream_socket import Wire, wire_of_fd
 from tests.helpers.authority import client_context, server_context
 
 Ends = tuple[Transport, Transport]
+Result = TypeVar("Result")
 LOOPBACK = "127.0.0.1"
 
 
@@ -223,15 +224,23 @@ def await_event(transport: Any, events: int) -> None:
     firing.watcher.close()
 
 
+def read(reader: Transport, call: Callable[..., Result], *args: Any) -> Result:
+    """What a call gives that reads; it is made anew for as long as there is nothing.
+
+    Where a thread reads a file, it may be so that there is something, and the thread is late.
+    """
+    while True:
+        try:
+            return call(*args)
+        except BlockingIOError:
+            await_event(reader, READ)
+
+
 def receive(reader: Transport, size: int) -> bytes:
     """So many bytes, or all up to the end."""
     data = b""
     while len(data) < size:
-        try:
-            chunk = reader.recv(size - len(data))
-        except BlockingIOError:
-            await_event(reader, READ)
-            continue
+        chunk = read(reader, reader.recv, size - len(data))
         if not chunk:
             break
         data += chunk

@@ -15,7 +15,7 @@ from gevent.event import AsyncResult, Event
 from gnet._loop import splicer
 from gnet._loop.peer_watch import AVAILABLE, PeerWatch
 from gnet._transport.protocol import READ, WRITE, Transport
-from tests.helpers.transports import KINDS, Firing, Flood, Kind, await_event, receive, send
+from tests.helpers.transports import KINDS, Firing, Flood, Kind, await_event, read, receive, send
 from tests.helpers.windows import needs_resets
 
 # More than one message of a named pipe.
@@ -34,15 +34,6 @@ class Connection:
 WAYS = [
     (kind, turned) for kind in KINDS for turned in ((False, True) if kind.both_ways else (False,))
 ]
-
-
-@pytest.fixture(autouse=True)
-def threads_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that reads a file may be late on a busy machine, and the read is refused then."""
-    if sys.platform != "win32":
-        from gnet._transport import file_thread
-
-        monkeypatch.setattr(file_thread, "HANDOVER_SECONDS", 5.0)
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: f"{way[0]}{'-back' * way[1]}")
@@ -89,10 +80,11 @@ def test_with_nothing_there_no_call_blocks(connection: Connection) -> None:
 
 def test_a_buffer_is_filled_as_far_as_was_asked(connection: Connection) -> None:
     send(connection.writer, b"abcdef")
-    await_event(connection.reader, READ)
+    reader = connection.reader
+    await_event(reader, READ)
     buffer = bytearray(8)
-    assert connection.reader.recv_into(buffer, 2) == 2
-    assert connection.reader.recv_into(memoryview(buffer)[2:]) == 4
+    assert read(reader, reader.recv_into, buffer, 2) == 2
+    assert read(reader, reader.recv_into, memoryview(buffer)[2:]) == 4
     assert buffer == b"abcdef\0\0"
 
 
@@ -184,33 +176,35 @@ def test_a_watcher_fires_when_there_is_room_again(connection: Connection) -> Non
 
 
 def test_an_end_wakes_the_reader(connection: Connection) -> None:
-    reading = Firing(connection.reader, READ)
+    reader = connection.reader
+    reading = Firing(reader, READ)
     reading.start()
     connection.writer.close()
     reading.wait()
     reading.watcher.close()
-    assert connection.reader.recv(10) == b""
+    assert read(reader, reader.recv, 10) == b""
 
 
 # -- the end --------------------------------------------------------------------------------------
 
 
 def test_the_end_comes_behind_the_last_byte_and_stays(connection: Connection) -> None:
-    send(connection.writer, b"abc")
+    writer, reader = connection.writer, connection.reader
+    send(writer, b"abc")
     # A terminal drops what its other side has not read when this one closes.
-    assert receive(connection.reader, 2) == b"ab"
+    assert receive(reader, 2) == b"ab"
     drops = connection.kind.name == "terminal"
     if not drops:
-        connection.writer.close()
-        assert connection.reader.at_end() is False
-    assert receive(connection.reader, 1) == b"c"
+        writer.close()
+        assert read(reader, reader.at_end) is False
+    assert receive(reader, 1) == b"c"
     if drops:
-        connection.writer.close()
-    await_event(connection.reader, READ)
+        writer.close()
+    await_event(reader, READ)
     for _ in range(2):
-        assert connection.reader.at_end() is True
-        assert connection.reader.recv(10) == b""
-        assert connection.reader.recv_into(bytearray(10)) == 0
+        assert read(reader, reader.at_end) is True
+        assert read(reader, reader.recv, 10) == b""
+        assert read(reader, reader.recv_into, bytearray(10)) == 0
 
 
 def test_one_way_ends_and_the_other_goes_on(connection: Connection) -> None:
