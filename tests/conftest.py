@@ -37,8 +37,10 @@ from tests.helpers import windows
 from tests.helpers.calls import Call, Calls
 from tests.helpers.counts import Holdings
 
-# Seconds for a test that does not say otherwise, and for what it started to come to its end.
+# Seconds for a test that does not say otherwise, for one of many examples, and for what it started
+# to come to its end.
 TIME_LIMIT = 10.0
+EXAMPLES_LIMIT = 60.0
 SETTLING_LIMIT = 15.0
 FAILED_SETTLING_LIMIT = 0.5
 # And for the fixtures of a test before it, and again behind it.
@@ -137,7 +139,8 @@ def fixtures_limit() -> gevent.Timeout:
 def limit_of(item: pytest.Item) -> float:
     """How long a test may run, in seconds."""
     marker = item.get_closest_marker("limit")
-    seconds: float = marker.args[0] if marker else TIME_LIMIT
+    otherwise = EXAMPLES_LIMIT if item.get_closest_marker("hypothesis") else TIME_LIMIT
+    seconds: float = marker.args[0] if marker else otherwise
     return seconds * windows.SLOWNESS
 
 

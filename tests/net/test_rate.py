@@ -34,8 +34,8 @@ def seconds_of(call: Callable[[], object]) -> float:
 
 
 def is_near(seconds: float, wanted: float) -> bool:
-    """Whether something has taken its time; under load it may take longer."""
-    return wanted / SLACK <= seconds <= wanted * 3
+    """Whether something has taken its time; on a busy machine it may take several times that."""
+    return wanted / SLACK <= seconds <= wanted * 10
 
 
 @pytest.mark.parametrize("rate", [50_000, 2_000_000, 20_000_000])
