@@ -220,7 +220,7 @@ def test_a_deadline_that_stays_late_is_over_all_the_same() -> None:
 
     began = monotonic()
     gevent.spawn(busy).join()
-    assert monotonic() - began < SHORT * 10
+    assert monotonic() - began < 5
     deadline.cancel()
 
 

@@ -191,7 +191,7 @@ def test_a_connection_that_closes_gives_its_descriptor_to_the_next_at_once(
     accepting.last.clear()
     tcp.peer(server)
     accepting.last.wait()
-    with gevent.Timeout(0.5):
+    with gevent.Timeout(0.9):
         first.destroy()
         arrived.get()
 

@@ -408,7 +408,7 @@ def test_08_a_slow_reader_loses_nothing(tcp: Net) -> None:
     sent = time.monotonic()
     assert sent - begun > 2.4
     assert tcp.closed(sock) is False
-    assert 1.7 < time.monotonic() - sent < 3
+    assert 1.7 < time.monotonic() - sent < 6
 
 
 # ---------------------------------------------------------------------------------------------

@@ -33,11 +33,11 @@ def test_connect_returns_at_once_and_connects_in_the_background(net: Net) -> Non
 
 def test_ten_slow_connects_run_side_by_side(tcp: Net) -> None:
     begun = time.monotonic()
-    socks = [tcp.resolving(lambda: gevent.sleep(0.3)) for _ in range(10)]
-    assert time.monotonic() - begun < 0.3
+    socks = [tcp.resolving(lambda: gevent.sleep(0.5)) for _ in range(10)]
     for sock in socks:
         sock.wait("connect")
-    assert 0.25 < time.monotonic() - begun < 1.5
+    # One after the other they would take five seconds.
+    assert 0.45 < time.monotonic() - begun < 4
 
 
 def test_ten_slow_connects_run_side_by_side_in_blocking_style(tcp: Net) -> None:

@@ -41,7 +41,7 @@ def test_run_returns_at_once_when_nothing_is_open() -> None:
     assert gnet.run() is True
     assert gnet.run(timeout=10) is True
     assert gnet.run(timeout=0) is True
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
 
 
 def test_a_server_keeps_run_while_it_is_open(net: Net) -> None:

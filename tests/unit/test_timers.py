@@ -236,6 +236,6 @@ def test_it_works_on_the_real_loop() -> None:
     began = time.monotonic()
     timer = IdleTimer(timers, owner, 0.05)
     assert owner.expired.wait(5)
-    assert 0.045 <= owner.times[0] - began < 1
+    assert 0.045 <= owner.times[0] - began < 5
     timer.cancel()
     assert len(owner.times) == 1
