@@ -562,6 +562,8 @@ def test_whatever_is_asked_is_answered_with_lines_of_json(live: There, data: byt
     assert lines
     assert all(each["version"] == 1 for each in lines)
     assert {"error", "end"} & set(lines[-1])
+    # It was there at once.
+    assert lines[-1].get("code") != "ERR_REQUEST_TIMEOUT"
 
 
 @posix
