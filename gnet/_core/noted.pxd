@@ -1,11 +1,11 @@
 cdef class Noted:
+    cdef bint _asks
     cdef Py_ssize_t _count
     cdef object _dispatch
     cdef object _hub
     cdef object _note_job
     cdef object _note_socket
     cdef list _sockets
-    cdef bint _asks
     cdef object _turns
     cdef public list jobs
     cdef public list waking

@@ -96,7 +96,7 @@ print(looks, [each.active for each in made])
 """
 
 
-@pytest.mark.skipif(is_libuv(gevent.get_hub().loop), reason="there the hub looks when it is asked")
+@pytest.mark.skipif(is_libuv(gevent.get_hub().loop), reason="on libuv nothing looks in each turn")
 @pytest.mark.parametrize(
     "begin",
     [

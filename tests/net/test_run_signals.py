@@ -89,8 +89,8 @@ import os, signal
 import gevent, gnet
 from gevent.monkey import get_original
 
-Socket, sleep = get_original("socket", "socket"), get_original("time", "sleep")
-server = gnet.create_server(lambda sock: list(sock)).listen(0, "127.0.0.1")
+Socket = get_original("socket", "socket")
+server = gnet.create_server(lambda sock: sock.pipe(sock)).listen(0, "127.0.0.1")
 
 def talk(busy=100):
     with Socket() as sock:
@@ -98,9 +98,10 @@ def talk(busy=100):
         while True:
             try:
                 sock.send(b"x")
+                if not sock.recv(1):
+                    return
             except OSError:
                 return
-            sleep(0.001)
             busy -= 1
             if not busy:
                 os.kill(os.getpid(), signal.{name})

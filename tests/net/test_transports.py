@@ -182,7 +182,7 @@ def test_an_end_wakes_the_reader(connection: Connection) -> None:
     connection.writer.close()
     reading.wait()
     reading.watcher.close()
-    assert read(reader, reader.recv, 10) == b""
+    assert receive(reader, 10) == b""
 
 
 # -- the end --------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_the_end_comes_behind_the_last_byte_and_stays(connection: Connection) ->
     await_event(reader, READ)
     for _ in range(2):
         assert read(reader, reader.at_end) is True
-        assert read(reader, reader.recv, 10) == b""
+        assert receive(reader, 10) == b""
         assert read(reader, reader.recv_into, bytearray(10)) == 0
 
 

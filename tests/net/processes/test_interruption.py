@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.peers import python, running
 
 if sys.platform == "win32":
-    pytest.skip("no signal can be sent to another process", allow_module_level=True)
+    pytest.skip("on Windows a process cannot signal itself", allow_module_level=True)
 
 PROGRAM = """
 import os, signal, sys, threading
@@ -20,7 +20,12 @@ if {patched}:
 import gevent, gnet
 from gevent.monkey import get_original
 
+def turn():
+    with gevent.get_hub().loop.timer(0) as now:
+        gevent.get_hub().wait(now)
+
 def interrupt():
+    # Until the main thread blocks in the loop, of which nothing tells.
     get_original("time", "sleep")(0.3)
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -28,7 +33,8 @@ server = gnet.create_server({handler}).listen(0, "127.0.0.1")
 sock = gnet.connect(server.port, "127.0.0.1")
 sock.sendall(b"x")
 # All is read that comes, so that nothing wakes the loop when the signal does.
-gevent.sleep(0.1)
+for _ in range(10):
+    turn()
 get_original("_thread", "start_new_thread")(interrupt, ())
 {wait}
 print("nobody heard of it", flush=True)
