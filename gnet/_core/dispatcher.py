@@ -209,15 +209,16 @@ class Dispatcher:
             turn = max(ROUND_SECONDS / self.sharers, LEAST_TURN_SECONDS)
         if now - self.since > turn and getcurrent() is not self.hub:
             # The loop looks for events, and does not wait for any. With sleep(0) it would look
-            # when fifty such greenlets have had their turn, or one has had fifty.
+            # when fifty such greenlets had their turn. -2, libev's last, has it tell others first.
             self.sharers += 1
             try:
-                with self.loop.idle() as busy, self.loop.check() as looked:
+                with self.loop.idle() as busy, self.loop.check(priority=-2) as looked:
                     busy.start(int)
                     self.hub.wait(looked)
             finally:
+                # Under a time limit of nothing the next call must not end here again.
+                self.calls = 0
                 self.sharers -= 1
-            self.calls = 0
 
     def hold(self) -> None:
         """Keep the program in :meth:`run` until :meth:`release`."""

@@ -80,11 +80,12 @@ class Noted:
         self._count -= 1
 
     def _begin(self) -> None:
-        self._count += 1
-        if self._count == 1 and not self._asks:
+        if not self._count and not self._asks:
             if self._turns is None:
                 self._turns = each_turn(self._hub.loop)
             self._turns.start(self._take)
+        # Behind that: where there was no memory for a watcher, the next one asks for it again.
+        self._count += 1
 
     def _take(self) -> None:
         """In the hub: once a turn, or when it was asked for."""

@@ -8,6 +8,7 @@ cdef int CONNECTING, END_MET, LEFT, LISTENERS
 cdef Py_ssize_t UNMEASURED_CALLS
 cdef int UNREAD, UNTOLD
 cdef int _ASIDE
+cdef Py_ssize_t _MANY_BYTES
 
 cdef bint _is_plain(runner)
 

@@ -25,7 +25,8 @@ _T = TypeVar("_T")
 
 #: How much ``recv()`` gives at the most if it is not told, in bytes.
 RECV_BYTES = 65536
-
+# So much that is read ahead may be hundreds of lines, which need no call to be received.
+_MANY_BYTES = 4096
 
 _OOB = _socket.MSG_OOB
 # Urgent data does not make a socket readable: it is there, or it is not.
@@ -210,6 +211,9 @@ class Reading(Flowing):
             self._ahead += data
         except MemoryError as exc:
             self._lost(exc)
+        if len(data) >= _MANY_BYTES and self._loop.calls <= UNMEASURED_CALLS:
+            self._loop.calls = UNMEASURED_CALLS + 1
+            self._loop.share()
         return len(data)
 
     def __iter__(self) -> Iterator[bytes]:

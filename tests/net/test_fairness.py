@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import Any
 
 import gevent
@@ -12,6 +13,7 @@ import pytest
 
 import gnet
 from gnet._core import dispatcher
+from gnet._transport.stream_socket import is_libuv
 from tests.helpers.peers import python, running
 from tests.helpers.servers import receive
 from tests.net.conftest import Net
@@ -147,6 +149,46 @@ def test_a_queue_whose_peer_takes_all_that_is_sent(tcp: Net) -> None:
 
     with busy(tcp, write, READER):
         assert longest_wait(MEASURED) < LONGEST_WAIT
+
+
+def test_a_buffer_of_lines_is_no_single_call(tcp: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every call that is measured gives the others their turn.
+    monkeypatch.setattr(dispatcher, "TURN_SECONDS", -1.0)
+    sock, peer = tcp.connected()
+    line, count = b"a line\n", 9_000
+    peer.sendall(line * count)
+    read = 0
+
+    def read_all() -> None:
+        nonlocal read
+        with sock.makefile("rb", 8192) as lines:
+            while read < count:
+                assert lines.readline() == line
+                read += 1
+
+    reader = tcp.start(read_all)
+    at_turns = [0]
+    while read < count:
+        gevent.sleep(0)
+        at_turns.append(read)
+    reader.get()
+    assert max(after - before for before, after in pairwise(at_turns)) <= 8192 / len(line) + 1
+
+
+@pytest.mark.skipif(is_libuv(gevent.get_hub().loop), reason="libuv runs timers last")
+def test_what_is_due_goes_ahead_of_a_busy_greenlet(
+    tcp: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "TURN_SECONDS", -1.0)
+    sock, peer = tcp.connected()
+    peer.sendall(b"hello")
+    order: list[str] = []
+    with gevent.get_hub().loop.timer(0) as timer:
+        timer.start(order.append, "due")
+        for _ in range(dispatcher.UNMEASURED_CALLS + 2):
+            sock.recv(1)
+        order.append("busy")
+    assert order == ["due", "busy"]
 
 
 def test_a_call_that_is_interrupted_in_its_turn_has_lost_nothing(
