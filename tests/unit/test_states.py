@@ -81,22 +81,29 @@ def reachable() -> Iterator[tuple[State, str, Step]]:
                     todo.append(done[:4])
 
 
-STEPS = list(reachable())
+Steps = list[tuple[State, str, Step]]
 
 
-def test_all_states_are_walked() -> None:
-    assert len({state[:4] for state, _, _ in STEPS}) > 100
+@pytest.fixture(scope="module")
+def steps() -> Steps:
+    # Not while the tests are collected: a million objects would be in the heap of every child that
+    # another test forks.
+    return list(reachable())
+
+
+def test_all_states_are_walked(steps: Steps) -> None:
+    assert len({state[:4] for state, _, _ in steps}) > 100
     for number, rungs in enumerate(LADDERS.values()):
-        assert {state[number] for state, _, _ in STEPS} == {*range(len(rungs))}
+        assert {state[number] for state, _, _ in steps} == {*range(len(rungs))}
 
 
-def test_every_row_is_of_use() -> None:
+def test_every_row_is_of_use(steps: Steps) -> None:
     for row in TABLE:
-        assert any(event in row.events and states.fits(row, state) for state, event, _ in STEPS)
+        assert any(event in row.events and states.fits(row, state) for state, event, _ in steps)
     for row in JOINT_RULES:
         assert any(
             event in row.events and states.fits(row, State(*done[:4], state.facts))
-            for state, event, done in STEPS
+            for state, event, done in steps
         )
 
 
@@ -105,14 +112,14 @@ def test_an_unknown_event_is_an_error() -> None:
         step("vanish", *BEGIN)
 
 
-def test_every_action_is_a_method() -> None:
-    for _, _, done in STEPS:
+def test_every_action_is_a_method(steps: Steps) -> None:
+    for _, _, done in steps:
         for action in done.actions:
             assert callable(getattr(gnet.Socket, action))
 
 
-def test_a_ladder_is_climbed_and_a_new_connection_begins_at_the_bottom() -> None:
-    for state, event, done in STEPS:
+def test_a_ladder_is_climbed_and_a_new_connection_begins_at_the_bottom(steps: Steps) -> None:
+    for state, event, done in steps:
         if event == "connect" and state.life == CLOSED:
             assert done[:4] == (CONNECTING, UNMADE, WRITABLE, LISTENERS)
             continue
@@ -123,8 +130,8 @@ def test_a_ladder_is_climbed_and_a_new_connection_begins_at_the_bottom() -> None
         assert done.owner >= state.owner or event in ("unhandle", "hear_loss")
 
 
-def test_close_comes_once_and_last() -> None:
-    for state, event, done in STEPS:
+def test_close_comes_once_and_last(steps: Steps) -> None:
+    for state, event, done in steps:
         told = "_deliver_close" in done.actions
         assert told == (event == "tell_close" and state.life == SHUT)
         assert told <= (done.life == CLOSED)
@@ -133,8 +140,8 @@ def test_close_comes_once_and_last() -> None:
         assert ("_tell_close_later" in done.actions) == later
 
 
-def test_nothing_happens_to_what_is_closed_but_a_new_connection() -> None:
-    for state, event, done in STEPS:
+def test_nothing_happens_to_what_is_closed_but_a_new_connection(steps: Steps) -> None:
+    for state, event, done in steps:
         if state.life == CLOSED and event != "connect":
             assert done.life == CLOSED
             assert set(done.actions) <= {"_update_kept"}
@@ -142,15 +149,17 @@ def test_nothing_happens_to_what_is_closed_but_a_new_connection() -> None:
             assert done.sending == state.sending
 
 
-def test_what_has_shut_has_nothing_more_to_do_than_to_tell() -> None:
+def test_what_has_shut_has_nothing_more_to_do_than_to_tell(steps: Steps) -> None:
     telling = {"_deliver_end", "_deliver_finish", "_deliver_close", "_update_kept"}
-    for state, event, done in STEPS:
+    for state, event, done in steps:
         if state.life == SHUT and event != "abandon":
             assert set(done.actions) <= telling
 
 
-def test_a_connection_shuts_once_and_lets_go_of_all_it_has_before_anybody_is_told() -> None:
-    for state, event, done in STEPS:
+def test_a_connection_shuts_once_and_lets_go_of_all_it_has_before_anybody_is_told(
+    steps: Steps,
+) -> None:
+    for state, event, done in steps:
         shuts = event in ("shut", *UNHEARD) and done.life == SHUT != state.life
         assert ("_release" in done.actions) == shuts
         if event in UNHEARD:
@@ -168,8 +177,8 @@ def test_a_connection_shuts_once_and_lets_go_of_all_it_has_before_anybody_is_tol
             assert ("_publish_failed" in order) == dials
 
 
-def test_no_read_and_no_end_behind_the_end() -> None:
-    for state, event, done in STEPS:
+def test_no_read_and_no_end_behind_the_end(steps: Steps) -> None:
+    for state, event, done in steps:
         if state.receiving >= END_MET and not (event == "connect" and state.life == CLOSED):
             assert done.receiving >= END_MET
             assert "_note_peer_end" not in done.actions
@@ -181,16 +190,16 @@ def test_no_read_and_no_end_behind_the_end() -> None:
         assert told <= (event == "tell_end")
 
 
-def test_nothing_is_received_before_there_is_a_connection() -> None:
-    for state, _, done in STEPS:
+def test_nothing_is_received_before_there_is_a_connection(steps: Steps) -> None:
+    for state, _, done in steps:
         if done.receiving != UNMADE:
             assert done.life >= OPEN
         if state.receiving == UNMADE and done.receiving == READABLE:
             assert done.life == OPEN
 
 
-def test_no_write_and_no_finish_behind_the_end_of_this_side() -> None:
-    for state, event, done in STEPS:
+def test_no_write_and_no_finish_behind_the_end_of_this_side(steps: Steps) -> None:
+    for state, event, done in steps:
         again = event == "connect" and state.life == CLOSED
         if state.sending != WRITABLE and not again:
             assert done.sending != WRITABLE
@@ -202,9 +211,9 @@ def test_no_write_and_no_finish_behind_the_end_of_this_side() -> None:
             assert not (state.life == SHUT and state.facts & FAILED)
 
 
-def test_finish_comes_when_everything_is_sent() -> None:
+def test_finish_comes_when_everything_is_sent(steps: Steps) -> None:
     later = {"_tell_finish_later", "_tell_finish"}
-    for state, event, done in STEPS:
+    for state, event, done in steps:
         unsaid = event in ("without_writing", *UNHEARD)
         sent = state.sending < SENT <= done.sending and not unsaid
         assert sent == bool(later & set(done.actions))
@@ -212,8 +221,8 @@ def test_finish_comes_when_everything_is_sent() -> None:
             assert not state.facts & QUEUED
 
 
-def test_what_is_done_to_a_connection_is_done_to_an_open_one() -> None:
-    for state, event, done in STEPS:
+def test_what_is_done_to_a_connection_is_done_to_an_open_one(steps: Steps) -> None:
+    for state, event, done in steps:
         needed = NEEDS_A_CONNECTION & set(done.actions)
         if event in ("tell_end", "tell_close", "tell_finish"):
             continue
@@ -221,15 +230,15 @@ def test_what_is_done_to_a_connection_is_done_to_an_open_one() -> None:
             assert OPEN in (state.life, done.life)
 
 
-def test_both_sides_told_is_the_end_of_the_connection() -> None:
-    for state, event, done in STEPS:
+def test_both_sides_told_is_the_end_of_the_connection(steps: Steps) -> None:
+    for state, event, done in steps:
         if event in ("heard_end", "heard_finish"):
             over = done.receiving == END_TOLD and done.sending == FINISH_TOLD
             assert ("_shut" in done.actions) == (over and state.life == OPEN)
 
 
-def test_who_answers_the_peers_end() -> None:
-    for state, event, done in STEPS:
+def test_who_answers_the_peers_end(steps: Steps) -> None:
+    for state, event, done in steps:
         if event == "heard_end" and state.life == OPEN and state.receiving == END_TOLD:
             owner = LADDERS["owner"][state.owner]
             answers = owner not in ("caller", "handler") and not state.facts & HALF_OPEN
@@ -239,8 +248,8 @@ def test_who_answers_the_peers_end() -> None:
                 assert done.sending == state.sending
 
 
-def test_what_the_program_has_left_is_never_kept_open() -> None:
-    for state, event, done in STEPS:
+def test_what_the_program_has_left_is_never_kept_open(steps: Steps) -> None:
+    for state, event, done in steps:
         if state.facts & QUEUED and state.sending >= SENT:
             # There is no such state: who has ended can queue nothing more.
             continue
