@@ -197,9 +197,10 @@ class Reading(Flowing):
 
         :returns: how many bytes have come; ``0`` at the end of the stream.
         """
-        self._loop.calls += 1
-        if self._loop.calls > UNMEASURED_CALLS:
-            self._loop.share()
+        loop = self._loop
+        loop.calls += 1
+        if loop.calls > UNMEASURED_CALLS:
+            loop.share()
         self._check_flow(0)
         self._return_undecoded()
         if not self._may_read():
@@ -211,9 +212,9 @@ class Reading(Flowing):
             self._ahead += data
         except MemoryError as exc:
             self._lost(exc)
-        if len(data) >= _MANY_BYTES and self._loop.calls <= UNMEASURED_CALLS:
-            self._loop.calls = UNMEASURED_CALLS + 1
-            self._loop.share()
+        if len(data) >= _MANY_BYTES and loop.calls <= UNMEASURED_CALLS:
+            loop.calls = UNMEASURED_CALLS + 1
+            loop.share()
         return len(data)
 
     def __iter__(self) -> Iterator[bytes]:
