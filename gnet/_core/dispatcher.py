@@ -209,7 +209,7 @@ class Dispatcher:
             turn = max(ROUND_SECONDS / self.sharers, LEAST_TURN_SECONDS)
         if now - self.since > turn and getcurrent() is not self.hub:
             # The loop looks for events, and does not wait for any. With sleep(0) it would look
-            # when fifty such greenlets had their turn. -2, libev's last, has it tell others first.
+            # when fifty such greenlets had their turn. -2 is libev's last: what is due goes first.
             self.sharers += 1
             try:
                 with self.loop.idle() as busy, self.loop.check(priority=-2) as looked:

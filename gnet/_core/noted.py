@@ -84,7 +84,7 @@ class Noted:
             if self._turns is None:
                 self._turns = each_turn(self._hub.loop)
             self._turns.start(self._take)
-        # Behind that: where there was no memory for a watcher, the next one asks for it again.
+        # Last: where there was no memory to start that watcher, the next connection tries again.
         self._count += 1
 
     def _take(self) -> None:

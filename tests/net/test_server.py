@@ -23,7 +23,7 @@ from gevent.queue import Queue
 
 import gnet
 from tests.helpers.counts import descriptors
-from tests.helpers.servers import port_of, raw_bound
+from tests.helpers.servers import on_one_port, port_of, raw_bound
 
 if TYPE_CHECKING:
     from tests.helpers.calls import Call, Calls
@@ -373,22 +373,25 @@ def test_a_client_over_ipv4_has_a_mapped_address_at_a_server_of_both_families(tc
 
 
 @pytest.mark.parametrize("host", ["::", None])
-def test_ipv6_only_does_not_take_ipv4(server: gnet.Server, host: Any) -> None:
-    # Nobody else has the port on IPv4 then.
-    with raw_bound() as bound:
+def test_ipv6_only_does_not_take_ipv4(host: Any) -> None:
+    with on_one_port(
+        # Nobody else has the port on IPv4 then.
+        lambda port: raw_bound((port, "127.0.0.1")),
+        lambda port: gnet.create_server(greets).listen(port, host, ipv6_only=True),
+    ) as (bound, _):
         port = port_of(bound)
-        server.listen(port, host, ipv6_only=True)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
         with socket.create_connection(("::1", port)) as peer:
             assert read_all(peer) == b"hello"
 
 
-def test_ipv6_only_leaves_the_port_to_a_server_on_ipv4(tcp: Net, server: gnet.Server) -> None:
-    server.listen(0, "::", ipv6_only=True)
-    other = tcp.keep(gnet.Server(greets))
-    other.listen(server.address().port, "0.0.0.0")
-    assert other.listening
+def test_ipv6_only_leaves_the_port_to_a_server_on_ipv4() -> None:
+    with on_one_port(
+        lambda port: gnet.create_server().listen(port, "::", ipv6_only=True),
+        lambda port: gnet.create_server().listen(port, "0.0.0.0"),
+    ) as servers:
+        assert [server.listening for server in servers] == [True, True]
 
 
 WITHOUT_IPV6 = """

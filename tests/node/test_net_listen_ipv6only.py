@@ -8,16 +8,16 @@ import pytest
 from gevent import socket
 
 import gnet
-from tests.helpers.servers import place_of, port_of, raw_bound
+from tests.helpers.servers import on_one_port, place_of, raw_bound
 
 
 def test_who_comes_by_ipv4_is_refused(tmp_path: Path) -> None:
     place_of("ipv6", tmp_path)
-    # Nobody else has the port on IPv4 then.
-    with (
-        raw_bound() as bound,
-        gnet.create_server().listen(port_of(bound), "::", ipv6_only=True) as server,
-    ):
+    with on_one_port(
+        # Nobody else has the port on IPv4 then.
+        lambda port: raw_bound((port, "127.0.0.1")),
+        lambda port: gnet.create_server().listen(port, "::", ipv6_only=True),
+    ) as (_, server):
         port = server.address().port
         with pytest.raises(ConnectionRefusedError) as caught, gnet.connect(port, "127.0.0.1"):
             pass
