@@ -25,7 +25,8 @@ _T = TypeVar("_T")
 
 #: How much ``recv()`` gives at the most if it is not told, in bytes.
 RECV_BYTES = 65536
-# So much that is read ahead may be hundreds of lines, and giving those out is no call that counts.
+# So much that is read ahead may be hundreds of lines, and giving those out is no call that counts:
+# a turn begins with them.
 _MANY_BYTES = 4096
 
 _OOB = _socket.MSG_OOB

@@ -169,6 +169,7 @@ def test_a_buffer_of_lines_is_no_single_call(tcp: Net, monkeypatch: pytest.Monke
     reader = tcp.start(read_all)
     at_turns = [0]
     while read < count:
+        # Not for time to pass: this greenlet's turn is what is counted.
         gevent.sleep(0)
         at_turns.append(read)
     reader.get()
